@@ -1,0 +1,75 @@
+# Every target sets up .venv first if need be. PYTHON=/path/to/python chooses the Python for it.
+
+VENV := .venv
+STAMP := $(VENV)/.stamp
+# Modules are run through Python because the scripts in .venv/bin do not survive a move.
+VENV_PYTHON := $(VENV)/bin/python
+UV := $(VENV_PYTHON) -m uv
+CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.14)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint types format bench constraints clean FORCE
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: $(STAMP) ## Run the example: a printed table and a saved picture
+	@$(VENV_PYTHON) examples/quit_smoking.py
+
+test: lint types ## Run all checks: lint, types, tests
+	$(VENV_PYTHON) -m pytest
+
+lint: $(STAMP) ## Check style and formatting
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
+
+types: $(STAMP) ## Check types
+	$(VENV_PYTHON) -m mypy
+
+format: $(STAMP) ## Fix what can be fixed, and format
+	$(VENV_PYTHON) -m ruff check --fix .
+	$(VENV_PYTHON) -m ruff format .
+
+bench: $(STAMP) ## Run the benchmarks
+	$(VENV_PYTHON) benchmarks/run.py
+
+constraints: $(STAMP) ## Resolve the newest versions into constraints.txt
+	$(UV) pip compile pyproject.toml --extra dev --upgrade --quiet --python $(VENV_PYTHON) \
+	    --no-annotate --custom-compile-command 'make constraints' --output-file constraints.txt
+
+clean: ## Remove the environment, caches and build output
+	rm -rf $(VENV) build dist docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# SciPy reads SCIPY_ARRAY_API once, when it is imported, and scikit-learn's estimator checks
+# skip the array API ones without it. pytest cannot set a variable that early.
+test: export SCIPY_ARRAY_API := 1
+# Pictures are drawn to files; a display may be missing.
+test demo: export MPLBACKEND := Agg
+
+# The stamp holds the directory that was set up. In a copied or moved tree, whose .venv would
+# import the old tree's source, and where .venv no longer starts, set up again.
+ifneq ($(shell $(VENV_PYTHON) -c pass 2>/dev/null && cat $(STAMP) 2>/dev/null),$(CURDIR))
+$(STAMP): FORCE
+endif
+
+# uv is installed into .venv, so that nothing but a Python is needed beforehand.
+$(STAMP): pyproject.toml constraints.txt
+	@if ! $(VENV_PYTHON) -c 'import pip, sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
+	    found=; \
+	    for candidate in $(CANDIDATES); do \
+	        if "$$candidate" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 12))' \
+	            2>/dev/null; then found=$$candidate; break; fi; \
+	    done; \
+	    if [ -z "$$found" ]; then \
+	        echo 'No Python 3.12 or newer that can make a venv; tried: $(CANDIDATES).' \
+	            'Name one: make PYTHON=/path/to/python' >&2; \
+	        exit 1; \
+	    fi; \
+	    "$$found" -m venv --clear $(VENV) || exit 1; \
+	fi
+	@echo "Setting up $(VENV) with $$($(VENV_PYTHON) --version); this takes a minute or two"
+	@$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check uv
+	@$(UV) pip install --quiet --python $(VENV_PYTHON) -c constraints.txt -e '.[dev]'
+	@echo '$(CURDIR)' > $@

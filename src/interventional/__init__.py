@@ -1,0 +1,12 @@
+"""Bayesian regression that answers "what if?": a scikit-learn regressor with a do-operator.
+
+`BayesianInterventionRegressor` is a scikit-learn regressor whose model is a Bayesian structural
+causal model in PyMC. `Outcomes` is what it answers when a column is forced.
+"""
+
+from interventional.outcomes import Outcomes
+from interventional.regressor import BayesianInterventionRegressor
+
+__version__ = "0.1.0"
+
+__all__ = ["BayesianInterventionRegressor", "Outcomes"]

@@ -1,0 +1,39 @@
+"""A bounded cache for what is built once per model structure."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any
+
+
+class StructureCache:
+    """Keep the most recently used results of slow constructions, safely under threads.
+
+    Parameters
+    ----------
+    size : int
+        How many results are kept.
+    per_thread : bool, default False
+        Whether each thread has results of its own: for compiled functions, whose inputs are state.
+    """
+
+    def __init__(self, size: int, *, per_thread: bool = False):
+        self._size = size
+        self._per_thread = per_thread
+        self._lock = threading.RLock()
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def get(self, key: Hashable, build: Callable[[], Any]) -> Any:
+        """Return what is kept under a key, building it first where it is not kept yet.
+
+        A construction that fails keeps nothing.
+        """
+        if self._per_thread:
+            key = (threading.get_ident(), key)
+        with self._lock:  # PyTensor's rewriting is not known to be safe under threads
+            if key not in self._kept:
+                self._kept[key] = build()
+                while len(self._kept) > self._size:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(key)
+            return self._kept[key]

@@ -1,0 +1,371 @@
+"""From the user's columns to numbers, and from numbers to the design matrix.
+
+A `Schema` remembers what the columns of X are and turns tables into float arrays and back: numbers
+stay as they are, levels become codes. A design turns such an array into the matrix that an
+equation is linear in.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from interventional.exceptions import listed, unknown
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What the columns of X are.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The name of each column in the model.
+    labels : tuple or None
+        The labels of the DataFrame that was fitted; None for an array.
+    levels : tuple of (Index or None)
+        The levels of each column of levels; None for a column of numbers.
+    dtypes : tuple
+        The pandas dtype of each column of levels; None for a column of numbers.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[Hashable, ...] | None
+    levels: tuple[pd.Index | None, ...]
+    dtypes: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, X: pd.DataFrame | NDArray[Any]) -> "Schema":
+        """Read what the columns of X are from its labels and dtypes."""
+        n_columns = X.shape[1]
+        if not isinstance(X, pd.DataFrame):
+            nothing = (None,) * n_columns
+            return cls(tuple(f"x{j}" for j in range(n_columns)), None, nothing, nothing)
+        labels = tuple(X.columns)
+        repeated = [label for label, count in Counter(labels).items() if count > 1]
+        if repeated:
+            raise ValueError(f"X has more than one column named {listed(repeated)}")
+        if all(isinstance(label, str) for label in labels):
+            names = labels
+        else:
+            names = tuple(f"x{j}" for j in range(n_columns))
+        levels: list[pd.Index | None] = []
+        dtypes: list[Any] = []
+        for label in labels:
+            column = X[label]
+            found = None if _holds_numbers(column) else _levels_of(column)
+            levels.append(found)
+            dtypes.append(None if found is None else column.dtype)
+        return cls(names, labels, tuple(levels), tuple(dtypes))
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether any column holds levels."""
+        return any(levels is not None for levels in self.levels)
+
+    def position(self, key: object) -> int:
+        """Return the position of the column that a user calls `key`.
+
+        Parameters
+        ----------
+        key : str, int or a label
+            A label of the DataFrame; for an array the position, or the name ``"x0"``, ``"x1"``, ….
+        """
+        known: Sequence[Hashable] = self.names if self.labels is None else self.labels
+        if key in known:
+            return known.index(key)
+        is_position = isinstance(key, int | np.integer) and not isinstance(key, bool)
+        if self.labels is None and is_position and 0 <= int(key) < len(known):  # type: ignore[call-overload]
+            return int(key)  # type: ignore[call-overload]
+        raise ValueError(unknown("column", key, known))
+
+    def encode(self, X: pd.DataFrame | NDArray[Any]) -> Floats:
+        """Return X as float64 of shape (n, columns), levels as codes 0, 1, …."""
+        if not isinstance(X, pd.DataFrame):
+            self._refuse_array_for_levels()
+            values = np.asarray(X, dtype=np.float64)
+        elif not self.has_levels and all(map(_is_real_dtype, X.dtypes)):
+            values = X.to_numpy(dtype=np.float64, na_value=np.nan)
+        else:
+            columns = [self.encode_column(j, X.iloc[:, j]) for j in range(X.shape[1])]
+            values = np.column_stack(columns)
+        self._refuse_non_finite(values)
+        return values
+
+    def encode_column(self, j: int, values: ArrayLike, what: str = "X") -> Floats:
+        """Return the values of column j as float64 numbers or codes, in their own shape.
+
+        Parameters
+        ----------
+        j : int
+            The column's position.
+        values : array-like
+            Numbers, or for a column of levels its levels.
+        what : str
+            What the values are, for messages.
+        """
+        levels, name = self.levels[j], self.names[j]
+        array = values.to_numpy() if isinstance(values, pd.Series) else np.asarray(values)
+        if levels is None:
+            if isinstance(values, pd.Series) and _is_real_dtype(values.dtype):
+                return values.to_numpy(dtype=np.float64, na_value=np.nan)
+            if np.iscomplexobj(array) or array.dtype.kind in "mM":
+                raise TypeError(f"column {name!r} of {what} takes numbers, got {array.dtype}")
+            if not _all_numbers(array):
+                culprit = next(v for v in array.ravel() if not _is_number(v))
+                raise TypeError(f"column {name!r} of {what} takes numbers, got {culprit!r}")
+            return array.astype(np.float64)
+        flat = np.ravel(array)
+        missing = np.asarray(pd.isna(flat))
+        if missing.any():
+            row = int(np.argmax(missing))
+            raise ValueError(f"{what} contains NaN in column {name!r}, row {row}")
+        codes = levels.get_indexer(pd.Index(flat, dtype=object))
+        if (codes < 0).any():
+            culprit = flat[int(np.argmax(codes < 0))]
+            raise ValueError(unknown(f"level in column {name!r} of {what}:", culprit, levels))
+        return codes.astype(np.float64).reshape(array.shape)
+
+    def decode(self, values: Floats) -> pd.DataFrame | Floats:
+        """Return the table that `values` stand for: a DataFrame if one was fitted."""
+        if self.labels is None:
+            return values
+        if not self.has_levels:
+            return pd.DataFrame(values, columns=list(self.labels))
+        columns = []
+        for j, (levels, dtype) in enumerate(zip(self.levels, self.dtypes, strict=True)):
+            if levels is None:
+                columns.append(pd.Series(values[:, j]))
+            else:
+                columns.append(pd.Series(levels.take(values[:, j].astype(np.intp)), dtype=dtype))
+        frame = pd.concat(columns, axis=1)
+        frame.columns = pd.Index(self.labels)
+        return frame
+
+    def _refuse_array_for_levels(self) -> None:
+        if self.has_levels:
+            names = [n for n, lv in zip(self.names, self.levels, strict=True) if lv is not None]
+            raise TypeError(
+                f"X must be a DataFrame: it was fitted with levels in column {listed(names)}"
+            )
+
+    def _refuse_non_finite(self, values: Floats) -> None:
+        if np.isfinite(values.sum()):  # one pass without a temporary, as scikit-learn does it
+            return
+        bad = ~np.isfinite(values)
+        if not bad.any():
+            return
+        row, j = (int(k) for k in np.argwhere(bad)[0])
+        found = "NaN" if np.isnan(values[row, j]) else "infinity"
+        raise ValueError(
+            f"Input X contains {found}: column {self.names[j]!r}, row {row}. Drop such rows, or "
+            "impute them in a pipeline step before this estimator"
+        )
+
+
+def _is_real_dtype(dtype: Any) -> bool:
+    numeric = pd.api.types.is_numeric_dtype(dtype)
+    return numeric and not pd.api.types.is_complex_dtype(dtype)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number | np.bool_) and not isinstance(value, complex)
+
+
+def _all_numbers(array: NDArray[Any]) -> bool:
+    return array.dtype.kind in "biuf" or (
+        array.dtype.kind == "O" and all(_is_number(value) for value in array.ravel())
+    )
+
+
+def _holds_numbers(column: pd.Series) -> bool:
+    """Whether a column is one of numbers; a clear error for what is neither numbers nor levels."""
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return False
+    if pd.api.types.is_complex_dtype(dtype):
+        raise ValueError(f"Complex data not supported: column {column.name!r} of X")
+    if pd.api.types.is_numeric_dtype(dtype):
+        return True
+    if isinstance(dtype, pd.StringDtype) or pd.api.types.is_string_dtype(dtype):
+        kind = pd.api.types.infer_dtype(column, skipna=True)
+        if kind in {"integer", "floating", "mixed-integer-float", "boolean"}:
+            return True
+        if kind in {"string", "empty"}:
+            return False
+    if pd.api.types.is_object_dtype(dtype) and _all_numbers(column.to_numpy()):
+        return True
+    raise TypeError(
+        f"column {column.name!r} of X has dtype {dtype}; numbers, bools, strings and categories "
+        "are what a column may hold"
+    )
+
+
+def _levels_of(column: pd.Series) -> pd.Index:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        used = column.cat.remove_unused_categories().cat.categories
+        return pd.Index(used, dtype=object)
+    return pd.Index(sorted(column.dropna().unique()), dtype=object)
+
+
+class Design(Protocol):
+    """The map from encoded columns to the matrix that an equation is linear in."""
+
+    schema: Schema
+    terms: tuple[str, ...]
+
+    @property
+    def structure(self) -> Hashable:
+        """What two designs share if one compiled model serves both."""
+
+    def matrix(self, values: Floats) -> Floats:
+        """Return the design matrix, (n, terms), of encoded rows, (n, columns)."""
+
+    def sources(self, values: Floats) -> list[set[int]]:
+        """Return for each term the positions of the columns that it depends on."""
+
+
+class TreatmentCoding:
+    """Numbers as they are; levels against the first of them, in terms like ``sex[1]``."""
+
+    def __init__(self, schema: Schema):
+        self.schema = schema
+        picks: list[tuple[int, int | None]] = []
+        terms: list[str] = []
+        for j, (name, levels) in enumerate(zip(schema.names, schema.levels, strict=True)):
+            if levels is None:
+                picks.append((j, None))
+                terms.append(name)
+                continue
+            for code, level in enumerate(levels[1:], start=1):
+                picks.append((j, code))
+                terms.append(f"{name}[{level}]")
+        self.picks = tuple(picks)
+        self.terms = tuple(terms)
+
+    @property
+    def structure(self) -> Hashable:
+        """Return names and coding; the design holds nothing else."""
+        return (self.schema.names, self.picks)
+
+    def matrix(self, values: Floats) -> Floats:
+        """Return the design matrix of encoded rows; the very same array if all are numbers."""
+        if not self.schema.has_levels:
+            return values
+        columns = [
+            values[:, j] if code is None else (values[:, j] == code).astype(np.float64)
+            for j, code in self.picks
+        ]
+        return np.column_stack(columns) if columns else np.empty((len(values), 0))
+
+    def sources(self, values: Floats) -> list[set[int]]:
+        """Return for each term the one column that it comes from."""
+        return [{j} for j, _ in self.picks]
+
+
+class TransformedDesign:
+    """A fitted scikit-learn transformer as a design.
+
+    Parameters
+    ----------
+    schema : Schema
+        What the columns are.
+    transformer : transformer
+        Any scikit-learn transformer; it is cloned.
+    values : ndarray of shape (n, columns)
+        The encoded rows to fit it to.
+    """
+
+    def __init__(self, schema: Schema, transformer: Any, values: Floats):
+        from sklearn.base import clone
+        from sklearn.utils import get_tags
+
+        if not (hasattr(transformer, "fit") and hasattr(transformer, "transform")):
+            raise TypeError(
+                f"design must be a scikit-learn transformer with fit and transform, "
+                f"got {transformer!r}"
+            )
+        if get_tags(transformer).target_tags.required:
+            raise ValueError(
+                f"design={transformer!r} needs y to be fitted; a design may depend on X alone"
+            )
+        self.schema = schema
+        self.transformer = clone(transformer)
+        self.transformer.fit(schema.decode(values))
+        self.terms: tuple[str, ...] = ()
+        width = self.matrix(values[:1]).shape[1]
+        if width == 0:
+            raise ValueError(f"design={transformer!r} makes no columns of these {values.shape[1]}")
+        self.terms = self._names(width)
+
+    @property
+    def structure(self) -> Hashable:
+        """Return the design itself: a fitted transformer is like no other."""
+        return self
+
+    def matrix(self, values: Floats) -> Floats:
+        """Return what the transformer makes of encoded rows, checked."""
+        made = self.transformer.transform(self.schema.decode(values))
+        if hasattr(made, "toarray"):
+            made = made.toarray()
+        try:
+            matrix = np.asarray(made, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"design={self.transformer!r} must return numbers: {error}"
+            ) from error
+        if matrix.ndim != 2 or len(matrix) != len(values):
+            raise ValueError(
+                f"design={self.transformer!r} made an array of shape {matrix.shape} from "
+                f"{len(values)} rows; a design keeps the rows and returns two dimensions"
+            )
+        if self.terms and matrix.shape[1] != len(self.terms):
+            raise ValueError(
+                f"design={self.transformer!r} made {matrix.shape[1]} columns, "
+                f"{len(self.terms)} when it was fitted"
+            )
+        if not np.isfinite(matrix).all():
+            row, term = (int(k) for k in np.argwhere(~np.isfinite(matrix))[0])
+            name = self.terms[term] if self.terms else term
+            raise ValueError(
+                f"design={self.transformer!r} returned {matrix[row, term]} in column {name!r}, "
+                f"row {row}"
+            )
+        return matrix
+
+    def sources(self, values: Floats) -> list[set[int]]:
+        """Return for each term the columns that it moves with, found by moving each in turn."""
+        spread = np.linspace(0, len(values) - 1, min(len(values), 200)).astype(np.intp)
+        extremes = [values.argmin(axis=0), values.argmax(axis=0)]  # a rare level counts too
+        rows = values[np.unique(np.concatenate([spread, *extremes]))]
+        before = self.matrix(rows)
+        found: list[set[int]] = [set() for _ in self.terms]
+        for j in range(values.shape[1]):
+            for column in (np.roll(rows[:, j], 1), np.sort(rows[:, j])[::-1]):
+                moved = rows.copy()
+                moved[:, j] = column
+                for term in np.flatnonzero((self.matrix(moved) != before).any(axis=0)):
+                    found[term].add(j)
+        return found
+
+    def _names(self, width: int) -> tuple[str, ...]:
+        try:
+            names = [str(name) for name in self.transformer.get_feature_names_out()]
+        except (AttributeError, ValueError, TypeError):
+            names = []
+        if len(names) != width or len(set(names)) != width:
+            names = [f"design{k}" for k in range(width)]
+        return tuple(names)
+
+
+def make_design(schema: Schema, transformer: Any, values: Floats) -> Design:
+    """Return the design of a model: by dtype, or a clone of `transformer` fitted to the rows."""
+    if transformer is None:
+        return TreatmentCoding(schema)
+    return TransformedDesign(schema, transformer, values)

@@ -1,0 +1,284 @@
+r"""Independent draws from the exact posterior of a Gaussian equation.
+
+For coefficients with Normal or Flat priors and any proper prior of sigma, the coefficients
+integrate out and the posterior of sigma is one-dimensional; given sigma the coefficients are
+Gaussian (Gelman et al. 2013, *Bayesian Data Analysis*, 3rd ed., section 14.8; Lindley and Smith
+1972). With prior theta = m + D phi, phi ~ N(0, I), and the singular value decomposition
+``A D = U diag(d) V'`` of the whitened design, in the basis of V every direction is on its own:
+
+.. math::
+
+    c = U'(u - A m), \quad c_i | \sigma \sim N(0, d_i^2 + \sigma^2), \quad
+    \phi_i | \sigma, u \sim N\Big(\frac{d_i c_i}{d_i^2 + \sigma^2},
+    \frac{\sigma^2}{d_i^2 + \sigma^2}\Big).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from scipy.integrate import cumulative_simpson
+from scipy.interpolate import PchipInterpolator
+
+from interventional.design import Floats
+from interventional.exceptions import listed
+from interventional.suffstats import SufficientStatistics
+from interventional.model import Equation
+from interventional.priors import normal_parameters
+
+LogDensity = Callable[[Floats], Floats]
+
+_REACH = 80.0  # log sigma is looked for within e^±80 of the data's own scale
+_DROP = 45.0  # what has e^-45 of the peak's density holds no draw
+_POINTS = 1025
+
+
+def draw(
+    equation: Equation,
+    statistics: SufficientStatistics,
+    log_prior_sigma: LogDensity,
+    n_draws: int,
+    rng: Generator,
+) -> dict[str, Floats]:
+    """Draw from the exact posterior.
+
+    Parameters
+    ----------
+    equation : Equation
+        The equation; its priors are conjugate (`EquationPriors.conjugacy_obstacle`).
+    statistics : SufficientStatistics
+        What the likelihood sees.
+    log_prior_sigma : callable
+        Log density of the prior of sigma at an array of sigmas.
+    n_draws : int
+        Number of draws.
+    rng : Generator
+        Source of randomness.
+
+    Returns
+    -------
+    dict
+        ``beta`` (n_draws, p), ``sigma`` (n_draws,) and, where the equation has one, ``intercept``
+        at the means of the predictors (n_draws,).
+
+    Raises
+    ------
+    ValueError
+        If the posterior is improper.
+    """
+    problem = _whiten(equation, statistics)
+
+    def log_density(t: Floats) -> Floats:
+        return log_prior_sigma(np.exp(t)) + problem.log_marginal(t) + t
+
+    log_sigma = _invert(log_density, problem.log_scale, rng.uniform(size=n_draws), statistics)
+    sigma = np.exp(log_sigma)
+    theta = problem.coefficients(sigma, rng)
+    if not equation.has_intercept:
+        return {"beta": theta, "sigma": sigma}
+    intercept = theta[:, 0] + theta[:, 1:] @ problem.shift
+    return {"intercept": intercept, "beta": theta[:, 1:], "sigma": sigma}
+
+
+@dataclass(frozen=True)
+class _Whitened:
+    """A linear Gaussian model in the basis in which its directions are independent.
+
+    Attributes
+    ----------
+    d, c : ndarray of shape (r,)
+        Singular values of the whitened design and the outcome in their basis.
+    v : ndarray of shape (n_normal, r)
+        Right singular vectors.
+    rss : float
+        Squares of the outcome outside of that basis.
+    power : float
+        How many more observations than directions there are.
+    m, s : ndarray of shape (n_normal,)
+        Means and standard deviations of the Normal priors.
+    normal, flat : ndarray of bool
+        Which coefficients have which prior.
+    flat_inverse, flat_root : ndarray
+        Pseudo-inverse of the flat columns and the root of their posterior covariance over sigma.
+    u, a : ndarray
+        Outcome and design before whitening.
+    shift : ndarray of shape (p,)
+        What to add to an intercept at x = 0, by coefficients, to have it at the means.
+    """
+
+    d: Floats
+    c: Floats
+    v: Floats
+    rss: float
+    power: float
+    m: Floats
+    s: Floats
+    normal: np.ndarray
+    flat_inverse: Floats
+    flat_root: Floats
+    u: Floats
+    a: Floats
+    shift: Floats
+
+    @property
+    def log_scale(self) -> float:
+        size = float(np.sqrt((np.square(self.c).sum() + self.rss) / max(len(self.u), 1)))
+        return float(np.log(size)) if size > 0 else 0.0
+
+    def log_marginal(self, t: Floats) -> Floats:
+        """Log density of the data given log sigma, coefficients integrated out."""
+        variance = np.exp(2 * t)
+        total = np.square(self.d)[:, None] + variance
+        fit = np.log(total) + np.square(self.c)[:, None] / total
+        return -0.5 * fit.sum(axis=0) - self.power * t - 0.5 * self.rss / variance
+
+    def coefficients(self, sigma: Floats, rng: Generator) -> Floats:
+        """Draw coefficients given sigma, (draws, p), through symmetric roots.
+
+        A symmetric root does not depend on which singular vectors were chosen, so the same data
+        in another order, or as weights, give the same draws.
+        """
+        total = np.square(self.d) + np.square(sigma)[:, None]
+        noise = rng.standard_normal((len(sigma), len(self.normal)))
+        eps = noise[:, self.normal]
+        shrunk = sigma[:, None] / np.sqrt(total) - 1
+        phi = eps + (shrunk * (eps @ self.v) + self.d * self.c / total) @ self.v.T
+        theta = np.empty_like(noise)
+        theta[:, self.normal] = self.m + self.s * phi
+        if not self.normal.all():
+            left = self.u - theta[:, self.normal] @ self.a[:, self.normal].T
+            spread = sigma[:, None] * (noise[:, ~self.normal] @ self.flat_root)
+            theta[:, ~self.normal] = left @ self.flat_inverse.T + spread
+        return theta
+
+
+def _whiten(equation: Equation, statistics: SufficientStatistics) -> _Whitened:
+    """Bring an equation and its data to the form in which all directions are independent."""
+    p = len(statistics.x_mean)
+    priors = equation.priors
+    normal = np.zeros(p, dtype=bool)
+    m, s = np.zeros(p), np.ones(p)
+    for group in priors.groups:
+        terms = list(group.terms)
+        if group.name == "normal":
+            normal[terms] = True
+            m[terms], s[terms] = normal_parameters(group.prior, len(terms), "beta")
+    a, u, shift = statistics.r, statistics.z, np.zeros(0)
+    names = list(equation.design.terms)
+    if priors.intercept is not None:
+        # The coefficient is the intercept at `center`; the rows see the one at the means.
+        shift = statistics.x_mean - equation.center
+        root = np.sqrt(statistics.weight)
+        a = np.block([[np.full((1, 1), root), root * shift[None]], [np.zeros((len(a), 1)), a]])
+        u = np.concatenate([[root * statistics.y_mean], u])
+        is_normal = priors.intercept.distribution == "Normal"
+        mean, sd = normal_parameters(priors.intercept, 1, "intercept") if is_normal else (0.0, 1.0)
+        normal = np.concatenate([[is_normal], normal])
+        m, s = np.concatenate([np.ravel(mean), m]), np.concatenate([np.ravel(sd), s])
+        names = ["intercept", *names]
+
+    flat_names = [name for name, bounded in zip(names, normal, strict=True) if not bounded]
+    inverse, root_flat, basis = _flat_part(a[:, ~normal], flat_names)
+    m, s = m[normal], s[normal]
+    residual = _orthogonal_to(basis, u - a[:, normal] @ m)
+    b = _orthogonal_to(basis, a[:, normal] * s)
+    left, d, vt = np.linalg.svd(b, full_matrices=False)
+    kept = d > np.finfo(np.float64).eps * max(b.shape, default=0) * d.max(initial=0.0)
+    left, d, vt = left[:, kept], d[kept], vt[kept]
+    c = left.T @ residual
+    outside = residual - left @ c
+    return _Whitened(
+        d=d,
+        c=c,
+        v=vt.T,
+        rss=statistics.rss + float(outside @ outside),
+        power=statistics.weight - len(flat_names) - len(d),
+        m=m,
+        s=s,
+        normal=normal,
+        flat_inverse=inverse,
+        flat_root=root_flat,
+        u=u,
+        a=a,
+        shift=shift,
+    )
+
+
+def _flat_part(columns: Floats, names: list[str]) -> tuple[Floats, Floats, Floats]:
+    """Return pseudo-inverse, symmetric root of (A'A)^-1, and an orthonormal basis of columns."""
+    size = np.linalg.norm(columns, axis=0)
+    scaled = columns / np.where(size > 0, size, 1.0)
+    left, d, vt = np.linalg.svd(scaled, full_matrices=False)
+    tolerance = 1e3 * np.finfo(np.float64).eps * max(columns.shape, default=0)
+    if len(d) < len(names) or (len(d) and d.min() <= tolerance * d.max()):
+        raise ValueError(
+            f"the data do not determine the coefficients of {listed(names)}, whose priors are "
+            "Flat: fewer rows than such coefficients, a constant column, or columns that repeat "
+            "each other. Give Normal priors"
+        )
+    inverse = (vt.T / d) @ left.T / size[:, None]
+    values, vectors = np.linalg.eigh(inverse @ inverse.T)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    return inverse, root, left
+
+
+def _orthogonal_to(basis: Floats, array: Floats) -> Floats:
+    return array - basis @ (basis.T @ array) if basis.shape[1] else array
+
+
+def _invert(
+    log_density: LogDensity, center: float, uniform: Floats, statistics: SufficientStatistics
+) -> Floats:
+    """Return quantiles of a one-dimensional density by inverting its distribution function.
+
+    The grid zooms in until it covers what holds mass, and no more. The features of the density
+    have width of order 1 in log sigma, or are the peak that the zoom ends on.
+    """
+    low, high = center - _REACH, center + _REACH
+    for _ in range(60):
+        t = np.linspace(low, high, _POINTS)
+        values = log_density(t)
+        peak = values.max()
+        if not np.isfinite(peak):
+            raise ValueError("the prior of sigma excludes every value that the data allow")
+        held = np.flatnonzero(values > peak - _DROP)
+        first, last = max(held[0] - 1, 0), min(held[-1] + 1, _POINTS - 1)
+        if last - first > _POINTS // 2:
+            break
+        low, high = t[first], t[last]
+    if values[0] > peak - _DROP and low == center - _REACH:
+        why = "y is constant, and its" if statistics.constant else "the"
+        raise ValueError(
+            f"{why} prior lets sigma go to 0, so that the posterior is improper; give a prior of "
+            "sigma that vanishes at 0, such as Prior('InverseGamma', alpha=3, beta=1)"
+        )
+    if values[-1] > peak - _DROP and high == center + _REACH:
+        raise ValueError(
+            "the prior of sigma is too flat for so few rows: its posterior is improper; give a "
+            "proper prior, such as Prior('HalfNormal', sigma=1)"
+        )
+    low, high = _edges(log_density, t, values)
+    t = np.linspace(low, high, _POINTS)
+    density = np.exp(log_density(t) - peak)
+    cumulative = cumulative_simpson(density, x=t, initial=0.0)
+    cumulative, kept = np.unique(np.maximum.accumulate(cumulative) / cumulative[-1], return_index=True)
+    return PchipInterpolator(cumulative, t[kept])(uniform)
+
+
+def _edges(log_density: LogDensity, t: Floats, values: Floats) -> tuple[float, float]:
+    """Return the ends of the support within the grid, exact where the prior has an edge."""
+    inside = np.flatnonzero(np.isfinite(values))
+    ends = []
+    for k, step in ((inside[0], -1), (inside[-1], 1)):
+        edge = t[k]
+        if 0 <= k + step < len(t):
+            outer = t[k + step]
+            for _ in range(60):
+                middle = 0.5 * (edge + outer)
+                if np.isfinite(log_density(np.array([middle]))[0]):
+                    edge = middle
+                else:
+                    outer = middle
+        ends.append(float(edge))
+    return ends[0], ends[1]

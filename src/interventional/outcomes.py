@@ -1,0 +1,326 @@
+"""What an intervention would do, as a posterior: `Outcomes`."""
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from interventional.exceptions import unknown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Floats = NDArray[np.float64]
+CiKind = Literal["eti", "hdi"]
+
+
+class Outcomes:
+    """Posterior draws of the outcome of some rows, or of averages over rows.
+
+    What `intervene` and `effect` return. Every summary is taken over the posterior draws; averages
+    over rows are taken inside each draw first, so that their intervals are those of the average.
+
+    Parameters
+    ----------
+    draws : DataArray of shape (chain, draw, obs)
+        The draws; ``obs`` carries the labels of the rows.
+    estimand : str
+        What the draws are draws of, in words.
+    covariates : DataFrame, optional
+        The rows' columns as they were observed, to average by.
+
+    Attributes
+    ----------
+    draws : DataArray of shape (chain, draw, obs)
+        The draws.
+    estimand : str
+        What they are draws of.
+
+    See Also
+    --------
+    BayesianInterventionRegressor.intervene : Outcomes if a column is forced.
+    BayesianInterventionRegressor.effect : The difference that forcing it makes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from interventional import BayesianInterventionRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(100, 2))
+    >>> y = X @ [1.0, -2.0] + 0.1 * rng.normal(size=100)
+    >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+    >>> outcomes = model.intervene(X, do={"x1": 0})
+    >>> outcomes
+    <Outcomes: E[y | do(x1 = 0)], 100 rows, 4000 draws>
+    >>> outcomes.mean().shape, outcomes.interval().shape
+    ((100,), (100, 2))
+    >>> outcomes.average().probability(above=1.0)
+    array([0.])
+    """
+
+    def __init__(
+        self, draws: xr.DataArray, estimand: str, covariates: pd.DataFrame | None = None
+    ):
+        self.draws = draws
+        self.estimand = estimand
+        self._covariates = covariates
+
+    def mean(self) -> Floats:
+        """Return the posterior mean of each row, shape (n,)."""
+        return self._samples.mean(axis=0)
+
+    def std(self) -> Floats:
+        """Return the posterior standard deviation of each row, shape (n,)."""
+        return self._samples.std(axis=0, ddof=1)
+
+    def quantile(self, q: ArrayLike) -> Floats:
+        """Return posterior quantiles of each row.
+
+        Parameters
+        ----------
+        q : float or array-like of float
+            Probabilities between 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, len(q))
+        """
+        probabilities = np.asarray(q, dtype=np.float64)
+        if probabilities.ndim > 1 or not np.all((probabilities >= 0) & (probabilities <= 1)):
+            raise ValueError(f"q must hold probabilities between 0 and 1, got {q!r}")
+        quantiles = np.quantile(self._samples, probabilities, axis=0)
+        return quantiles.T if probabilities.ndim else quantiles
+
+    def interval(self, prob: float | None = None, kind: CiKind | None = None) -> Floats:
+        """Return a posterior credible interval of each row.
+
+        Parameters
+        ----------
+        prob : float, optional
+            The probability that it holds; by default ArviZ's ``rcParams["stats.ci_prob"]``.
+        kind : {"eti", "hdi"}, optional
+            Equal-tailed or of highest density; by default ArviZ's ``rcParams["stats.ci_kind"]``.
+
+        Returns
+        -------
+        ndarray of shape (n, 2)
+        """
+        prob, kind = _interval_defaults(prob, kind)
+        if kind == "eti":
+            return self.quantile([(1 - prob) / 2, (1 + prob) / 2])
+        from arviz_stats.base import array_stats
+
+        return np.asarray(array_stats.hdi(self._samples, prob, axis=0))
+
+    def probability(self, above: float | None = None, below: float | None = None) -> Floats:
+        """Return the posterior probability that each row's outcome lies in a range.
+
+        Parameters
+        ----------
+        above, below : float, optional
+            The open ends of the range; at least one of them.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        if above is None and below is None:
+            raise ValueError("probability needs above=..., below=... or both")
+        inside = np.ones(self._samples.shape, dtype=bool)
+        if above is not None:
+            inside &= self._samples > above
+        if below is not None:
+            inside &= self._samples < below
+        return inside.mean(axis=0)
+
+    def average(
+        self, weights: ArrayLike | None = None, by: Hashable | ArrayLike | None = None
+    ) -> "Outcomes":
+        """Average over rows, inside each draw.
+
+        Parameters
+        ----------
+        weights : array-like of shape (n,), optional
+            Weights of the rows.
+        by : column name or array-like of shape (n,), optional
+            Groups to average within; a name stands for that column of X as it was observed.
+
+        Returns
+        -------
+        Outcomes
+            Of one row, or of a row a group.
+        """
+        n = self._samples.shape[1]
+        weight = np.ones(n) if weights is None else self._per_row(weights, "weights", np.float64)
+        if not np.all(np.isfinite(weight)) or np.any(weight < 0) or not weight.sum() > 0:
+            raise ValueError("weights must be finite, not negative, and not all zero")
+        if by is None:
+            codes, labels = np.zeros(n, dtype=np.intp), pd.Index(["average"])
+        else:
+            codes, labels = pd.factorize(self._groups(by), sort=True)
+            if (codes < 0).any():
+                raise ValueError(f"by has a missing value in row {int(np.argmax(codes < 0))}")
+        shares = np.zeros((n, len(labels)))
+        shares[np.arange(n), codes] = weight
+        total = shares.sum(axis=0)
+        if not np.all(total > 0):
+            raise ValueError(f"the weights of group {labels[int(np.argmin(total))]!r} are all zero")
+        averaged = self._samples @ (shares / total)
+        over = "average" if by is None else "average by group"
+        return self._like(averaged, labels, f"{over} of {self.estimand}")
+
+    def summary(self, prob: float | None = None, kind: CiKind | None = None) -> pd.DataFrame:
+        """Return mean, sd and interval of each row, in columns named as ArviZ names them.
+
+        Parameters
+        ----------
+        prob, kind
+            As in `interval`.
+        """
+        prob, kind = _interval_defaults(prob, kind)
+        low, high = self.interval(prob, kind).T
+        stem = f"{kind}{int(round(100 * prob, 6))}"
+        columns = {"mean": self.mean(), "sd": self.std(), f"{stem}_lb": low, f"{stem}_ub": high}
+        return pd.DataFrame(columns, index=self.draws.indexes["obs"].rename(None))
+
+    def to_datatree(self) -> xr.DataTree:
+        """Return the draws as ArviZ takes them, in group ``predictions``."""
+        dataset = self.draws.rename("outcome").to_dataset()
+        dataset.attrs |= {"estimand": self.estimand, "sample_dims": ["chain", "draw"]}
+        return xr.DataTree.from_dict({"/predictions": dataset})
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the posterior: its density for one row, intervals in order for many.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; by default a new figure.
+        """
+        from interventional.display import plot_outcomes
+
+        return plot_outcomes(self, ax)
+
+    def __sub__(self, other: "Outcomes") -> "Outcomes":
+        """Return the difference, paired draw by draw."""
+        return self._contrast(other, np.subtract, "-")
+
+    def __truediv__(self, other: "Outcomes") -> "Outcomes":
+        """Return the ratio, paired draw by draw."""
+        return self._contrast(other, np.divide, "/")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the posterior means, shape (n,)."""
+        if copy is False:
+            raise ValueError("the means of Outcomes are computed: they cannot be had without a copy")
+        return self.mean() if dtype is None else self.mean().astype(dtype)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return int(self.draws.sizes["obs"])
+
+    def __repr__(self) -> str:
+        n, n_draws = len(self), self._samples.shape[0]
+        rows = "1 row" if n == 1 else f"{n} rows"
+        return f"<Outcomes: {self.estimand}, {rows}, {n_draws} draws>"
+
+    @property
+    def _samples(self) -> Floats:
+        values: Floats = self.draws.values
+        return values.reshape(-1, values.shape[-1])
+
+    def _contrast(self, other: object, operation: Any, sign: str) -> "Outcomes":
+        if not isinstance(other, Outcomes):
+            raise TypeError(f"Outcomes combine with Outcomes, got {type(other).__name__}")
+        if self.draws.shape[:2] != other.draws.shape[:2]:
+            raise ValueError(
+                f"the draws do not pair: (chain, draw) is {self.draws.shape[:2]} here and "
+                f"{other.draws.shape[:2]} there; contrast outcomes of one fitted model"
+            )
+        index, other_index = self.draws.indexes["obs"], other.draws.indexes["obs"]
+        if not index.equals(other_index):
+            raise ValueError(
+                f"the rows are not the same: {len(index)} rows here, {len(other_index)} there, or "
+                "other labels; contrast outcomes of the same rows"
+            )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = operation(self._samples, other._samples)
+        if not np.isfinite(values).all():
+            raise ValueError("the denominator is zero in some draws; take a difference instead")
+        sides = [_bracketed(self.estimand), _bracketed(other.estimand)]
+        return self._like(values, index, f" {sign} ".join(sides), self._covariates)
+
+    def _like(
+        self,
+        samples: Floats,
+        labels: pd.Index,
+        estimand: str,
+        covariates: pd.DataFrame | None = None,
+    ) -> "Outcomes":
+        chains, draws = self.draws.shape[:2]
+        return from_samples(samples, chains, draws, labels, estimand, covariates)
+
+    def _per_row(self, values: ArrayLike, what: str, dtype: Any = None) -> NDArray[Any]:
+        n = len(self)
+        if isinstance(values, pd.Series) and not values.index.equals(self.draws.indexes["obs"]):
+            if set(values.index) != set(self.draws.indexes["obs"]) or not values.index.is_unique:
+                raise ValueError(f"{what}: its index is not that of the rows")
+            values = values.reindex(self.draws.indexes["obs"])
+        array = np.asarray(values, dtype=dtype)
+        if array.shape != (n,):
+            raise ValueError(f"{what} must have shape {(n,)}, got {array.shape}")
+        return array
+
+    def _groups(self, by: Any) -> NDArray[Any]:
+        if not np.isscalar(by):
+            return self._per_row(by, "by")
+        columns = [] if self._covariates is None else list(self._covariates.columns)
+        if by not in columns:
+            raise ValueError(unknown("column in by:", by, columns))
+        assert self._covariates is not None
+        return self._covariates[by].to_numpy()
+
+
+def from_samples(
+    samples: Floats,
+    chains: int,
+    draws: int,
+    labels: pd.Index | None,
+    estimand: str,
+    covariates: pd.DataFrame | None = None,
+) -> Outcomes:
+    """Return the outcomes that hold samples of shape (chains * draws, n)."""
+    n = samples.shape[1]
+    if isinstance(labels, pd.MultiIndex):
+        labels = labels.to_flat_index()  # xarray has no dimension with a MultiIndex of its own
+    array = xr.DataArray(
+        samples.reshape(chains, draws, n),
+        dims=("chain", "draw", "obs"),
+        coords={
+            "chain": np.arange(chains),
+            "draw": np.arange(draws),
+            "obs": pd.RangeIndex(n) if labels is None else labels,
+        },
+        name="outcome",
+    )
+    return Outcomes(array, estimand, covariates)
+
+
+def _bracketed(estimand: str) -> str:
+    return f"({estimand})" if " - " in estimand or " / " in estimand else estimand
+
+
+def _interval_defaults(prob: float | None, kind: CiKind | None) -> tuple[float, CiKind]:
+    if prob is None or kind is None:
+        from arviz_base import rcParams
+
+        prob = rcParams["stats.ci_prob"] if prob is None else prob
+        kind = rcParams["stats.ci_kind"] if kind is None else kind
+    if not 0 < prob < 1:
+        raise ValueError(f"prob must lie between 0 and 1, got {prob!r}")
+    if kind not in ("eti", "hdi"):
+        raise ValueError(unknown("kind of interval", kind, ("eti", "hdi")))
+    return prob, kind

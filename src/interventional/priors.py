@@ -1,0 +1,402 @@
+"""Priors: scale-aware defaults, the user's own, and what a model needs to know of them.
+
+A user's `pymc_extras.prior.Prior` is parsed into a `PriorSpec`, which pickles without PyMC. The
+*leaves* of a prior are the numbers in it; its *skeleton* is what remains when they are taken out.
+Two models with equal skeletons are one compiled structure.
+"""
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from interventional.design import Design, Floats
+from interventional.exceptions import listed, unknown
+
+if TYPE_CHECKING:
+    from pymc_extras.prior import Prior
+
+# The parameters that move a distribution along the line. The prior of an intercept must have some:
+# it is stated where the predictors are at their means, and holds at zero after such a move.
+LOCATIONS: Mapping[str, tuple[str, ...]] = {
+    "Normal": ("mu",),
+    "Flat": (),
+    "StudentT": ("mu",),
+    "Laplace": ("mu",),
+    "Logistic": ("mu",),
+    "Cauchy": ("alpha",),
+    "Gumbel": ("mu",),
+    "SkewNormal": ("mu",),
+    "Uniform": ("lower", "upper"),
+}
+_RESERVED = ("beta", "intercept", "sigma")
+_SCALE = 2.5  # of default coefficients, in sd(y) / sd(x): rstanarm's and Bambi's choice
+
+
+@dataclass(frozen=True)
+class PriorSpec:
+    """A prior as a value: a distribution of PyMC, and its parameters by name.
+
+    Attributes
+    ----------
+    distribution : str
+        The name of the PyMC distribution.
+    parameters : dict
+        Arrays, or the `PriorSpec` of a parameter that is random itself.
+    centered : bool
+        As in `pymc_extras.prior.Prior`.
+    transform : str or None
+        As in `pymc_extras.prior.Prior`.
+    """
+
+    distribution: str
+    parameters: "Mapping[str, Floats | PriorSpec]"
+    centered: bool = True
+    transform: str | None = None
+
+    @classmethod
+    def of(cls, distribution: str, **parameters: Any) -> "PriorSpec":
+        """Return the prior of a distribution with known numbers."""
+        return cls(
+            distribution, {name: np.asarray(v, dtype=np.float64) for name, v in parameters.items()}
+        )
+
+    @classmethod
+    def parse(cls, prior: object, where: str) -> "PriorSpec":
+        """Read a user's `Prior`; refuse what is none, or holds what is no number."""
+        from pymc_extras.prior import Prior
+
+        if not isinstance(prior, Prior):
+            raise TypeError(f"{where} must be a pymc_extras.prior.Prior, got {prior!r}")
+        parameters: dict[str, Floats | PriorSpec] = {}
+        for name, value in prior.parameters.items():
+            if isinstance(value, Prior):
+                parameters[name] = cls.parse(value, f"{where}.{name}")
+                continue
+            if not isinstance(value, int | float | np.ndarray | np.number):
+                raise TypeError(
+                    f"{where}: parameter {name} must be a number, an array or a Prior, "
+                    f"got {type(value).__name__}"
+                )
+            array = np.asarray(value, dtype=np.float64)
+            if not np.isfinite(array).all():
+                raise ValueError(f"{where}: parameter {name} must be finite, got {value}")
+            parameters[name] = array
+        return cls(prior.distribution, parameters, prior.centered, prior.transform)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether this is one distribution whose parameters are numbers."""
+        random = any(isinstance(value, PriorSpec) for value in self.parameters.values())
+        return not random and self.transform is None
+
+    @property
+    def is_normal(self) -> bool:
+        """Whether this is a Normal distribution whose parameters are numbers."""
+        return self.is_plain and self.distribution == "Normal"
+
+    @property
+    def skeleton(self) -> Hashable:
+        """What remains when the numbers are taken out."""
+        parts = tuple(
+            (name, value.skeleton if isinstance(value, PriorSpec) else value.ndim)
+            for name, value in sorted(self.parameters.items())
+        )
+        return (self.distribution, self.centered, self.transform, parts)
+
+    def leaves(self, path: str = "") -> dict[str, Floats]:
+        """Return the numbers by path: ``{"_sigma": 1.0}``."""
+        found: dict[str, Floats] = {}
+        for name, value in self.parameters.items():
+            here = f"{path}_{name}"
+            found |= value.leaves(here) if isinstance(value, PriorSpec) else {here: value}
+        return found
+
+    def prior(self, leaf: Callable[[str], Any], dims: str | None = None, path: str = "") -> "Prior":
+        """Return the `Prior` that has ``leaf(path)`` in the place of each number."""
+        from pymc_extras.prior import Prior
+
+        parameters = {}
+        for name, value in self.parameters.items():
+            here = f"{path}_{name}"
+            random = isinstance(value, PriorSpec)
+            parameters[name] = value.prior(leaf, path=here) if random else leaf(here)
+        return Prior(
+            self.distribution,
+            dims=dims,
+            centered=self.centered,
+            transform=self.transform,
+            **parameters,
+        )
+
+    def create(self, name: str, leaf: Callable[[str], Any], dims: str | None = None) -> Any:
+        """Add a variable with this prior to the PyMC model in context."""
+        return self.prior(leaf, dims).create_variable(name)
+
+    def create_shifted(self, name: str, by: Any, leaf: Callable[[str], Any]) -> Any:
+        """Add a variable to the PyMC model in context that is `by` more than this prior has it.
+
+        The distribution is one of `LOCATIONS`.
+        """
+        prior = self.prior(leaf)
+        for location in LOCATIONS[self.distribution]:
+            default = 1.0 if (self.distribution, location) == ("Uniform", "upper") else 0.0
+            value = prior.parameters.get(location, default)
+            if isinstance(value, type(prior)):
+                value = value.create_variable(f"{name}_{location}")
+            prior.parameters[location] = value + by
+        return prior.create_variable(name)
+
+    def __str__(self) -> str:
+        parts = [repr(self.distribution), *(f"{k}={v}" for k, v in self.parameters.items())]
+        return f"Prior({', '.join(parts)})"
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What default priors are scaled by.
+
+    Attributes
+    ----------
+    n : int
+        Number of rows.
+    x_mean, x_scale : ndarray of shape (terms,)
+        Mean and standard deviation of each term of the design.
+    y_mean, y_scale : float
+        Mean and standard deviation of the outcome.
+    """
+
+    n: int
+    x_mean: Floats
+    x_scale: Floats
+    y_mean: float
+    y_scale: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """Terms whose coefficients share one prior.
+
+    Attributes
+    ----------
+    name : str
+        What the group is called: ``"normal"``, ``"flat"``, or the key of the user's prior.
+    prior : PriorSpec
+        The prior of each coefficient; array-valued parameters have one value a term.
+    terms : tuple of int
+        Positions of the terms.
+    """
+
+    name: str
+    prior: PriorSpec
+    terms: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class EquationPriors:
+    """The priors of one equation. ``intercept`` is None where the equation has none."""
+
+    groups: tuple[Group, ...]
+    intercept: PriorSpec | None
+    sigma: PriorSpec
+
+    @property
+    def skeleton(self) -> Hashable:
+        """What stays the same when the numbers in the priors change."""
+        return (
+            tuple((group.name, group.prior.skeleton, group.terms) for group in self.groups),
+            None if self.intercept is None else self.intercept.skeleton,
+            self.sigma.skeleton,
+        )
+
+    @property
+    def conjugacy_obstacle(self) -> str | None:
+        """Say what keeps the exact engine from these priors; None if nothing does."""
+        for group in self.groups:
+            if group.name not in ("normal", "flat"):
+                return f"the prior of {group.name!r} is {group.prior}"
+        intercept = self.intercept
+        if intercept is not None and not (
+            intercept.is_normal or intercept.distribution == "Flat"
+        ):
+            return f"the prior of the intercept is {intercept}"
+        if not self.sigma.is_plain:
+            return f"the prior of sigma is not one distribution with known numbers: {self.sigma}"
+        return None
+
+
+def resolve(
+    user: "Mapping[str, Prior] | None",
+    design: Design,
+    values: Floats,
+    moments: Moments | None,
+    *,
+    fit_intercept: bool,
+    center: bool,
+) -> EquationPriors:
+    """Return the priors of an equation: the user's where there are some, defaults elsewhere.
+
+    Parameters
+    ----------
+    user : mapping or None
+        The ``priors`` parameter of the estimator.
+    design : Design
+        The design of the equation.
+    values : ndarray of shape (n, columns)
+        Encoded rows, to see which terms come from a column.
+    moments : Moments or None
+        What the defaults are scaled by; None for an outcome that nobody has seen yet, whose
+        defaults are those of standardised data.
+    fit_intercept, center : bool
+        Whether there is an intercept, and whether its prior holds at the predictors' means.
+    """
+    given = _checked(user, design, fit_intercept)
+    n_terms = len(design.terms)
+    if moments is None:
+        moments = Moments(0, np.zeros(n_terms), np.ones(n_terms), 0.0, 1.0)
+    owners = _owners(given, design, values)
+    by_default = None in owners or "sigma" not in given
+    if fit_intercept and "intercept" not in given:
+        by_default = True
+    if by_default and not moments.y_scale > 0:
+        raise ValueError(
+            f"y is constant (n_samples={moments.n}), so the default priors, which take their scale "
+            "from its standard deviation, are undefined; give priors for beta, intercept and "
+            "sigma, the last one such that sigma cannot go to 0"
+        )
+    scale = _SCALE * moments.y_scale / moments.x_scale
+    intercept = None
+    if fit_intercept:
+        spread = _SCALE * moments.y_scale
+        if not center:  # the prior is at x = 0, which may be far from the data
+            spread = float(np.hypot(spread, np.linalg.norm(scale * moments.x_mean)))
+        default = PriorSpec.of("Normal", mu=moments.y_mean, sigma=spread)
+        intercept = given.get("intercept", default)
+    sigma = given.get("sigma", PriorSpec.of("HalfStudentT", nu=4, sigma=moments.y_scale))
+    return EquationPriors(_groups(given, owners, scale), intercept, sigma)
+
+
+def normal_parameters(prior: PriorSpec, size: int, what: str) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation of a Normal prior, one of each a term."""
+    parameters = {name: np.asarray(value) for name, value in prior.parameters.items()}
+    mu = parameters.get("mu", np.zeros(()))
+    sigma = parameters.get("sigma", np.ones(()))
+    if "tau" in parameters:
+        sigma = 1 / np.sqrt(parameters["tau"])
+    if not np.all(sigma > 0):
+        raise ValueError(f"the prior of {what!r} needs sigma > 0, got {prior}")
+    return _one_each(mu, size, what), _one_each(sigma, size, what)
+
+
+def python_mode() -> Any:
+    """Return the PyTensor mode that compiles in milliseconds: no C, no Numba."""
+    from pytensor.compile.mode import Mode
+
+    return Mode(linker="py", optimizer="fast_compile")
+
+
+def _checked(
+    user: "Mapping[str, Prior] | None", design: Design, fit_intercept: bool
+) -> dict[str, PriorSpec]:
+    """Return the user's priors by name, each known to be usable where it stands."""
+    if user is None:
+        return {}
+    if not isinstance(user, Mapping):
+        raise TypeError(f"priors must be a mapping from names to Prior, got {user!r}")
+    names = (*design.schema.names, *design.terms)
+    for key in user:
+        if key not in _RESERVED and key not in names:
+            raise ValueError(unknown("name in priors:", key, dict.fromkeys((*_RESERVED, *names))))
+        if key in _RESERVED and key in names:
+            raise ValueError(
+                f"priors: {key!r} is both a column and the name for all of an equation's {key}; "
+                "rename the column"
+            )
+    given = {key: PriorSpec.parse(prior, f"priors[{key!r}]") for key, prior in user.items()}
+    if "intercept" in given:
+        intercept = given["intercept"]
+        if not fit_intercept:
+            raise ValueError("priors: a prior for the intercept, but fit_intercept=False")
+        if intercept.distribution not in LOCATIONS or intercept.transform is not None:
+            raise ValueError(
+                f"priors['intercept']: {intercept} has no location to move to the predictors' "
+                f"means; use one of {listed(LOCATIONS)}"
+            )
+    if "sigma" in given:
+        _refuse_negative_support(given["sigma"])
+    for key in ("intercept", "sigma"):
+        if key in given and any(leaf.ndim for leaf in given[key].leaves().values()):
+            raise ValueError(f"priors[{key!r}]: {given[key]} has an array for a single number")
+    return given
+
+
+def _owners(given: Mapping[str, PriorSpec], design: Design, values: Floats) -> list[str | None]:
+    """Return for each term the key of the prior that it takes: its own, its column's, or all's."""
+    named = [key for key in given if key not in _RESERVED]
+    owners: list[str | None] = ["beta" if "beta" in given else None] * len(design.terms)
+    columns = [key for key in named if key in design.schema.names]
+    if columns:
+        sources = design.sources(values)
+        for key in columns:
+            alone = {design.schema.names.index(key)}
+            terms = [term for term, found in enumerate(sources) if found == alone]
+            if not terms and key not in design.terms:
+                raise ValueError(f"priors[{key!r}]: no term of the design comes from it alone")
+            for term in terms:
+                owners[term] = key
+    for key in named:
+        if key in design.terms and key not in columns:
+            owners[design.terms.index(key)] = key
+    return owners
+
+
+def _groups(
+    given: Mapping[str, PriorSpec], owners: list[str | None], scale: Floats
+) -> tuple[Group, ...]:
+    """Return the terms by prior; all that are Normal are one group, and all that are Flat."""
+    members: dict[str, list[int]] = {}
+    mu, sigma = np.zeros(len(owners)), scale.copy()
+    for key in dict.fromkeys(owners):
+        terms = [term for term, owner in enumerate(owners) if owner == key]
+        prior = None if key is None else given[key]
+        if prior is None or prior.is_normal:
+            members.setdefault("normal", []).extend(terms)
+            if prior is not None:
+                mu[terms], sigma[terms] = normal_parameters(prior, len(terms), str(key))
+        elif prior.distribution == "Flat" and prior.is_plain:
+            members.setdefault("flat", []).extend(terms)
+        else:
+            for path, leaf in prior.leaves().items():
+                _one_each(leaf, len(terms), f"{key}{path}")
+            members[str(key)] = terms
+    groups = []
+    for name, terms in members.items():
+        terms = sorted(terms)
+        if name == "normal":
+            prior = PriorSpec.of("Normal", mu=mu[terms], sigma=sigma[terms])
+        else:
+            prior = PriorSpec.of("Flat") if name == "flat" else given[name]
+        groups.append(Group(name, prior, tuple(terms)))
+    return tuple(groups)
+
+
+def _refuse_negative_support(prior: PriorSpec) -> None:
+    """Refuse a prior of sigma that gives density to negative values."""
+    import pymc as pm
+
+    if not prior.is_plain:
+        return
+    try:
+        density = pm.logp(getattr(pm, prior.distribution).dist(**prior.parameters), -1e-3)
+        value = float(density.eval(mode=python_mode()))
+    except pm.logprob.utils.ParameterValueError as error:
+        raise ValueError(f"priors['sigma']: {prior} is no distribution: {error}") from error
+    if value > -np.inf:
+        raise ValueError(f"priors['sigma']: {prior} allows negative values")
+
+
+def _one_each(value: Floats, size: int, what: str) -> Floats:
+    if value.ndim > 1 or (value.ndim == 1 and value.shape != (size,)):
+        raise ValueError(f"the prior of {what!r} has shape {value.shape}, but {size} terms")
+    return np.broadcast_to(value, (size,))
