@@ -317,9 +317,7 @@ class TransformedDesign:
         try:
             matrix = np.asarray(made, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise TypeError(
-                f"design={self.transformer!r} must return numbers: {error}"
-            ) from error
+            raise TypeError(f"design={self.transformer!r} must return numbers: {error}") from error
         if matrix.ndim != 2 or len(matrix) != len(values):
             raise ValueError(
                 f"design={self.transformer!r} made an array of shape {matrix.shape} from "

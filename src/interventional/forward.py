@@ -69,7 +69,9 @@ def predictive(
     for start in range(0, n, step):
         rows = slice(start, start + step)
         block = [column[..., rows] for column in columns]
-        generator = rng.spawn(1) if noise else []  # the graph copies a generator, it does not advance
+        generator = (
+            rng.spawn(1) if noise else []
+        )  # the graph copies a generator, it does not advance
         out[:, rows] = function(*block, *draws, *generator)
     return out
 
@@ -78,9 +80,7 @@ def _needed(equation: Equation, noise: bool) -> tuple[str, ...]:
     return equation.parameters if noise else equation.parameters[:-1]
 
 
-def _compile(
-    equation: Equation, forced: list[str], by_draw: tuple[str, ...], noise: bool
-) -> Any:
+def _compile(equation: Equation, forced: list[str], by_draw: tuple[str, ...], noise: bool) -> Any:
     """Compile the outcome under `pm.do` as a function of columns, parameters and a generator."""
     import pymc as pm
     import pytensor

@@ -51,7 +51,9 @@ def parse_do(
         Arrays of shape (n,), or (n_draws, n) for a distribution.
     """
     if not isinstance(do, Mapping):
-        raise TypeError(f"do must be a mapping from columns to what they are forced to, got {do!r}")
+        raise TypeError(
+            f"do must be a mapping from columns to what they are forced to, got {do!r}"
+        )
     if not do:
         raise ValueError("do is empty; to predict without forcing anything, use predict(X)")
     forced: dict[str, Floats] = {}
@@ -123,7 +125,9 @@ def _is_distribution(what: Any) -> bool:
 def _called(function: Callable[[Table], Any], X: Table, where: str) -> Any:
     """Call a policy with X, in the manner of `DataFrame.assign`, and check what it returns."""
     if hasattr(function, "rvs"):
-        raise TypeError(f"{where}: freeze the distribution, as in scipy.stats.norm(loc=0, scale=1)")
+        raise TypeError(
+            f"{where}: freeze the distribution, as in scipy.stats.norm(loc=0, scale=1)"
+        )
     if isinstance(X, pd.DataFrame):
         rows: Table = X.copy(deep=False)
     else:

@@ -5,7 +5,7 @@ makes it the model of data, `pm.do` the model of an intervention. `compact_model
 posterior at a size that does not grow with the rows.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,15 @@ import numpy as np
 
 from interventional.design import Design, Floats, Schema, TreatmentCoding
 from interventional.exceptions import listed
-from interventional.suffstats import SufficientStatistics
 from interventional.priors import EquationPriors
+from interventional.suffstats import SufficientStatistics
 
 if TYPE_CHECKING:
     import pymc as pm
+
+# The names of the shared vectors that hold a compact model's numbers. They are two because
+# `pm.observe` copies the variables of a model, but not those of what is observed.
+OBSERVED, DATA = "observed_numbers", "known_numbers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +124,7 @@ def _add_equation(equation: Equation, columns: list[Any]) -> None:
         )
         predictor = intercept + predictor
     mu = pm.Deterministic(f"{name}_mu", predictor, dims="obs")
-    sigma = equation.priors.sigma.create(
-        f"{name}_sigma", lambda path: numbers[f"sigma{path}"]
-    )
+    sigma = equation.priors.sigma.create(f"{name}_sigma", lambda path: numbers[f"sigma{path}"])
     pm.Normal(name, mu, sigma, dims="obs")
 
 
@@ -138,8 +140,8 @@ def compact_model(equation: Equation, statistics: SufficientStatistics) -> "pm.M
         \mathrm{rss} \sim \mathrm{Gamma}((W - 1 - k)/2,\ 1/(2\sigma^2)),
 
     with W the sum of the weights and a the intercept at the means of the predictors. All numbers,
-    those in the priors included, are data of the model, named as in `compact_data`, so that they
-    can be swapped without compiling again.
+    those in the priors included, are slices of two shared vectors (`compact_data`), so that they
+    can be swapped without compiling again; two vectors compile faster than a dozen variables.
 
     Parameters
     ----------
@@ -154,33 +156,29 @@ def compact_model(equation: Equation, statistics: SufficientStatistics) -> "pm.M
         Its intercept is the one at the means of the predictors.
     """
     import pymc as pm
-    import pytensor
     import pytensor.tensor as pt
 
     name, priors = equation.outcome, equation.priors
-    data = {
-        key: pytensor.shared(value, name=key)
-        for key, value in compact_data(equation, statistics).items()
-    }
-    prefix = f"{name}__"
+    seen, known = _compact_numbers(equation, statistics)
+    observations, data = _slices(seen, OBSERVED), _slices(known, DATA)
     observed = {}
     with pm.Model(coords={f"{name}_term": list(range(len(equation.design.terms)))}) as model:
-        beta = _coefficients(equation, lambda path: data[f"{prefix}beta_{path}"])
-        sigma = priors.sigma.create(f"{name}_sigma", lambda path: data[f"{prefix}sigma{path}"])
+        beta = _coefficients(equation, lambda path: data[f"beta_{path}"])
+        sigma = priors.sigma.create(f"{name}_sigma", lambda path: data[f"sigma{path}"])
         if priors.intercept is not None:
             intercept = priors.intercept.create_shifted(
                 f"{name}_intercept",
-                pt.dot(data[f"{prefix}shift"], beta),
-                lambda path: data[f"{prefix}intercept{path}"],
+                pt.dot(data["shift"], beta),
+                lambda path: data[f"intercept{path}"],
             )
-            pm.Normal(f"{name}_mean", intercept, sigma / pt.sqrt(data[f"{prefix}weight"]))
-            observed[f"{name}_mean"] = data[f"{prefix}mean"]
-        pm.Normal(f"{name}_z", pt.dot(data[f"{prefix}r"], beta), sigma)
-        observed[f"{name}_z"] = data[f"{prefix}z"]
-        dof, rss = data[f"{prefix}dof"], data[f"{prefix}rss"]
+            pm.Normal(f"{name}_mean", intercept, sigma / pt.sqrt(data["weight"]))
+            observed[f"{name}_mean"] = observations["mean"]
+        pm.Normal(f"{name}_z", pt.dot(data["r"], beta), sigma)
+        observed[f"{name}_z"] = observations["z"]
+        dof, rss = data["dof"], data["rss"]
         if statistics.has_residual:
             pm.Gamma(f"{name}_rss", dof / 2, 1 / (2 * sigma**2))
-            observed[f"{name}_rss"] = rss
+            observed[f"{name}_rss"] = observations["rss"]
         else:
             # No degrees of freedom are left, or weights that sum to less than there are rows.
             pm.Potential(f"{name}_rss", -dof * pt.log(sigma) - rss / (2 * sigma**2))
@@ -188,21 +186,45 @@ def compact_model(equation: Equation, statistics: SufficientStatistics) -> "pm.M
 
 
 def compact_data(equation: Equation, statistics: SufficientStatistics) -> dict[str, Floats]:
-    """Return the data of the compact model by name: the statistics and the priors' numbers."""
-    data: dict[str, object] = {
+    """Return the numbers of the compact model as its two vectors, by name."""
+    vectors = zip((OBSERVED, DATA), _compact_numbers(equation, statistics), strict=True)
+    return {
+        name: np.concatenate([value.ravel() for value in numbers.values()])
+        for name, numbers in vectors
+    }
+
+
+def _slices(numbers: Mapping[str, Floats], name: str) -> dict[str, Any]:
+    """Return tensors by name that are slices of one shared vector."""
+    import pytensor
+
+    flat = np.concatenate([value.ravel() for value in numbers.values()])
+    vector = pytensor.shared(flat, name=name)
+    slices, start = {}, 0
+    for key, value in numbers.items():
+        slices[key] = vector[start : start + value.size].reshape(value.shape)
+        start += value.size
+    return slices
+
+
+def _compact_numbers(
+    equation: Equation, statistics: SufficientStatistics
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Return what is observed, and what is known besides, by name, in the vectors' order."""
+    observed = {"mean": statistics.y_mean, "z": statistics.z, "rss": statistics.rss}
+    known = {
         "weight": statistics.weight,
         "shift": statistics.x_mean - equation.center,
-        "mean": statistics.y_mean,
         "r": statistics.r,
-        "z": statistics.z,
         "rss": statistics.rss,
         "dof": statistics.dof,
         **_numbers(equation.priors),
     }
-    return {
-        f"{equation.outcome}__{key}": np.asarray(value, dtype=np.float64)
-        for key, value in data.items()
-    }
+    seen, rest = (
+        {key: np.asarray(value, dtype=np.float64) for key, value in numbers.items()}
+        for numbers in (observed, known)
+    )
+    return seen, rest
 
 
 def _numbers(priors: EquationPriors) -> dict[str, Floats]:

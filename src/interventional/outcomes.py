@@ -61,9 +61,7 @@ class Outcomes:
     array([0.])
     """
 
-    def __init__(
-        self, draws: xr.DataArray, estimand: str, covariates: pd.DataFrame | None = None
-    ):
+    def __init__(self, draws: xr.DataArray, estimand: str, covariates: pd.DataFrame | None = None):
         self.draws = draws
         self.estimand = estimand
         self._covariates = covariates
@@ -167,7 +165,9 @@ class Outcomes:
         shares[np.arange(n), codes] = weight
         total = shares.sum(axis=0)
         if not np.all(total > 0):
-            raise ValueError(f"the weights of group {labels[int(np.argmin(total))]!r} are all zero")
+            raise ValueError(
+                f"the weights of group {labels[int(np.argmin(total))]!r} are all zero"
+            )
         averaged = self._samples @ (shares / total)
         over = "average" if by is None else "average by group"
         return self._like(averaged, labels, f"{over} of {self.estimand}")
@@ -215,7 +215,9 @@ class Outcomes:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the posterior means, shape (n,)."""
         if copy is False:
-            raise ValueError("the means of Outcomes are computed: they cannot be had without a copy")
+            raise ValueError(
+                "the means of Outcomes are computed: they cannot be had without a copy"
+            )
         return self.mean() if dtype is None else self.mean().astype(dtype)
 
     def __len__(self) -> int:

@@ -113,7 +113,9 @@ class PriorSpec:
             found |= value.leaves(here) if isinstance(value, PriorSpec) else {here: value}
         return found
 
-    def prior(self, leaf: Callable[[str], Any], dims: str | None = None, path: str = "") -> "Prior":
+    def prior(
+        self, leaf: Callable[[str], Any], dims: str | None = None, path: str = ""
+    ) -> "Prior":
         """Return the `Prior` that has ``leaf(path)`` in the place of each number."""
         from pymc_extras.prior import Prior
 
@@ -217,9 +219,7 @@ class EquationPriors:
             if group.name not in ("normal", "flat"):
                 return f"the prior of {group.name!r} is {group.prior}"
         intercept = self.intercept
-        if intercept is not None and not (
-            intercept.is_normal or intercept.distribution == "Flat"
-        ):
+        if intercept is not None and not (intercept.is_normal or intercept.distribution == "Flat"):
             return f"the prior of the intercept is {intercept}"
         if not self.sigma.is_plain:
             return f"the prior of sigma is not one distribution with known numbers: {self.sigma}"

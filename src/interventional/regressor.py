@@ -434,7 +434,9 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         known = [name for name in known if name not in (self.outcome, f"{self.outcome}_mu")]
         forced = {}
         if not isinstance(parameters, Mapping):
-            raise TypeError(f"parameters must be a mapping from names to values, got {parameters!r}")
+            raise TypeError(
+                f"parameters must be a mapping from names to values, got {parameters!r}"
+            )
         for name, value in parameters.items():
             if name not in known:
                 raise ValueError(unknown("parameter", name, known))
@@ -453,9 +455,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     def _sampling(self) -> Sampling:
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         n_jobs = effective_n_jobs(self.n_jobs)
-        return Sampling(
-            self.draws, self.tune, self.chains, int(seed), n_jobs, bool(self.verbose)
-        )
+        return Sampling(self.draws, self.tune, self.chains, int(seed), n_jobs, bool(self.verbose))
 
     def _read_new(self, X: Any) -> tuple[Schema, Floats]:
         """Return what the columns of new data are, and their encoded rows."""

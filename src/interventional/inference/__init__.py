@@ -11,7 +11,7 @@ from interventional.cache import StructureCache
 from interventional.design import Floats
 from interventional.exceptions import unknown
 from interventional.inference import exact
-from interventional.model import Equation, compact_data, compact_model
+from interventional.model import DATA, Equation, compact_data, compact_model
 from interventional.priors import python_mode
 from interventional.suffstats import SufficientStatistics
 
@@ -84,7 +84,7 @@ def infer(
     key = (
         equation.outcome,
         equation.priors.skeleton,
-        len(equation.design.terms),
+        statistics.r.shape,
         statistics.has_residual,
     )
     if engine == "nuts":
@@ -116,9 +116,9 @@ def infer(
 
 def to_datatree(posterior: Posterior, equation: Equation) -> "xr.DataTree":
     """Return draws as ArviZ takes them, with named dimensions and coordinates."""
-    import xarray as xr
-
     from importlib.metadata import version
+
+    import xarray as xr
 
     chains, draws = posterior.variables[f"{equation.outcome}_sigma"].shape
     sample = {"chain": np.arange(chains), "draw": np.arange(draws)}
@@ -136,8 +136,12 @@ def to_datatree(posterior: Posterior, equation: Equation) -> "xr.DataTree":
     groups = {
         "/posterior": xr.Dataset(
             {
-                name: (("chain", "draw", posterior.dims[name]) if name in posterior.dims
-                       else ("chain", "draw"), values)
+                name: (
+                    ("chain", "draw", posterior.dims[name])
+                    if name in posterior.dims
+                    else ("chain", "draw"),
+                    values,
+                )
                 for name, values in posterior.variables.items()
             },
             coords,
@@ -175,24 +179,22 @@ def _log_prior_sigma(
 ) -> exact.LogDensity:
     """Return the log density of sigma's prior, as the observed PyMC model has it."""
 
-    def compile_density() -> tuple[Any, list[str]]:
+    def compile_density() -> Any:
         import pymc as pm
         import pytensor
         import pytensor.tensor as pt
-        from pytensor.compile.sharedvalue import SharedVariable
         from pytensor.graph.replace import graph_replace
         from pytensor.graph.traversal import graph_inputs
 
         model = _models.get(key, lambda: compact_model(equation, statistics))
-        sigma = pt.vector("sigma")
+        sigma, numbers = pt.vector("sigma"), pt.vector("numbers")
         density = pm.logp(model[f"{equation.outcome}_sigma"], sigma)
-        shared = [v for v in graph_inputs([density]) if isinstance(v, SharedVariable)]
-        inputs = {v: pt.scalar(v.name) for v in shared}
-        density = graph_replace(density, inputs) if inputs else density
-        function = pytensor.function([sigma, *inputs.values()], density, mode=python_mode())
-        return function, [v.name for v in shared]
+        shared = {v: numbers for v in graph_inputs([density]) if v.name == DATA}
+        density = graph_replace(density, shared) if shared else density
+        return pytensor.function(
+            [sigma, numbers], density, mode=python_mode(), on_unused_input="ignore"
+        )
 
-    function, names = _sigma_priors.get(key, compile_density)
-    data = compact_data(equation, statistics)
-    numbers = [data[name] for name in names]
-    return lambda sigma: function(sigma, *numbers)
+    function = _sigma_priors.get(key, compile_density)
+    numbers = compact_data(equation, statistics)[DATA]
+    return lambda sigma: function(sigma, numbers)

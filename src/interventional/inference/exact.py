@@ -23,9 +23,9 @@ from scipy.interpolate import PchipInterpolator
 
 from interventional.design import Floats
 from interventional.exceptions import listed
-from interventional.suffstats import SufficientStatistics
 from interventional.model import Equation
 from interventional.priors import normal_parameters
+from interventional.suffstats import SufficientStatistics
 
 LogDensity = Callable[[Floats], Floats]
 
@@ -262,7 +262,9 @@ def _invert(
     t = np.linspace(low, high, _POINTS)
     density = np.exp(log_density(t) - peak)
     cumulative = cumulative_simpson(density, x=t, initial=0.0)
-    cumulative, kept = np.unique(np.maximum.accumulate(cumulative) / cumulative[-1], return_index=True)
+    cumulative, kept = np.unique(
+        np.maximum.accumulate(cumulative) / cumulative[-1], return_index=True
+    )
     return PchipInterpolator(cumulative, t[kept])(uniform)
 
 

@@ -6,12 +6,8 @@ from collections.abc import Hashable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pymc as pm
-import pytensor.tensor as pt
 from numpy.typing import NDArray
-from pymc.logprob.transforms import Transform
-from pymc.model.transform.conditioning import change_value_transforms
 from sklearn.exceptions import ConvergenceWarning
 
 from interventional.cache import StructureCache
@@ -60,67 +56,17 @@ def sample(
     return variables, {name: stats[name].values for name in _SAMPLE_STATS if name in stats}
 
 
-class Scaled(Transform):
-    """Sample a variable in units of the data's scale: which units they came in is no matter."""
-
-    name = "scaled"
-
-    def __init__(self, scale: Any):
-        self.scale = scale
-
-    def forward(self, value: Any, *inputs: Any) -> Any:
-        """Return the variable in units of the scale."""
-        return value / self.scale
-
-    def backward(self, value: Any, *inputs: Any) -> Any:
-        """Return the variable in its own units."""
-        return value * self.scale
-
-    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
-        """Return the logarithm of the scale, for each element."""
-        return pt.log(self.scale) + pt.zeros_like(value)
-
-
-def _scales(equation: Equation, statistics: SufficientStatistics) -> dict[str, Floats]:
-    """Return by variable the scale that the data suggest."""
-    moments = statistics.moments
-    y_scale = moments.y_scale if moments.y_scale > 0 else 1.0
-    name = equation.outcome
-    scales = {f"{name}_intercept": np.asarray(y_scale)}
-    groups = equation.priors.groups
-    for group in groups:
-        variable = f"{name}_beta" if len(groups) == 1 else f"{name}_beta_{group.name}"
-        scales[variable] = y_scale / moments.x_scale[list(group.terms)]
-    return scales
-
-
-def _scaled_model(equation: Equation, statistics: SufficientStatistics) -> pm.Model:
-    import pytensor
-
-    model = compact_model(equation, statistics)
-    free = {rv.name for rv in model.free_RVs if model.rvs_to_transforms[rv] is None}
-    transforms = {
-        name: Scaled(pytensor.shared(scale, name=f"{name}__scale"))
-        for name, scale in _scales(equation, statistics).items()
-        if name in free
-    }
-    return change_value_transforms(model, transforms)
-
-
 def _sample_nutpie(
     equation: Equation, statistics: SufficientStatistics, key: Hashable, sampling: "Sampling"
 ) -> "xr.DataTree":
     import nutpie
 
     compiled = _compiled.get(
-        key, lambda: nutpie.compile_pymc_model(_scaled_model(equation, statistics))
+        key, lambda: nutpie.compile_pymc_model(compact_model(equation, statistics))
     )
-    data = compact_data(equation, statistics)
-    data |= {
-        f"{name}__scale": scale for name, scale in _scales(equation, statistics).items()
-    }
     used = {variable.name for variable in compiled.shared_var_keys}
-    compiled = compiled.with_data(**{name: v for name, v in data.items() if name in used})
+    data = compact_data(equation, statistics)
+    compiled = compiled.with_data(**{name: data[name] for name in used})
     return nutpie.sample(
         compiled,
         draws=sampling.draws,
@@ -141,7 +87,7 @@ def _sample_pymc(
     try:
         if not sampling.verbose:
             log.setLevel(logging.ERROR)
-        with _scaled_model(equation, statistics):
+        with compact_model(equation, statistics):
             return pm.sample(
                 draws=sampling.draws,
                 tune=sampling.tune,

@@ -1,0 +1,48 @@
+"""What all tests share."""
+
+import os
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # else scikit-learn skips one of its checks
+matplotlib.use("Agg")
+
+# Monte Carlo comparisons allow this many standard errors: with some thousand comparisons in a run,
+# a right program fails at 4.5 less than once in a hundred runs.
+N_STANDARD_ERRORS = 4.5
+
+
+@pytest.fixture(scope="session")
+def linear_data():
+    """Rows of a known linear model: y = 1.5 a + 0.7 b + 0.3 c + noise of sd 0.2."""
+    rng = np.random.default_rng(20)
+    X = pd.DataFrame(rng.normal(size=(100, 3)), columns=["a", "b", "c"])
+    y = X @ [1.5, 0.7, 0.3] + 0.2 * rng.normal(size=100)
+    return X, y.rename("y")
+
+
+def assert_same_mean(a, b, axis=0):
+    """Two sets of independent draws have the same mean, in units of its standard error."""
+    a, b = np.asarray(a), np.asarray(b)
+    error = np.hypot(
+        a.std(axis=axis) / np.sqrt(a.shape[axis]), b.std(axis=axis) / np.sqrt(b.shape[axis])
+    )
+    z = np.abs(a.mean(axis=axis) - b.mean(axis=axis)) / error
+    assert np.all(z < N_STANDARD_ERRORS), z.max()
+
+
+def assert_mean(draws, truth, axis=0):
+    """Independent draws have a known mean, in units of its standard error."""
+    draws = np.asarray(draws)
+    error = draws.std(axis=axis, ddof=1) / np.sqrt(draws.shape[axis])
+    z = np.abs(draws.mean(axis=axis) - truth) / error
+    assert np.all(z < N_STANDARD_ERRORS), z.max()
+
+
+def family_wise(n_comparisons, alpha=1e-3):
+    """Return how many standard errors n comparisons may differ at a joint level of alpha."""
+    return float(norm.isf(alpha / 2 / n_comparisons))
