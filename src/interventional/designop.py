@@ -1,5 +1,6 @@
 """A fitted scikit-learn transformer inside a PyTensor graph."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from interventional.design import Design
 class DesignOp(Op):
     """Columns, (..., n) each, to the design matrix, (..., n, terms).
 
-    `pm.do` on a raw column thus flows through splines, interactions and one-hot encodings. There is
-    no gradient: the columns are never sampled by a method that needs one.
+    `pm.do` on a raw column thus flows through splines, interactions and one-hot encodings. There
+    is no gradient: the columns are never sampled by a method that needs one.
 
     Parameters
     ----------
@@ -35,7 +36,7 @@ class DesignOp(Op):
         shape = (None,) * ndim + (len(self.design.terms),)
         return Apply(self, tensors, [pt.tensor(dtype="float64", shape=shape)])
 
-    def perform(self, node: Apply, inputs: list[Any], output_storage: list[Any]) -> None:
+    def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Any) -> None:
         """Fold leading dimensions into rows, transform, unfold."""
         columns = np.broadcast_arrays(*inputs)
         values = np.stack([column.ravel() for column in columns], axis=1)
@@ -44,7 +45,7 @@ class DesignOp(Op):
 
     def infer_shape(self, fgraph: Any, node: Apply, shapes: list[Any]) -> list[Any]:
         """Return the broadcast shape of the columns and the number of terms."""
-        ndim = node.outputs[0].ndim - 1
+        ndim = node.outputs[0].type.ndim - 1
         batch = pt.broadcast_shape(*node.inputs) if ndim else ()
         return [(*batch, len(self.design.terms))]
 

@@ -153,7 +153,7 @@ def _aligned(series: pd.Series, X: Table, where: str) -> pd.Series:
     missing = X.index.difference(series.index)
     if len(missing):
         raise ValueError(
-            f"{where}: its index lacks rows of X: {listed(missing)}; give a Series indexed like X, "
-            "or an array"
+            f"{where}: its index lacks rows of X: {listed(missing)}; give a Series indexed like "
+            "X, or an array"
         )
     return series.reindex(X.index)

@@ -7,7 +7,7 @@ posterior at a size that does not grow with the rows.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -257,14 +257,16 @@ def _coefficients(equation: Equation, number: Callable[[str], Any]) -> Any:
             dims, variable = f"{name}_{group.name}_term", f"{name}_beta_{group.name}"
             labels = pm.modelcontext(None).coords[terms]
             pm.modelcontext(None).add_coord(dims, [labels[term] for term in group.terms])
-        part = group.prior.create(
-            variable, lambda path, key=group.name: number(f"{key}{path}"), dims
-        )
-        parts.append(part)
+        leaf = partial(_numbered, number, group.name)
+        parts.append(group.prior.create(variable, leaf, dims))
     if len(groups) == 1:
         return parts[0]
     order = np.argsort(np.concatenate([group.terms for group in groups]))
     return pm.Deterministic(f"{name}_beta", pt.concatenate(parts)[order], dims=terms)
+
+
+def _numbered(number: Callable[[str], Any], prefix: str, path: str) -> Any:
+    return number(prefix + path)
 
 
 def design_tensor(design: Design, columns: list[Any]) -> Any:

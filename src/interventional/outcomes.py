@@ -158,7 +158,8 @@ class Outcomes:
         if by is None:
             codes, labels = np.zeros(n, dtype=np.intp), pd.Index(["average"])
         else:
-            codes, labels = pd.factorize(self._groups(by), sort=True)
+            codes, found = pd.factorize(self._groups(by), sort=True)
+            labels = pd.Index(found)
             if (codes < 0).any():
                 raise ValueError(f"by has a missing value in row {int(np.argmax(codes < 0))}")
         shares = np.zeros((n, len(labels)))

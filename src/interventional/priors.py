@@ -261,9 +261,9 @@ def resolve(
         by_default = True
     if by_default and not moments.y_scale > 0:
         raise ValueError(
-            f"y is constant (n_samples={moments.n}), so the default priors, which take their scale "
-            "from its standard deviation, are undefined; give priors for beta, intercept and "
-            "sigma, the last one such that sigma cannot go to 0"
+            f"y is constant (n_samples={moments.n}), so the default priors, which take their "
+            "scale from its standard deviation, are undefined; give priors for beta, intercept "
+            "and sigma, the last one such that sigma cannot go to 0"
         )
     scale = _SCALE * moments.y_scale / moments.x_scale
     intercept = None

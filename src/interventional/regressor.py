@@ -37,9 +37,9 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
 
     A linear Gaussian model in the terms of a design, ``y ~ Normal(intercept + design(X) @ beta,
     sigma)``, written in PyMC. `fit` conditions it on data by `pm.observe`; `predict` is E[y | X];
-    `intervene` forces columns by `pm.do` and draws from the posterior predictive. All other columns
-    stay as they are: the effect is causal if the columns hold every common cause of the forced
-    column and y, and nothing that the forced column causes.
+    `intervene` forces columns by `pm.do` and draws from the posterior predictive. All other
+    columns stay as they are: the effect is causal if the columns hold every common cause of the
+    forced column and y, and nothing that the forced column causes.
 
     Parameters
     ----------
@@ -387,7 +387,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                     target = np.array(validate_data(self, y=y, y_numeric=True), dtype=np.float64)
                     check_consistent_length(values, target)
                     equation, _ = self._condition(design, values, matrix, target, None)
-        labels = range(len(values)) if index is None else index
+        labels = list(range(len(values)) if index is None else index)
         model = generative_model(equation, values, labels)
         return model if y is None else pm.observe(model, {self.outcome: target})
 

@@ -58,13 +58,13 @@ class Posterior:
 
 
 def choose_engine(inference: str, equation: Equation) -> str:
-    """Return the engine that serves an equation: what was asked for, or the best for ``"auto"``."""
+    """Return the engine that was asked for, or for ``"auto"`` the best that serves."""
     if inference not in ENGINES:
         raise ValueError(unknown("inference", inference, ENGINES))
     obstacle = equation.priors.conjugacy_obstacle
     if inference == "exact" and obstacle is not None:
         raise ValueError(
-            f"inference='exact' draws under Normal or Flat priors of coefficients and any positive "
+            "inference='exact' draws under Normal or Flat priors of coefficients and any positive "
             f"prior of sigma, but {obstacle}; use inference='auto' or 'nuts'"
         )
     if inference == "auto":
@@ -189,7 +189,7 @@ def _log_prior_sigma(
         model = _models.get(key, lambda: compact_model(equation, statistics))
         sigma, numbers = pt.vector("sigma"), pt.vector("numbers")
         density = pm.logp(model[f"{equation.outcome}_sigma"], sigma)
-        shared = {v: numbers for v in graph_inputs([density]) if v.name == DATA}
+        shared: dict[Any, Any] = {v: numbers for v in graph_inputs([density]) if v.name == DATA}
         density = graph_replace(density, shared) if shared else density
         return pytensor.function(
             [sigma, numbers], density, mode=python_mode(), on_unused_input="ignore"

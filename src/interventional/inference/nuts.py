@@ -74,6 +74,7 @@ def _sample_nutpie(
         chains=sampling.chains,
         cores=min(sampling.n_jobs, sampling.chains),
         seed=sampling.seed,
+        adaptation="low_rank",  # predictors are correlated: 4 steps a draw where "diag" needs 65
         save_warmup=False,
         progress_bar=sampling.verbose,
     )
