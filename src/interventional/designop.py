@@ -43,7 +43,7 @@ class DesignOp(Op):
         matrix = self.design.matrix(values)
         output_storage[0][0] = matrix.reshape(*columns[0].shape, matrix.shape[1])
 
-    def infer_shape(self, fgraph: Any, node: Apply, shapes: list[Any]) -> list[Any]:
+    def infer_shape(self, node: Apply, shapes: list[Any]) -> list[Any]:
         """Return the broadcast shape of the columns and the number of terms."""
         ndim = node.outputs[0].type.ndim - 1
         batch = pt.broadcast_shape(*node.inputs) if ndim else ()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.random import Generator
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from interventional.design import Floats, Schema
 from interventional.exceptions import listed
@@ -93,8 +93,39 @@ def _in_words(what: Any) -> str:
 def _forced(
     what: Any, X: Table, schema: Schema, j: int, n: int, n_draws: int, rng: Generator
 ) -> Floats:
-    name = schema.names[j]
-    where = f"do[{name!r}]"
+    """Return what column j is forced to, encoded, of shape (n,) or (n_draws, n)."""
+    where = f"do[{schema.names[j]!r}]"
+    what = forced_values(what, X, where, n, n_draws, rng)
+    column = schema.encode_column(j, what, where)
+    if not np.isfinite(column).all():
+        bad = column[~np.isfinite(column)].ravel()[0]
+        raise ValueError(f"{where} holds {bad}; a column can only be forced to finite values")
+    shape = column.shape if column.ndim == 2 else (n,)
+    return np.ascontiguousarray(np.broadcast_to(column, shape))
+
+
+def forced_values(
+    what: Any, X: Table, where: str, n: int, n_draws: int, rng: Generator
+) -> ArrayLike:
+    """Return what a column is forced to as the user means it, not yet encoded.
+
+    Parameters
+    ----------
+    what : object
+        An entry of `do`.
+    X : DataFrame or ndarray
+        The rows.
+    where : str
+        Where the entry stood, for messages.
+    n, n_draws : int
+        Number of rows and of posterior draws.
+    rng : Generator
+        Source of draws from a distribution.
+
+    Returns
+    -------
+    scalar or array-like of shape (n,) or (n_draws, n)
+    """
     shape: tuple[int, ...] = (n,)
     if callable(what):
         what = _called(what, X, where)
@@ -103,18 +134,14 @@ def _forced(
         what = what.rvs(size=shape, random_state=rng)
     elif isinstance(what, pd.Series):
         what = _aligned(what, X, where)
-    if isinstance(what, Mapping | set | pd.DataFrame):
+    if what is None or isinstance(what, Mapping | set | pd.DataFrame):
         raise TypeError(
-            f"{where} is a {type(what).__name__}; allowed are a number or level, an array or "
+            f"{where} is {type(what).__name__}; allowed are a number or level, an array or "
             "Series, a callable of X, or a frozen scipy distribution"
         )
-    if np.ndim(what) not in (0, len(shape)) or (np.ndim(what) and np.shape(what) != shape):
+    if np.ndim(what) and np.shape(what) != shape:
         raise ValueError(f"{where} has shape {np.shape(what)}; allowed are a scalar or {shape}")
-    column = schema.encode_column(j, what, where)
-    if not np.isfinite(column).all():
-        bad = column[~np.isfinite(column)].ravel()[0]
-        raise ValueError(f"{where} holds {bad}; a column can only be forced to finite values")
-    return np.ascontiguousarray(np.broadcast_to(column, shape))
+    return what
 
 
 def _is_distribution(what: Any) -> bool:

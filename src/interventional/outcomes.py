@@ -1,6 +1,6 @@
 """What an intervention would do, as a posterior: `Outcomes`."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -234,6 +234,11 @@ class Outcomes:
     def _samples(self) -> Floats:
         values: Floats = self.draws.values
         return values.reshape(-1, values.shape[-1])
+
+    def _mapped(self, function: Callable[[Floats], Floats]) -> "Outcomes":
+        """Return a function of the samples, (draws, n) to (draws, n), of the same rows."""
+        index = self.draws.indexes["obs"]
+        return self._like(function(self._samples), index, self.estimand, self._covariates)
 
     def _contrast(self, other: object, operation: Any, sign: str) -> "Outcomes":
         if not isinstance(other, Outcomes):

@@ -122,8 +122,9 @@ class PriorSpec:
         parameters = {}
         for name, value in self.parameters.items():
             here = f"{path}_{name}"
-            random = isinstance(value, PriorSpec)
-            parameters[name] = value.prior(leaf, path=here) if random else leaf(here)
+            parameters[name] = (
+                value.prior(leaf, path=here) if isinstance(value, PriorSpec) else leaf(here)
+            )
         return Prior(
             self.distribution,
             dims=dims,

@@ -519,12 +519,15 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             found[name] = values.reshape(-1, *values.shape[2:])
         return found
 
+    @property
+    def _n_draws(self) -> int:
+        sizes = self.idata_["posterior"].dataset.sizes
+        return int(sizes["chain"] * sizes["draw"])
+
     def _parse(self, do: Mapping[Any, Any], rows: Table, values: Floats) -> dict[str, Floats]:
-        posterior = self.idata_["posterior"].dataset
-        n_draws = posterior.sizes["chain"] * posterior.sizes["draw"]
         rng = np.random.default_rng([self._seed, 1])
         return intervention.parse_do(
-            do, rows, self._equation.schema, values, self.outcome, n_draws, rng
+            do, rows, self._equation.schema, values, self.outcome, self._n_draws, rng
         )
 
     def _outcomes(

@@ -1,0 +1,258 @@
+"""`intervene` on whole scikit-learn estimators: force raw columns, before any preprocessing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from interventional.design import Floats
+from interventional.exceptions import unknown
+from interventional.intervention import Table, describe, forced_values
+from interventional.outcomes import Outcomes
+from interventional.regressor import BayesianInterventionRegressor, Kind
+
+_NODES = 40  # of the Gauss-Hermite rule that averages noise out behind an inverse transform
+_BLOCK = 1 << 18  # rows that are transformed at a time where a policy is drawn
+
+
+def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
+    """Answer what y will be if raw columns are forced, through pipelines and their like.
+
+    The columns are forced in X as it is, before any step; then the steps run, so that whatever
+    they derive from a forced column follows; what has changed is forced in the model by `pm.do`.
+    Answers come in the units of the raw outcome.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted `BayesianInterventionRegressor`, or a fitted `Pipeline`,
+        `TransformedTargetRegressor`, `GridSearchCV` or other search that ends in one; nested in
+        any order.
+    X : array-like or DataFrame of shape (n, columns)
+        The rows, as the estimator's `predict` takes them.
+    do : mapping
+        As in `BayesianInterventionRegressor.intervene`; callables see the raw X.
+    kind : {"mean", "predictive"}, default "mean"
+        The expected outcome, or a new outcome, noise included. Behind a transformed target the
+        expectation is that of the raw outcome, given each posterior draw: noise is averaged out
+        after the inverse transform (Gauss-Hermite quadrature), not before.
+
+    Returns
+    -------
+    Outcomes
+
+    Raises
+    ------
+    TypeError
+        If the estimator does not end in a `BayesianInterventionRegressor`.
+
+    See Also
+    --------
+    BayesianInterventionRegressor.intervene : The same without steps around.
+
+    Notes
+    -----
+    The difference from what was observed is a difference of two calls, which are paired draw by
+    draw: ``intervene(e, X, {"b": 0}) - intervene(e, X, {"b": lambda X: X["b"]})``.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+    >>> from interventional import BayesianInterventionRegressor, intervene
+    >>> rng = np.random.default_rng(0)
+    >>> X = pd.DataFrame({"price": rng.uniform(1, 9, size=200)})
+    >>> y = 100 - X["price"] ** 2 + rng.normal(size=200)
+    >>> steps = StandardScaler(), PolynomialFeatures(2, include_bias=False)
+    >>> model = make_pipeline(*steps, BayesianInterventionRegressor(random_state=0)).fit(X, y)
+    >>> intervene(model, X, do={"price": 5.0}).average().mean().round()
+    array([75.])
+    """
+    path = _unwrap(estimator)
+    regressor = path.regressor
+    rows = X if isinstance(X, pd.DataFrame) else np.asarray(X)
+    if rows.ndim != 2:
+        raise ValueError(f"X must have two dimensions, rows and columns, got shape {rows.shape}")
+    before = regressor._read(path.transform(rows))
+    forced = _parse(do, rows, regressor)
+    after = _transformed(path, rows, forced)
+    changed = {
+        name: np.ascontiguousarray(after[..., j])
+        for j, name in enumerate(regressor._equation.schema.names)
+        if np.any(after[..., j] != before[:, j])
+    }
+    inner = regressor._outcomes(rows, before, changed, kind, describe(do))
+    if not path.inverses:
+        return inner
+    back = path.to_raw_outcome
+    if kind == "predictive":
+        return inner._mapped(back)
+    sigma = regressor._draws()[f"{regressor.outcome}_sigma"]
+    return inner._mapped(lambda mean: _expected(back, mean, sigma))
+
+
+@dataclass(frozen=True)
+class _Path:
+    """The way from raw rows to the regressor, and back from its outcome to the raw one."""
+
+    steps: tuple[Any, ...]
+    regressor: BayesianInterventionRegressor
+    inverses: tuple[Any, ...]
+
+    def transform(self, rows: Any) -> Any:
+        """Return what the regressor sees of raw rows."""
+        for step in self.steps:
+            rows = step.transform(rows)
+        return rows
+
+    def to_raw_outcome(self, outcome: Floats) -> Floats:
+        """Return outcomes in raw units, in their own shape."""
+        column = outcome.reshape(-1, 1)
+        for transformer in reversed(self.inverses):
+            column = np.asarray(transformer.inverse_transform(column), dtype=np.float64)
+            column = column.reshape(-1, 1)
+        if not np.isfinite(column).all():
+            raise ValueError(
+                f"the inverse transform of the target, {self.inverses[0]!r}, returned NaN or "
+                "infinity for outcomes that the model holds possible"
+            )
+        return column.reshape(outcome.shape)
+
+
+def _unwrap(estimator: Any) -> _Path:
+    """Return the way through an estimator to the regressor in which it ends."""
+    steps: list[Any] = []
+    inverses: list[Any] = []
+    inner = estimator
+    while not isinstance(inner, BayesianInterventionRegressor):
+        if isinstance(inner, Pipeline):
+            check_is_fitted(inner)
+            steps.append(inner[:-1])
+            inner = inner.steps[-1][1]
+        elif isinstance(inner, TransformedTargetRegressor):
+            check_is_fitted(inner)
+            inverses.append(inner.transformer_)
+            inner = inner.regressor_
+        elif hasattr(inner, "best_estimator_"):
+            inner = inner.best_estimator_
+        elif hasattr(inner, "cv") and hasattr(inner, "refit"):
+            check_is_fitted(inner)
+            raise TypeError(f"{inner!r} has no best_estimator_; search with refit=True")
+        else:
+            raise TypeError(
+                f"{estimator!r} ends in {inner!r}, which knows no interventions; allowed are "
+                "Pipeline, TransformedTargetRegressor and searches that end in a "
+                "BayesianInterventionRegressor"
+            )
+    check_is_fitted(inner)
+    return _Path(tuple(step for step in steps if len(step)), inner, tuple(inverses))
+
+
+def _parse(
+    do: Mapping[Any, Any], rows: Table, regressor: BayesianInterventionRegressor
+) -> dict[Any, NDArray[Any]]:
+    """Return what each raw column is forced to, by label or position."""
+    if not isinstance(do, Mapping):
+        raise TypeError(f"do must map columns to what they are forced to, got {do!r}")
+    if not do:
+        raise ValueError("do is empty; to predict without forcing anything, use predict(X)")
+    rng = np.random.default_rng([regressor._seed, 1])
+    forced: dict[Any, NDArray[Any]] = {}
+    for key, what in do.items():
+        column = _column(key, rows)
+        if column in forced:
+            raise ValueError(f"do forces column {key!r} twice")
+        where = f"do[{key!r}]"
+        values = forced_values(what, rows, where, len(rows), regressor._n_draws, rng)
+        forced[column] = _raw(values, rows, column, where)
+    return forced
+
+
+def _column(key: Any, rows: Table) -> Any:
+    """Return the label of a raw column, or its position in an array."""
+    if isinstance(rows, pd.DataFrame):
+        if key not in rows.columns:
+            raise ValueError(f"do: {unknown('column', key, rows.columns)}")
+        return key
+    names = [f"x{j}" for j in range(rows.shape[1])]
+    if key in names:
+        return names.index(key)
+    if isinstance(key, int | np.integer) and 0 <= key < len(names):
+        return int(key)
+    raise ValueError(f"do: {unknown('column', key, names)}")
+
+
+def _raw(values: ArrayLike, rows: Table, column: Any, where: str) -> NDArray[Any]:
+    """Return forced values as an array that the raw column can hold."""
+    array = values.to_numpy() if isinstance(values, pd.Series) else np.asarray(values)
+    if pd.isna(array).any() or (array.dtype.kind == "f" and not np.isfinite(array).all()):
+        raise ValueError(f"{where} holds NaN or infinity; a column can only be forced to values")
+    held = rows[column].dtype if isinstance(rows, pd.DataFrame) else rows.dtype
+    if pd.api.types.is_numeric_dtype(held) and array.dtype.kind not in "biuf":
+        raise TypeError(f"{where}: the column holds numbers, got {array.ravel()[0]!r}")
+    return array
+
+
+def _transformed(path: _Path, rows: Table, forced: Mapping[Any, NDArray[Any]]) -> Floats:
+    """Return what the regressor sees, encoded, if raw columns are forced.
+
+    Returns
+    -------
+    ndarray of shape (n, columns), or (draws, n, columns) if a policy is drawn.
+    """
+    read = path.regressor._read
+    by_draw = {key for key, values in forced.items() if values.ndim == 2}
+    if not by_draw:
+        return read(path.transform(_with_columns(rows, forced)))
+    n, n_draws = len(rows), path.regressor._n_draws
+    step = max(1, _BLOCK // n)
+    parts = []
+    for start in range(0, n_draws, step):  # draws become rows, so that the steps run but once
+        size = min(step, n_draws - start)
+        again = np.tile(np.arange(n), size)
+        repeated = rows.iloc[again] if isinstance(rows, pd.DataFrame) else rows[again]
+        columns = {
+            key: values[start : start + size].ravel()
+            if key in by_draw
+            else np.tile(np.broadcast_to(values, n), size)
+            for key, values in forced.items()
+        }
+        part = read(path.transform(_with_columns(repeated, columns)))
+        parts.append(part.reshape(size, n, -1))
+    return np.concatenate(parts)
+
+
+def _with_columns(rows: Table, columns: Mapping[Any, NDArray[Any]]) -> Table:
+    """Return the rows with some columns replaced, of the same kinds as they were."""
+    if not isinstance(rows, pd.DataFrame):
+        array = rows.astype(np.result_type(rows.dtype, *(v.dtype for v in columns.values())))
+        for position, values in columns.items():
+            array[:, position] = values
+        return array
+    frame = rows.copy(deep=False)
+    for label, values in columns.items():
+        held = rows[label].dtype
+        column = pd.Series(np.broadcast_to(values, len(rows)), index=rows.index)
+        if isinstance(held, pd.CategoricalDtype):
+            new = [level for level in column.unique() if level not in held.categories]
+            column = column.astype(pd.CategoricalDtype([*held.categories, *new], held.ordered))
+        elif pd.api.types.is_bool_dtype(held) and column.isin([0, 1]).all():
+            column = column.astype(held)
+        frame[label] = column
+    return frame
+
+
+def _expected(back: Any, mean: Floats, sigma: Floats) -> Floats:
+    """Return E[back(mean + sigma * noise)] for each draw and row, by Gauss-Hermite quadrature."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+    total = np.zeros_like(mean)
+    for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+        total += weight * back(mean + node * sigma[:, None])
+    return total
