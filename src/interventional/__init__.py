@@ -4,10 +4,11 @@
 causal model in PyMC. `Outcomes` is what it answers when a column is forced.
 """
 
+from interventional.display import InterventionDisplay
 from interventional.outcomes import Outcomes
 from interventional.pipeline import intervene
 from interventional.regressor import BayesianInterventionRegressor
 
 __version__ = "0.1.0"
 
-__all__ = ["BayesianInterventionRegressor", "Outcomes", "intervene"]
+__all__ = ["BayesianInterventionRegressor", "InterventionDisplay", "Outcomes", "intervene"]

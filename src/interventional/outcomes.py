@@ -1,6 +1,6 @@
 """What an intervention would do, as a posterior: `Outcomes`."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -106,7 +106,7 @@ class Outcomes:
         -------
         ndarray of shape (n, 2)
         """
-        prob, kind = _interval_defaults(prob, kind)
+        prob, kind = interval_defaults(prob, kind)
         if kind == "eti":
             return self.quantile([(1 - prob) / 2, (1 + prob) / 2])
         from arviz_stats.base import array_stats
@@ -181,11 +181,96 @@ class Outcomes:
         prob, kind
             As in `interval`.
         """
-        prob, kind = _interval_defaults(prob, kind)
+        prob, kind = interval_defaults(prob, kind)
         low, high = self.interval(prob, kind).T
         stem = f"{kind}{int(round(100 * prob, 6))}"
         columns = {"mean": self.mean(), "sd": self.std(), f"{stem}_lb": low, f"{stem}_ub": high}
         return pd.DataFrame(columns, index=self.draws.indexes["obs"].rename(None))
+
+    @staticmethod
+    def concat(outcomes: "Mapping[Any, Outcomes]") -> "Outcomes":
+        """Return outcomes of one row each, by name, as outcomes of as many rows.
+
+        Parameters
+        ----------
+        outcomes : mapping
+            Names to outcomes of a single row and of the same draws, such as averages.
+        """
+        first = next(iter(outcomes.values()))
+        for name, each in outcomes.items():
+            if len(each) != 1 or each.draws.shape[:2] != first.draws.shape[:2]:
+                raise ValueError(
+                    f"concat takes averages of the same draws; {name!r} has {len(each)} rows and "
+                    f"{each.draws.shape[:2]} draws"
+                )
+        samples = np.column_stack([each._samples for each in outcomes.values()])
+        labels = pd.Index(list(outcomes), tupleize_cols=False)
+        return first._like(samples, labels, "average outcome by scenario")
+
+    @staticmethod
+    def compare(
+        scenarios: "Mapping[Any, Outcomes]",
+        *,
+        by: Hashable | ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+        better: Literal["higher", "lower"] = "higher",
+        prob: float | None = None,
+        kind: CiKind | None = None,
+    ) -> pd.DataFrame:
+        """Return scenarios side by side, a row each, the others held against the first.
+
+        Parameters
+        ----------
+        scenarios : mapping
+            Names to outcomes of the same rows and draws.
+        by, weights
+            As in `average`: a row for each scenario and group.
+        better : {"higher", "lower"}, default "higher"
+            Which outcomes are better ones.
+        prob, kind
+            As in `interval`.
+
+        Returns
+        -------
+        DataFrame
+            Average and interval; ``effect``, the average difference from the first scenario, and
+            its interval; ``prob_better``, the posterior probability that the average is better
+            than the first one's. Those three are NaN for the first scenario.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from interventional import BayesianInterventionRegressor, Outcomes
+        >>> X = np.linspace(0, 1, 20)[:, None]
+        >>> y = 3 * X[:, 0] + 0.1 * np.cos(9 * X[:, 0])
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> scenarios = {x: model.intervene(X, do={"x0": x}) for x in (0.0, 0.5)}
+        >>> Outcomes.compare(scenarios)[["mean", "effect", "prob_better"]].round(1)
+             mean  effect  prob_better
+        0.0   0.0     NaN          NaN
+        0.5   1.5     1.5          1.0
+        """
+        if not isinstance(scenarios, Mapping) or not scenarios:
+            raise TypeError(f"scenarios must map names to Outcomes, got {scenarios!r}")
+        if better not in ("higher", "lower"):
+            raise ValueError(unknown("value of better:", better, ("higher", "lower")))
+        tables = {}
+        first: Outcomes | None = None
+        for name, outcomes in scenarios.items():
+            table = outcomes.average(weights, by).summary(prob, kind).drop(columns="sd")
+            effect = None if first is None else (outcomes - first).average(weights, by)
+            summary = table if effect is None else effect.summary(prob, kind)
+            for column in table.columns:
+                label = "effect" if column == "mean" else f"effect_{column}"
+                table[label] = np.nan if effect is None else summary[column]
+            table["prob_better"] = np.nan
+            if effect is not None:
+                side = {"above": 0.0} if better == "higher" else {"below": 0.0}
+                table["prob_better"] = effect.probability(**side)
+            first = outcomes if first is None else first
+            tables[name] = table
+        joined = pd.concat(tables)
+        return joined.droplevel(1) if by is None else joined
 
     def to_datatree(self) -> xr.DataTree:
         """Return the draws as ArviZ takes them, in group ``predictions``."""
@@ -321,7 +406,8 @@ def _bracketed(estimand: str) -> str:
     return f"({estimand})" if " - " in estimand or " / " in estimand else estimand
 
 
-def _interval_defaults(prob: float | None, kind: CiKind | None) -> tuple[float, CiKind]:
+def interval_defaults(prob: float | None, kind: CiKind | None) -> tuple[float, CiKind]:
+    """Return probability and kind of an interval, ArviZ's where None."""
     if prob is None or kind is None:
         from arviz_base import rcParams
 

@@ -175,6 +175,13 @@ def _parse(
     return forced
 
 
+def column_of(X: Any, key: Any) -> NDArray[Any]:
+    """Return the values of a raw column of X."""
+    rows = X if isinstance(X, pd.DataFrame) else np.asarray(X)
+    column = _column(key, rows)
+    return rows[column].to_numpy() if isinstance(rows, pd.DataFrame) else rows[:, column]
+
+
 def _column(key: Any, rows: Table) -> Any:
     """Return the label of a raw column, or its position in an array."""
     if isinstance(rows, pd.DataFrame):
