@@ -29,16 +29,16 @@ class Schema:
         The name of each column in the model.
     labels : tuple or None
         The labels of the DataFrame that was fitted; None for an array.
-    levels : tuple of (Index or None)
+    levels : tuple of (tuple or None)
         The levels of each column of levels; None for a column of numbers.
-    dtypes : tuple
-        The pandas dtype of each column of levels; None for a column of numbers.
+    dtypes : tuple of (str or None)
+        The name of the pandas dtype of each column of levels; None for a column of numbers.
     """
 
     names: tuple[str, ...]
     labels: tuple[Hashable, ...] | None
-    levels: tuple[pd.Index | None, ...]
-    dtypes: tuple[Any, ...]
+    levels: tuple[tuple[Any, ...] | None, ...]
+    dtypes: tuple[str | None, ...]
 
     @classmethod
     def of(cls, X: pd.DataFrame | NDArray[Any]) -> "Schema":
@@ -55,13 +55,13 @@ class Schema:
             names = labels
         else:
             names = tuple(f"x{j}" for j in range(n_columns))
-        levels: list[pd.Index | None] = []
-        dtypes: list[Any] = []
+        levels: list[tuple[Any, ...] | None] = []
+        dtypes: list[str | None] = []
         for label in labels:
             column = X[label]
             found = None if _holds_numbers(column) else _levels_of(column)
             levels.append(found)
-            dtypes.append(None if found is None else column.dtype)
+            dtypes.append(None if found is None else str(column.dtype))
         return cls(names, labels, tuple(levels), tuple(dtypes))
 
     @property
@@ -126,7 +126,8 @@ class Schema:
         if missing.any():
             row = int(np.argmax(missing))
             raise ValueError(f"{what} contains NaN in column {name!r}, row {row}")
-        codes = levels.get_indexer(pd.Index(flat, dtype=object))
+        index = pd.Index(levels, dtype=object, tupleize_cols=False)
+        codes = index.get_indexer(pd.Index(flat, dtype=object, tupleize_cols=False))
         if (codes < 0).any():
             culprit = flat[int(np.argmax(codes < 0))]
             raise ValueError(unknown(f"level in column {name!r} of {what}:", culprit, levels))
@@ -138,12 +139,17 @@ class Schema:
             return values
         if not self.has_levels:
             return pd.DataFrame(values, columns=list(self.labels))
-        columns = []
+        columns: list[pd.Series] = []
         for j, (levels, dtype) in enumerate(zip(self.levels, self.dtypes, strict=True)):
             if levels is None:
                 columns.append(pd.Series(values[:, j]))
             else:
-                columns.append(pd.Series(levels.take(values[:, j].astype(np.intp)), dtype=dtype))
+                codes = values[:, j].astype(np.intp)
+                if dtype == "category":
+                    columns.append(pd.Series(pd.Categorical.from_codes(codes, pd.Index(levels))))
+                else:
+                    held = np.array(levels, dtype=object)[codes]
+                    columns.append(pd.Series(held, dtype=dtype))
         frame = pd.concat(columns, axis=1)
         frame.columns = pd.Index(self.labels)
         return frame
@@ -207,11 +213,11 @@ def _holds_numbers(column: pd.Series) -> bool:
     )
 
 
-def _levels_of(column: pd.Series) -> pd.Index:
+def _levels_of(column: pd.Series) -> tuple[Any, ...]:
+    """Return the levels that occur: categories in their order, others sorted."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        used = column.cat.remove_unused_categories().cat.categories
-        return pd.Index(used, dtype=object)
-    return pd.Index(sorted(column.dropna().unique()), dtype=object)
+        return tuple(column.cat.remove_unused_categories().cat.categories.tolist())
+    return tuple(sorted(column.dropna().unique().tolist()))
 
 
 class Design(Protocol):

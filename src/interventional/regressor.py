@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
@@ -451,6 +452,21 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` has run."""
         return hasattr(self, "idata_")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state to pickle, draws as plain arrays: any reader of pickles takes these."""
+        state = dict(super().__getstate__())
+        if "idata_" in state:
+            groups = state["idata_"].children.items()
+            state["idata_"] = {key: group.to_dataset().to_dict("array") for key, group in groups}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the state that `__getstate__` gave."""
+        if "idata_" in state:
+            groups = {key: xr.Dataset.from_dict(d) for key, d in state["idata_"].items()}
+            state = {**state, "idata_": xr.DataTree.from_dict(groups)}
+        super().__setstate__(state)
 
     def _sampling(self) -> Sampling:
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)

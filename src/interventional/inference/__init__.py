@@ -96,7 +96,7 @@ def infer(
         draws = exact.draw(
             equation,
             statistics,
-            _log_prior_sigma(key, equation, statistics),
+            *_prior_sigma(key, equation, statistics),
             n_draws,
             np.random.default_rng(sampling.seed),
         )
@@ -122,7 +122,7 @@ def to_datatree(posterior: Posterior, equation: Equation) -> "xr.DataTree":
 
     chains, draws = posterior.variables[f"{equation.outcome}_sigma"].shape
     sample = {"chain": np.arange(chains), "draw": np.arange(draws)}
-    terms = np.asarray(equation.design.terms, dtype=object)
+    terms = np.asarray(equation.design.terms, dtype=str)
     coords = {**sample, f"{equation.outcome}_term": terms}
     for group in equation.priors.groups if len(equation.priors.groups) > 1 else ():
         coords[f"{equation.outcome}_{group.name}_term"] = terms[list(group.terms)]
@@ -174,27 +174,29 @@ def _dims(equation: Equation, variables: Mapping[str, Floats]) -> dict[str, str]
     return dims
 
 
-def _log_prior_sigma(
+def _prior_sigma(
     key: Hashable, equation: Equation, statistics: SufficientStatistics
-) -> exact.LogDensity:
-    """Return the log density of sigma's prior, as the observed PyMC model has it."""
+) -> tuple[exact.LogDensity, float]:
+    """Return the log density of sigma's prior in the observed PyMC model, and a likely value."""
 
-    def compile_density() -> Any:
+    def compile_prior() -> Any:
         import pymc as pm
         import pytensor
         import pytensor.tensor as pt
+        from pymc.distributions.distribution import support_point
         from pytensor.graph.replace import graph_replace
         from pytensor.graph.traversal import graph_inputs
 
         model = _models.get(key, lambda: compact_model(equation, statistics))
+        prior = model[f"{equation.outcome}_sigma"]
         sigma, numbers = pt.vector("sigma"), pt.vector("numbers")
-        density = pm.logp(model[f"{equation.outcome}_sigma"], sigma)
-        shared: dict[Any, Any] = {v: numbers for v in graph_inputs([density]) if v.name == DATA}
-        density = graph_replace(density, shared) if shared else density
+        outputs = [pm.logp(prior, sigma), support_point(prior)]
+        shared: dict[Any, Any] = {v: numbers for v in graph_inputs(outputs) if v.name == DATA}
+        outputs = graph_replace(outputs, shared) if shared else outputs
         return pytensor.function(
-            [sigma, numbers], density, mode=python_mode(), on_unused_input="ignore"
+            [sigma, numbers], outputs, mode=python_mode(), on_unused_input="ignore"
         )
 
-    function = _sigma_priors.get(key, compile_density)
+    function = _sigma_priors.get(key, compile_prior)
     numbers = compact_data(equation, statistics)[DATA]
-    return lambda sigma: function(sigma, numbers)
+    return (lambda sigma: function(sigma, numbers)[0]), float(function(np.ones(1), numbers)[1])

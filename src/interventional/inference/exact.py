@@ -38,6 +38,7 @@ def draw(
     equation: Equation,
     statistics: SufficientStatistics,
     log_prior_sigma: LogDensity,
+    likely_sigma: float,
     n_draws: int,
     rng: Generator,
 ) -> dict[str, Floats]:
@@ -51,6 +52,8 @@ def draw(
         What the likelihood sees.
     log_prior_sigma : callable
         Log density of the prior of sigma at an array of sigmas.
+    likely_sigma : float
+        A sigma that its prior allows.
     n_draws : int
         Number of draws.
     rng : Generator
@@ -72,7 +75,10 @@ def draw(
     def log_density(t: Floats) -> Floats:
         return log_prior_sigma(np.exp(t)) + problem.log_marginal(t) + t
 
-    log_sigma = _invert(log_density, problem.log_scale, rng.uniform(size=n_draws), statistics)
+    uniform = rng.uniform(size=n_draws)
+    log_sigma = _invert(
+        log_density, problem.log_scale, float(np.log(likely_sigma)), uniform, statistics
+    )
     sigma = np.exp(log_sigma)
     theta = problem.coefficients(sigma, rng)
     if not equation.has_intercept:
@@ -228,22 +234,29 @@ def _orthogonal_to(basis: Floats, array: Floats) -> Floats:
 
 
 def _invert(
-    log_density: LogDensity, center: float, uniform: Floats, statistics: SufficientStatistics
+    log_density: LogDensity,
+    center: float,
+    inside: float,
+    uniform: Floats,
+    statistics: SufficientStatistics,
 ) -> Floats:
     """Return quantiles of a one-dimensional density by inverting its distribution function.
 
     The grid zooms in until it covers what holds mass, and no more. The features of the density
-    have width of order 1 in log sigma, or are the peak that the zoom ends on.
+    have width of order 1 in log sigma, or are the peak that the zoom ends on. A prior with narrow
+    support may fall between the points of the grid, so that one of its own values stands in it too.
     """
     low, high = center - _REACH, center + _REACH
     for _ in range(60):
         t = np.linspace(low, high, _POINTS)
+        if low < inside < high:
+            t = np.union1d(t, inside)
         values = log_density(t)
         peak = values.max()
         if not np.isfinite(peak):
             raise ValueError("the prior of sigma excludes every value that the data allow")
         held = np.flatnonzero(values > peak - _DROP)
-        first, last = max(held[0] - 1, 0), min(held[-1] + 1, _POINTS - 1)
+        first, last = max(held[0] - 1, 0), min(held[-1] + 1, len(t) - 1)
         if last - first > _POINTS // 2:
             break
         low, high = t[first], t[last]
