@@ -139,8 +139,12 @@ def forced_values(
             f"{where} is {type(what).__name__}; allowed are a number or level, an array or "
             "Series, a callable of X, or a frozen scipy distribution"
         )
-    if np.ndim(what) and np.shape(what) != shape:
-        raise ValueError(f"{where} has shape {np.shape(what)}; allowed are a scalar or {shape}")
+    try:
+        found = np.shape(what)
+    except ValueError as error:  # a ragged list
+        raise ValueError(f"{where}: {error}; allowed are a scalar or shape {shape}") from None
+    if found and found != shape:
+        raise ValueError(f"{where} has shape {found}; allowed are a scalar or {shape}")
     return what
 
 

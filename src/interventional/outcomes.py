@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
+from pandas.api.extensions import ExtensionDtype
 
 from interventional.exceptions import unknown
 
@@ -64,7 +65,8 @@ class Outcomes:
     def __init__(self, draws: xr.DataArray, estimand: str, covariates: pd.DataFrame | None = None):
         self.draws = draws
         self.estimand = estimand
-        self._covariates = covariates
+        # A copy: what the user does to X afterwards is not what the rows were.
+        self._covariates = None if covariates is None else covariates.copy()
 
     def mean(self) -> Floats:
         """Return the posterior mean of each row, shape (n,)."""
@@ -159,7 +161,7 @@ class Outcomes:
             codes, labels = np.zeros(n, dtype=np.intp), pd.Index(["average"])
         else:
             codes, found = pd.factorize(self._groups(by), sort=True)
-            labels = pd.Index(found)
+            labels = pd.Index(np.asarray(found))
             if (codes < 0).any():
                 raise ValueError(f"by has a missing value in row {int(np.argmax(codes < 0))}")
         shares = np.zeros((n, len(labels)))
@@ -273,8 +275,17 @@ class Outcomes:
         return joined.droplevel(1) if by is None else joined
 
     def to_datatree(self) -> xr.DataTree:
-        """Return the draws as ArviZ takes them, in group ``predictions``."""
+        """Return the draws as ArviZ takes them, in group ``predictions``.
+
+        Where labels of rows repeat, ``obs`` counts the rows and ``label`` holds the labels.
+        """
         dataset = self.draws.rename("outcome").to_dataset()
+        index = self.draws.indexes["obs"]
+        if not index.is_unique:  # ArviZ picks rows by their labels
+            labels = ("obs", index.astype(object))
+            dataset = dataset.assign_coords(obs=np.arange(len(index)), label=labels)
+        elif isinstance(index.dtype, ExtensionDtype):  # which ArviZ does not read
+            dataset = dataset.assign_coords(obs=index.astype(object))
         dataset.attrs |= {"estimand": self.estimand, "sample_dims": ["chain", "draw"]}
         return xr.DataTree.from_dict({"/predictions": dataset})
 
@@ -367,14 +378,20 @@ class Outcomes:
             raise ValueError(f"{what} must have shape {(n,)}, got {array.shape}")
         return array
 
-    def _groups(self, by: Any) -> NDArray[Any]:
-        if not np.isscalar(by):
-            return self._per_row(by, "by")
-        columns = [] if self._covariates is None else list(self._covariates.columns)
-        if by not in columns:
-            raise ValueError(unknown("column in by:", by, columns))
-        assert self._covariates is not None
-        return self._covariates[by].to_numpy()
+    def _groups(self, by: Any) -> NDArray[Any] | pd.Categorical:
+        """Return the group of each row; categories keep their order."""
+        columns: list[Hashable] = []
+        if self._covariates is not None:
+            columns = list(self._covariates.columns)
+        if np.ndim(by) == 0 or (isinstance(by, tuple) and by in columns):
+            if self._covariates is None or by not in columns:
+                raise ValueError(unknown("column in by:", by, columns))
+            by = self._covariates[by].set_axis(self.draws.indexes["obs"])
+        groups = self._per_row(by, "by")
+        dtype = getattr(by, "dtype", None)
+        if isinstance(dtype, pd.CategoricalDtype):
+            return pd.Categorical(groups, dtype=dtype)
+        return groups
 
 
 def from_samples(
