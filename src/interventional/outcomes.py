@@ -1,6 +1,6 @@
 """What an intervention would do, as a posterior: `Outcomes`."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -321,6 +321,10 @@ class Outcomes:
         """Return the number of rows."""
         return int(self.draws.sizes["obs"])
 
+    def __iter__(self) -> Iterator[float]:
+        """Iterate over the posterior means; pandas then takes outcomes for a column."""
+        return iter(self.mean())
+
     def __repr__(self) -> str:
         n, n_draws = len(self), self._samples.shape[0]
         rows = "1 row" if n == 1 else f"{n} rows"
@@ -412,7 +416,8 @@ def from_samples(
         coords={
             "chain": np.arange(chains),
             "draw": np.arange(draws),
-            "obs": pd.RangeIndex(n) if labels is None else labels,
+            # with its dimension: a named index would else bring one of its own
+            "obs": ("obs", pd.RangeIndex(n) if labels is None else labels),
         },
         name="outcome",
     )
