@@ -10,6 +10,7 @@ from matplotlib.image import imread
 from pymc_extras.prior import Prior
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+README = EXAMPLES.parent / "README.md"
 FORMULA = (
     "wt82_71 ~ qsmk * smokeintensity + C(sex) + C(race) + C(education) + C(exercise) + C(active)"
     " + age + I(age**2) + I(smokeintensity**2) + smokeyrs + I(smokeyrs**2) + wt71 + I(wt71**2)"
@@ -58,6 +59,7 @@ def test_quit_smoking_prints_and_draws(quit_smoking, tmp_path, capsys):
     ]
     table = [line for line in lines if line.startswith(tuple(labels))]
     assert [line[:30].rstrip() for line in table] == labels
+    assert "\n".join(table) in README.read_text(encoding="utf-8")
     everybody, nobody, observed, effect, published = (float(line[30:39]) for line in table)
     assert abs(effect - published) < 0.1
     assert published == 3.5
