@@ -16,8 +16,8 @@ def fitted(X, seed=0):
     return BayesianInterventionRegressor(draws=20, chains=2, random_state=0).fit(X, y)
 
 
-@pytest.fixture(scope="module")
-def X():
+@pytest.fixture(scope="module", name="X")
+def table():
     rng = np.random.default_rng(11)
     return pd.DataFrame(
         {

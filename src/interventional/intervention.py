@@ -131,7 +131,10 @@ def forced_values(
         what = _called(what, X, where)
     if _is_distribution(what):
         shape = (n_draws, n)
-        what = what.rvs(size=shape, random_state=rng)
+        try:
+            what = what.rvs(size=shape, random_state=rng)
+        except ValueError as error:  # parameters that are not one a row
+            raise ValueError(f"{where}: {error}") from error
     elif isinstance(what, pd.Series):
         what = _aligned(what, X, where)
     if what is None or isinstance(what, Mapping | set | pd.DataFrame):
