@@ -28,3 +28,17 @@ def unknown(what: str, name: object, known: Iterable[object]) -> str:
     nearest = difflib.get_close_matches(str(name), list(by_text), n=1)
     hint = f" did you mean {by_text[nearest[0]]!r}?" if nearest else ""
     return f"unknown {what} {name!r};{hint} Known: {listed(known)}"
+
+
+class NotIdentifiedError(ValueError):
+    """The causal graph does not determine the effect that was asked for.
+
+    The message names the path that confounds it and, where one would help, the columns whose
+    measurement would close it.
+
+    Examples
+    --------
+    >>> from interventional.graph import CausalGraph
+    >>> CausalGraph("x -> y; x <-> y").is_identified("x", "y").identified
+    False
+    """
