@@ -194,7 +194,7 @@ def test_do(model, case):
         model.intervene(table(), do)
     with pytest.raises(error, match=message):
         model.effect(table(), do)
-    if do is not None:
+    if do:  # None stands for what was observed; an empty baseline has words of its own, below
         with pytest.raises(error, match=message):
             model.effect(table(), {"price": 0}, baseline=do)
     assert state(model) == before

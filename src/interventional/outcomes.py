@@ -348,6 +348,13 @@ class Outcomes:
                 f"the draws do not pair: (chain, draw) is {self.draws.shape[:2]} here and "
                 f"{other.draws.shape[:2]} there; contrast outcomes of one fitted model"
             )
+        if self.draws.attrs.get("posterior") != other.draws.attrs.get("posterior"):
+            # Two fits with one seed have draws that move together: their difference would look
+            # far more certain than it is.
+            raise ValueError(
+                "the draws do not pair: they are of two posteriors; contrast outcomes of one "
+                "fitted model"
+            )
         index, other_index = self.draws.indexes["obs"], other.draws.indexes["obs"]
         if not index.equals(other_index):
             raise ValueError(
@@ -369,7 +376,10 @@ class Outcomes:
         covariates: pd.DataFrame | None = None,
     ) -> "Outcomes":
         chains, draws = self.draws.shape[:2]
-        return from_samples(samples, chains, draws, labels, estimand, covariates)
+        posterior = self.draws.attrs.get("posterior")
+        return from_samples(
+            samples, chains, draws, labels, estimand, covariates, posterior=posterior
+        )
 
     def _per_row(self, values: ArrayLike, what: str, dtype: Any = None) -> NDArray[Any]:
         n = len(self)
@@ -405,8 +415,13 @@ def from_samples(
     labels: pd.Index | None,
     estimand: str,
     covariates: pd.DataFrame | None = None,
+    *,
+    posterior: str | None = None,
 ) -> Outcomes:
-    """Return the outcomes that hold samples of shape (chains * draws, n)."""
+    """Return the outcomes that hold samples of shape (chains * draws, n).
+
+    Outcomes that carry the same `posterior`, a fingerprint, are paired draw by draw.
+    """
     n = samples.shape[1]
     if isinstance(labels, pd.MultiIndex):
         labels = labels.to_flat_index()  # xarray has no dimension with a MultiIndex of its own
@@ -420,6 +435,7 @@ def from_samples(
             "obs": ("obs", pd.RangeIndex(n) if labels is None else labels),
         },
         name="outcome",
+        attrs={} if posterior is None else {"posterior": posterior},
     )
     return Outcomes(array, estimand, covariates)
 
