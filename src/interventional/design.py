@@ -32,7 +32,8 @@ class Schema:
     levels : tuple of (tuple or None)
         The levels of each column of levels; None for a column of numbers.
     dtypes : tuple of (str or None)
-        The name of the pandas dtype of each column of levels; None for a column of numbers.
+        The name of the pandas dtype of each column of levels; ``"bool"`` for one of bools, which
+        enter as numbers; None for a column of numbers.
     """
 
     names: tuple[str, ...]
@@ -61,13 +62,30 @@ class Schema:
             column = X[label]
             found = None if _holds_numbers(column) else _levels_of(column)
             levels.append(found)
-            dtypes.append(None if found is None else str(column.dtype))
+            is_bool = found is None and pd.api.types.is_bool_dtype(column.dtype)
+            dtypes.append("bool" if is_bool else None if found is None else str(column.dtype))
         return cls(names, labels, tuple(levels), tuple(dtypes))
 
     @property
     def has_levels(self) -> bool:
         """Whether any column holds levels."""
         return any(levels is not None for levels in self.levels)
+
+    def categories(self, j: int) -> tuple[Any, ...]:
+        """Return what a column of levels or bools may be; nothing for a column of numbers."""
+        levels = self.levels[j]
+        if levels is None:
+            return (False, True) if self.dtypes[j] == "bool" else ()
+        return levels
+
+    def subset(self, columns: Sequence[int]) -> "Schema":
+        """Return what some of the columns are."""
+        return Schema(
+            tuple(self.names[j] for j in columns),
+            None if self.labels is None else tuple(self.labels[j] for j in columns),
+            tuple(self.levels[j] for j in columns),
+            tuple(self.dtypes[j] for j in columns),
+        )
 
     def position(self, key: object) -> int:
         """Return the position of the column that a user calls `key`.
@@ -118,18 +136,24 @@ class Schema:
             if np.iscomplexobj(array) or array.dtype.kind in "mM":
                 raise TypeError(f"column {name!r} of {what} takes numbers, got {array.dtype}")
             if not _all_numbers(array):
-                culprit = next(v for v in array.ravel() if not _is_number(v))
+                culprit = next(v for v in array.ravel().tolist() if not _is_number(v))
                 raise TypeError(f"column {name!r} of {what} takes numbers, got {culprit!r}")
-            return array.astype(np.float64)
+            numbers = array.astype(np.float64)
+            strays = ~np.isin(numbers, (0.0, 1.0)) & np.isfinite(numbers)
+            if self.dtypes[j] == "bool" and strays.any():
+                culprit = np.ravel(numbers)[int(np.argmax(strays))]
+                raise ValueError(f"column {name!r} of {what} takes bools, got {culprit}")
+            return numbers
         flat = np.ravel(array)
         missing = np.asarray(pd.isna(flat))
         if missing.any():
             row = int(np.argmax(missing))
             raise ValueError(f"{what} contains NaN in column {name!r}, row {row}")
         index = pd.Index(levels, dtype=object, tupleize_cols=False)
-        codes = index.get_indexer(pd.Index(flat, dtype=object, tupleize_cols=False))
+        found = pd.Index(flat, dtype=object, tupleize_cols=False)
+        codes = index.get_indexer(found)
         if (codes < 0).any():
-            culprit = flat[int(np.argmax(codes < 0))]
+            culprit = found[int(np.argmax(codes < 0))]
             raise ValueError(unknown(f"level in column {name!r} of {what}:", culprit, levels))
         return codes.astype(np.float64).reshape(array.shape)
 
@@ -139,20 +163,20 @@ class Schema:
             return values
         if not self.has_levels:
             return pd.DataFrame(values, columns=list(self.labels))
-        columns: list[pd.Series] = []
-        for j, (levels, dtype) in enumerate(zip(self.levels, self.dtypes, strict=True)):
-            if levels is None:
-                columns.append(pd.Series(values[:, j]))
-            else:
-                codes = values[:, j].astype(np.intp)
-                if dtype == "category":
-                    columns.append(pd.Series(pd.Categorical.from_codes(codes, pd.Index(levels))))
-                else:
-                    held = np.array(levels, dtype=object)[codes]
-                    columns.append(pd.Series(held, dtype=dtype))
+        columns = [self.decode_column(j, values[:, j]) for j in range(len(self.names))]
         frame = pd.concat(columns, axis=1)
         frame.columns = pd.Index(self.labels)
         return frame
+
+    def decode_column(self, j: int, values: Floats) -> pd.Series:
+        """Return the numbers or levels that the values of column j stand for."""
+        levels = self.levels[j]
+        if levels is None:
+            return pd.Series(values)
+        codes = values.astype(np.intp)
+        if self.dtypes[j] == "category":
+            return pd.Series(pd.Categorical.from_codes(codes, pd.Index(levels)))
+        return pd.Series(np.array(levels, dtype=object)[codes], dtype=self.dtypes[j])
 
     def _refuse_array_for_levels(self) -> None:
         if self.has_levels:

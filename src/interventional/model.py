@@ -1,80 +1,170 @@
-"""Equations as PyMC models.
+"""Structural equations as a PyMC model.
 
 `generative_model` is the textbook model of some rows, one named variable a column; `pm.observe`
-makes it the model of data, `pm.do` the model of an intervention. `compact_model` is the same
-posterior at a size that does not grow with the rows.
+makes it the model of data, `pm.do` the model of an intervention.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from interventional.design import Design, Floats, Schema, TreatmentCoding
 from interventional.exceptions import listed
 from interventional.priors import EquationPriors
-from interventional.suffstats import SufficientStatistics
 
 if TYPE_CHECKING:
     import pymc as pm
 
-# The names of the shared vectors that hold a compact model's numbers. They are two because
-# `pm.observe` copies the variables of a model, but not those of what is observed.
-OBSERVED, DATA = "observed_numbers", "known_numbers"
+    from interventional.graph import CausalGraph
+
+FamilyName = Literal["gaussian", "categorical"]
+# How a node that an intervention reaches is regenerated: drawn anew from its equation, replaced by
+# its expectation, or its expectation and the row's own residual.
+Regeneration = Literal["draw", "mean", "residual"]
 
 
 @dataclass(frozen=True, eq=False)
 class Equation:
-    """One Gaussian equation: ``outcome ~ Normal(intercept + design @ beta, sigma)``.
+    """One structural equation, linear in its coefficients on the scale of its link.
+
+    A Gaussian one is ``node ~ Normal(intercept + design @ beta, sigma)``. A categorical one, of a
+    column of levels or bools, has a block of coefficients for each level but the first, and
+    ``node ~ Categorical(softmax(0, eta_1, eta_2, ...))``: for two levels the logistic regression.
 
     Attributes
     ----------
-    outcome : str
+    node : str
         The name of the variable on the left.
+    columns : tuple of int
+        Positions, among the model's columns, of what the node is regressed on.
+    variables : tuple of str
+        The variable of the model that each of them stands for: the column itself, which an
+        intervention may change, or ``<column>_observed``, which keeps the row's factual value.
     design : Design
-        The map from columns to the design matrix.
+        The map from these columns to the design matrix.
     priors : EquationPriors
         Priors of the coefficients, the intercept and sigma.
     center : ndarray of shape (terms,)
         Where the prior of the intercept holds: the means of the terms, or zeros.
+    family : {"gaussian", "categorical"}
+        The distribution of the node.
+    levels : tuple
+        The levels of a categorical node.
     """
 
-    outcome: str
+    node: str
+    columns: tuple[int, ...]
+    variables: tuple[str, ...]
     design: Design
     priors: EquationPriors
     center: Floats = field(repr=False)
-
-    @property
-    def schema(self) -> Schema:
-        """What the columns are."""
-        return self.design.schema
+    family: FamilyName = "gaussian"
+    levels: tuple[Any, ...] = ()
 
     @property
     def has_intercept(self) -> bool:
         """Whether the equation has an intercept."""
         return self.priors.intercept is not None
 
-    @cached_property
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks of coefficients there are: levels but the first; else one."""
+        return max(len(self.levels) - 1, 1)
+
+    @property
+    def coefficients(self) -> tuple[str, ...]:
+        """The names of all coefficients: terms, for three levels or more of each level."""
+        if self.n_blocks == 1:
+            return self.design.terms
+        blocks = self.levels[1:]
+        return tuple(f"{level}: {term}" for level in blocks for term in self.design.terms)
+
+    @property
+    def mean_parameters(self) -> tuple[str, ...]:
+        """The names of the parameters of the mean."""
+        names = ("intercept", "beta") if self.has_intercept else ("beta",)
+        return tuple(f"{self.node}_{name}" for name in names)
+
+    @property
     def parameters(self) -> tuple[str, ...]:
-        """The names of the parameters of the mean and of sigma."""
-        names = ["beta", "sigma"] if not self.has_intercept else ["intercept", "beta", "sigma"]
-        return tuple(f"{self.outcome}_{name}" for name in names)
+        """The names of all parameters."""
+        scale = (f"{self.node}_sigma",) if self.family == "gaussian" else ()
+        return self.mean_parameters + scale
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What two equations share if one compiled graph serves both."""
+        return (self.node, self.variables, self.design.structure, self.has_intercept, self.levels)
+
+    def matrix(self, values: Floats) -> Floats:
+        """Return the design matrix, (n, terms), of the model's encoded columns."""
+        takes_all = self.columns == tuple(range(values.shape[1]))
+        return self.design.matrix(values if takes_all else values[:, self.columns])
 
 
-def check_names(outcome: str, schema: Schema) -> None:
+@dataclass(frozen=True, eq=False)
+class StructuralModel:
+    """The columns of X, their causal graph, and an equation for each node that matters for y.
+
+    Attributes
+    ----------
+    outcome : str
+        The name of the outcome.
+    schema : Schema
+        What the columns are.
+    equations : tuple of Equation
+        In topological order, that of the outcome last.
+    graph : CausalGraph or None
+        The graph over columns and outcome; None where every column is a cause of the outcome and
+        of nothing else.
+    """
+
+    outcome: str
+    schema: Schema
+    equations: tuple[Equation, ...]
+    graph: "CausalGraph | None" = None
+
+    @property
+    def of_outcome(self) -> Equation:
+        """The outcome's equation."""
+        return self.equations[-1]
+
+    def reached(self, forced: frozenset[str]) -> tuple[str, ...]:
+        """Return the columns that an intervention changes on its way to the outcome, in order.
+
+        Raises
+        ------
+        NotIdentifiedError
+            If the graph does not license an answer.
+        """
+        if self.graph is None:
+            return ()
+        from interventional.identification import affected, regressions
+
+        fitted = regressions(self.graph, self.outcome)
+        return affected(self.graph, fitted, forced, self.outcome)[:-1]
+
+    def equation(self, node: str) -> Equation:
+        """Return the equation of a node."""
+        return next(equation for equation in self.equations if equation.node == node)
+
+
+def check_names(outcome: str, schema: Schema, suffixes: Sequence[str] = ()) -> None:
     """Refuse columns whose names the model needs for something else."""
     if not isinstance(outcome, str) or not outcome:
         raise TypeError(f"outcome must be the outcome's name, a non-empty str, got {outcome!r}")
-    suffixes = ("_mu", "_beta", "_intercept", "_sigma", "_term")
-    reserved = {outcome, "obs", "chain", "draw", *(outcome + suffix for suffix in suffixes)}
-    clashes = [name for name in schema.names if name in reserved]
-    if outcome in clashes:
+    if outcome in schema.names:
         raise ValueError(
             f"X has a column {outcome!r}, the name of the outcome; drop the column, or name the "
             "outcome with outcome=..."
         )
+    own = ("_mu", "_beta", "_intercept", "_sigma", "_term")
+    reserved = {"obs", "chain", "draw", *(outcome + suffix for suffix in own)}
+    reserved |= {name + suffix for name in schema.names for suffix in suffixes}
+    clashes = [name for name in schema.names if name in reserved]
     if clashes:
         raise ValueError(
             f"the model needs the name of column {listed(clashes)} for itself; rename the column"
@@ -82,187 +172,149 @@ def check_names(outcome: str, schema: Schema) -> None:
 
 
 def generative_model(
-    equation: Equation, values: Floats, index: Sequence[Any] | None = None
+    model: StructuralModel,
+    values: Floats,
+    index: Sequence[Any] | None = None,
+    how: Mapping[str, Regeneration] | None = None,
 ) -> "pm.Model":
-    """Return the textbook model of some rows, with the outcome not observed.
+    """Return the textbook model of some rows, with nothing observed.
 
     Parameters
     ----------
-    equation : Equation
-        The outcome's equation.
+    model : StructuralModel
+        The equations.
     values : ndarray of shape (n, columns)
-        Encoded rows; each column becomes a named variable.
+        Encoded rows. Each column becomes a variable of its name: data, or, where it has an
+        equation, random.
     index : sequence, optional
         Labels of the rows. Without them the number of rows stays a variable of the model.
+    how : mapping, optional
+        What stands for a node in the equations of others: by default the node itself.
     """
     import pymc as pm
     import pytensor
 
-    with pm.Model(coords={f"{equation.outcome}_term": list(equation.design.terms)}) as model:
+    names = model.schema.names
+    endogenous = {equation.node for equation in model.equations}
+    with pm.Model() as built:
         rows = None if index is not None else pytensor.shared(len(values), name="n_obs")
-        model.add_coord("obs", index, length=rows)
-        columns = [
-            pm.Data(name, values[:, j], dims="obs") for j, name in enumerate(equation.schema.names)
-        ]
-        _add_equation(equation, columns)
-    return model
+        built.add_coord("obs", index, length=rows)
+        variables = {
+            name: pm.Data(name, values[:, j], dims="obs")
+            for j, name in enumerate(names)
+            if name not in endogenous
+        }
+        for equation in model.equations:
+            for j, variable in zip(equation.columns, equation.variables, strict=True):
+                if variable not in variables:  # a factual value
+                    variables[variable] = pm.Data(variable, values[:, j], dims="obs")
+            columns = [variables[variable] for variable in equation.variables]
+            regenerated = (how or {}).get(equation.node, "draw")
+            variables[equation.node] = _add_equation(equation, columns, regenerated)
+    return built
 
 
-def _add_equation(equation: Equation, columns: list[Any]) -> None:
+def _add_equation(equation: Equation, columns: list[Any], how: Regeneration) -> Any:
+    """Add an equation to the model in context; return what stands for its node elsewhere."""
     import pymc as pm
     import pytensor.tensor as pt
 
-    name = equation.outcome
-    numbers = _numbers(equation.priors)
-    beta = _coefficients(equation, lambda path: numbers[f"beta_{path}"])
-    predictor = pt.dot(design_tensor(equation.design, columns), beta)
-    prior = equation.priors.intercept
-    if prior is not None:
-        at_center = pt.dot(equation.center, beta)
-        intercept = prior.create_shifted(
-            f"{name}_intercept", -at_center, lambda path: numbers[f"intercept{path}"]
-        )
-        predictor = intercept + predictor
+    name = equation.node
+    add_coords(pm.modelcontext(None), equation)
+    numbers = prior_numbers(equation)
+    beta = add_coefficients(equation, lambda path: numbers[f"beta_{path}"])
+    predictor = linear_predictor(equation, design_tensor(equation.design, columns), beta)
+    if equation.has_intercept:
+        at_center = linear_predictor(equation, pt.as_tensor(equation.center)[None], beta)[0]
+        predictor += add_intercept(equation, -at_center, lambda path: numbers[f"intercept{path}"])
+    if equation.family == "categorical":
+        return _add_categorical(equation, predictor, how)
     mu = pm.Deterministic(f"{name}_mu", predictor, dims="obs")
+    assert equation.priors.sigma is not None
     sigma = equation.priors.sigma.create(f"{name}_sigma", lambda path: numbers[f"sigma{path}"])
-    pm.Normal(name, mu, sigma, dims="obs")
+    drawn = pm.Normal(name, mu, sigma, dims="obs")
+    if how == "residual":
+        return mu + pm.Data(f"{name}_residual", np.zeros(1), dims="obs")
+    return mu if how == "mean" else drawn
 
 
-def compact_model(equation: Equation, statistics: SufficientStatistics) -> "pm.Model":
-    r"""Return the observed model of one equation over its sufficient statistics.
-
-    With the QR decomposition of the centred, weighted design, a Gaussian likelihood of n rows is,
-    up to a constant, that of
-
-    .. math::
-
-        \bar y \sim N(a, \sigma^2/W), \quad z \sim N(R\beta, \sigma^2 I_k), \quad
-        \mathrm{rss} \sim \mathrm{Gamma}((W - 1 - k)/2,\ 1/(2\sigma^2)),
-
-    with W the sum of the weights and a the intercept at the means of the predictors. All numbers,
-    those in the priors included, are slices of two shared vectors (`compact_data`), so that they
-    can be swapped without compiling again; two vectors compile faster than a dozen variables.
-
-    Parameters
-    ----------
-    equation : Equation
-        The equation.
-    statistics : SufficientStatistics
-        What the likelihood sees.
-
-    Returns
-    -------
-    pm.Model
-        Its intercept is the one at the means of the predictors.
-    """
+def _add_categorical(equation: Equation, predictor: Any, how: Regeneration) -> Any:
     import pymc as pm
     import pytensor.tensor as pt
 
-    name, priors = equation.outcome, equation.priors
-    seen, known = _compact_numbers(equation, statistics)
-    observations, data = _slices(seen, OBSERVED), _slices(known, DATA)
-    observed = {}
-    with pm.Model(coords={f"{name}_term": list(range(len(equation.design.terms)))}) as model:
-        beta = _coefficients(equation, lambda path: data[f"beta_{path}"])
-        sigma = priors.sigma.create(f"{name}_sigma", lambda path: data[f"sigma{path}"])
-        if priors.intercept is not None:
-            intercept = priors.intercept.create_shifted(
-                f"{name}_intercept",
-                pt.dot(data["shift"], beta),
-                lambda path: data[f"intercept{path}"],
-            )
-            pm.Normal(f"{name}_mean", intercept, sigma / pt.sqrt(data["weight"]))
-            observed[f"{name}_mean"] = observations["mean"]
-        pm.Normal(f"{name}_z", pt.dot(data["r"], beta), sigma)
-        observed[f"{name}_z"] = observations["z"]
-        dof, rss = data["dof"], data["rss"]
-        if statistics.has_residual:
-            pm.Gamma(f"{name}_rss", dof / 2, 1 / (2 * sigma**2))
-            observed[f"{name}_rss"] = observations["rss"]
-        else:
-            # No degrees of freedom are left, or weights that sum to less than there are rows.
-            pm.Potential(f"{name}_rss", -dof * pt.log(sigma) - rss / (2 * sigma**2))
-    return pm.observe(model, observed)
+    name = equation.node
+    if equation.n_blocks == 1:
+        mu = pm.Deterministic(f"{name}_mu", pt.sigmoid(predictor), dims="obs")
+        drawn = pm.Bernoulli(name, mu, dims="obs")
+        return mu if how == "mean" else drawn.astype("float64")
+    against_first = pt.concatenate([pt.zeros_like(predictor[:, :1]), predictor], axis=1)
+    mu = pt.special.softmax(against_first, axis=1)
+    mu = pm.Deterministic(f"{name}_mu", mu, dims=("obs", f"{name}_level"))
+    return pm.Categorical(name, mu, dims="obs").astype("float64")
 
 
-def compact_data(equation: Equation, statistics: SufficientStatistics) -> dict[str, Floats]:
-    """Return the numbers of the compact model as its two vectors, by name."""
-    vectors = zip((OBSERVED, DATA), _compact_numbers(equation, statistics), strict=True)
-    return {
-        name: np.concatenate([value.ravel() for value in numbers.values()])
-        for name, numbers in vectors
-    }
+def add_coords(built: "pm.Model", equation: Equation) -> None:
+    """Add the dimensions of an equation's parameters to a model."""
+    built.add_coord(f"{equation.node}_term", list(equation.coefficients))
+    if equation.n_blocks > 1:
+        built.add_coord(f"{equation.node}_level", [str(level) for level in equation.levels])
+        built.add_coord(f"{equation.node}_block", [str(level) for level in equation.levels[1:]])
 
 
-def _slices(numbers: Mapping[str, Floats], name: str) -> dict[str, Any]:
-    """Return tensors by name that are slices of one shared vector."""
-    import pytensor
+def linear_predictor(equation: Equation, matrix: Any, beta: Any) -> Any:
+    """Return design @ beta: (n,), or (n, blocks) for three levels or more."""
+    import pytensor.tensor as pt
 
-    flat = np.concatenate([value.ravel() for value in numbers.values()])
-    vector = pytensor.shared(flat, name=name)
-    slices, start = {}, 0
-    for key, value in numbers.items():
-        slices[key] = vector[start : start + value.size].reshape(value.shape)
-        start += value.size
-    return slices
+    if equation.n_blocks == 1:
+        return pt.dot(matrix, beta)
+    return pt.dot(matrix, beta.reshape((equation.n_blocks, -1)).T)
 
 
-def _compact_numbers(
-    equation: Equation, statistics: SufficientStatistics
-) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Return what is observed, and what is known besides, by name, in the vectors' order."""
-    observed = {"mean": statistics.y_mean, "z": statistics.z, "rss": statistics.rss}
-    known = {
-        "weight": statistics.weight,
-        "shift": statistics.x_mean - equation.center,
-        "r": statistics.r,
-        "rss": statistics.rss,
-        "dof": statistics.dof,
-        **_numbers(equation.priors),
-    }
-    seen, rest = (
-        {key: np.asarray(value, dtype=np.float64) for key, value in numbers.items()}
-        for numbers in (observed, known)
-    )
-    return seen, rest
+def add_intercept(equation: Equation, by: Any, number: Callable[[str], Any]) -> Any:
+    """Add the intercept, `by` more than its prior has it, to the model in context."""
+    assert equation.priors.intercept is not None
+    dims = f"{equation.node}_block" if equation.n_blocks > 1 else None
+    return equation.priors.intercept.create_shifted(f"{equation.node}_intercept", by, number, dims)
 
 
-def _numbers(priors: EquationPriors) -> dict[str, Floats]:
-    """Return every number in the priors of an equation by a name."""
-    found = {}
-    for group in priors.groups:
-        for path, value in group.prior.leaves().items():
-            found[f"beta_{group.name}{path}"] = value
-    if priors.intercept is not None:
-        for path, value in priors.intercept.leaves().items():
-            found[f"intercept{path}"] = value
-    for path, value in priors.sigma.leaves().items():
-        found[f"sigma{path}"] = value
-    return found
-
-
-def _coefficients(equation: Equation, number: Callable[[str], Any]) -> Any:
+def add_coefficients(equation: Equation, number: Callable[[str], Any]) -> Any:
     """Add the coefficients to the model in context: one vector, or one a group, joined."""
     import pymc as pm
     import pytensor.tensor as pt
 
-    name, groups = equation.outcome, equation.priors.groups
-    terms = f"{name}_term"
+    name, groups = equation.node, equation.priors.groups
+    terms, n_terms = f"{name}_term", len(equation.design.terms)
     if not groups:  # a lone column with a single level makes no terms
         return pm.Deterministic(f"{name}_beta", pt.zeros(0), dims=terms)
-    parts = []
+    labels = equation.coefficients
+    blocks = np.arange(equation.n_blocks)[:, None] * n_terms
+    parts, positions = [], []
     for group in groups:
         dims, variable = terms, f"{name}_beta"
+        members = (blocks + np.asarray(group.terms)).ravel()
         if len(groups) > 1:
             dims, variable = f"{name}_{group.name}_term", f"{name}_beta_{group.name}"
-            labels = pm.modelcontext(None).coords[terms]
-            pm.modelcontext(None).add_coord(dims, [labels[term] for term in group.terms])
+            pm.modelcontext(None).add_coord(dims, [labels[member] for member in members])
         leaf = partial(_numbered, number, group.name)
         parts.append(group.prior.create(variable, leaf, dims))
+        positions.append(members)
     if len(groups) == 1:
         return parts[0]
-    order = np.argsort(np.concatenate([group.terms for group in groups]))
+    order = np.argsort(np.concatenate(positions))
     return pm.Deterministic(f"{name}_beta", pt.concatenate(parts)[order], dims=terms)
+
+
+def prior_numbers(equation: Equation) -> dict[str, Floats]:
+    """Return every number in the priors of an equation by a name."""
+    priors, found = equation.priors, {}
+    for group in priors.groups:
+        for path, value in group.prior.leaves().items():
+            tiled = np.tile(value, equation.n_blocks) if value.ndim else value
+            found[f"beta_{group.name}{path}"] = tiled
+    for what, prior in (("intercept", priors.intercept), ("sigma", priors.sigma)):
+        if prior is not None:
+            found |= {f"{what}{path}": value for path, value in prior.leaves().items()}
+    return found
 
 
 def _numbered(number: Callable[[str], Any], prefix: str, path: str) -> Any:

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from interventional.design import Floats
-from interventional.exceptions import unknown
+from interventional.exceptions import listed, unknown
 from interventional.intervention import Table, describe, forced_values
 from interventional.outcomes import Outcomes
 from interventional.regressor import BayesianInterventionRegressor, Kind
@@ -85,10 +85,11 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
     after = _transformed(path, rows, forced)
     changed = {
         name: np.ascontiguousarray(after[..., j])
-        for j, name in enumerate(regressor._equation.schema.names)
+        for j, name in enumerate(regressor._model.schema.names)
         if np.any(after[..., j] != before[:, j])
     }
-    inner = regressor._outcomes(rows, before, changed, kind, describe(do))
+    _refuse_mixed_graph(path, changed, before)
+    inner = regressor._outcomes(rows, regressor._query(before, changed), kind, describe(do))
     if not path.inverses:
         return inner
     back = path.to_raw_outcome
@@ -96,6 +97,22 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
         return inner._mapped(back)
     sigma = regressor._draws()[f"{regressor.outcome}_sigma"]
     return inner._mapped(lambda mean: _expected(back, mean, sigma))
+
+
+def _refuse_mixed_graph(path: "_Path", changed: Mapping[str, Floats], before: Floats) -> None:
+    """Refuse steps that derive one node of a graph from another, which the graph cannot know."""
+    graph = path.regressor._model.graph
+    if graph is None or not path.steps:
+        return
+    outside = [name for name in changed if name not in graph.nodes]
+    inside = [name for name in changed if name in graph.nodes]
+    related = [name for name in inside if set(inside) & graph.descendants(name)]
+    if outside or related:
+        raise ValueError(
+            f"the steps before the model derive {listed(changed)} from what is forced, so that "
+            "the graph over these columns does not say what the intervention does; put the steps "
+            "into the model with design="
+        )
 
 
 @dataclass(frozen=True)

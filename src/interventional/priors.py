@@ -113,7 +113,47 @@ class PriorSpec:
             found |= value.leaves(here) if isinstance(value, PriorSpec) else {here: value}
         return found
 
-    def prior(
+    def create(self, name: str, leaf: Callable[[str], Any], dims: str | None = None) -> Any:
+        """Add a variable with this prior to the PyMC model in context.
+
+        Parameters
+        ----------
+        name : str
+            The name of the variable.
+        leaf : callable
+            Returns what stands for the number at a path.
+        dims : str, optional
+            The dimension of a vector whose elements are independent given the parameters.
+        """
+        import pymc as pm
+
+        if self.is_plain and self.centered:
+            parameters = {key: leaf(f"_{key}") for key in self.parameters}
+            return getattr(pm, self.distribution)(name, **parameters, dims=dims)
+        return self._prior(leaf, dims).create_variable(name)
+
+    def create_shifted(
+        self, name: str, by: Any, leaf: Callable[[str], Any], dims: str | None = None
+    ) -> Any:
+        """Add a variable to the PyMC model in context that is `by` more than this prior has it.
+
+        The distribution is one of `LOCATIONS`; the other parameters are as in `create`.
+        """
+        import pymc as pm
+
+        parameters = {}
+        for key, value in self.parameters.items():
+            parameters[key] = (
+                value._prior(leaf, path=f"_{key}").create_variable(f"{name}_{key}")
+                if isinstance(value, PriorSpec)
+                else leaf(f"_{key}")
+            )
+        for location in LOCATIONS[self.distribution]:
+            default = 1.0 if (self.distribution, location) == ("Uniform", "upper") else 0.0
+            parameters[location] = parameters.get(location, default) + by
+        return getattr(pm, self.distribution)(name, **parameters, dims=dims)
+
+    def _prior(
         self, leaf: Callable[[str], Any], dims: str | None = None, path: str = ""
     ) -> "Prior":
         """Return the `Prior` that has ``leaf(path)`` in the place of each number."""
@@ -123,7 +163,7 @@ class PriorSpec:
         for name, value in self.parameters.items():
             here = f"{path}_{name}"
             parameters[name] = (
-                value.prior(leaf, path=here) if isinstance(value, PriorSpec) else leaf(here)
+                value._prior(leaf, path=here) if isinstance(value, PriorSpec) else leaf(here)
             )
         return Prior(
             self.distribution,
@@ -132,24 +172,6 @@ class PriorSpec:
             transform=self.transform,
             **parameters,
         )
-
-    def create(self, name: str, leaf: Callable[[str], Any], dims: str | None = None) -> Any:
-        """Add a variable with this prior to the PyMC model in context."""
-        return self.prior(leaf, dims).create_variable(name)
-
-    def create_shifted(self, name: str, by: Any, leaf: Callable[[str], Any]) -> Any:
-        """Add a variable to the PyMC model in context that is `by` more than this prior has it.
-
-        The distribution is one of `LOCATIONS`.
-        """
-        prior = self.prior(leaf)
-        for location in LOCATIONS[self.distribution]:
-            default = 1.0 if (self.distribution, location) == ("Uniform", "upper") else 0.0
-            value = prior.parameters.get(location, default)
-            if isinstance(value, type(prior)):
-                value = value.create_variable(f"{name}_{location}")
-            prior.parameters[location] = value + by
-        return prior.create_variable(name)
 
     def __str__(self) -> str:
         parts = [repr(self.distribution), *(f"{k}={v}" for k, v in self.parameters.items())]
@@ -198,11 +220,11 @@ class Group:
 
 @dataclass(frozen=True)
 class EquationPriors:
-    """The priors of one equation. ``intercept`` is None where the equation has none."""
+    """The priors of one equation; None for an intercept or a sigma that it does not have."""
 
     groups: tuple[Group, ...]
     intercept: PriorSpec | None
-    sigma: PriorSpec
+    sigma: PriorSpec | None
 
     @property
     def skeleton(self) -> Hashable:
@@ -210,7 +232,7 @@ class EquationPriors:
         return (
             tuple((group.name, group.prior.skeleton, group.terms) for group in self.groups),
             None if self.intercept is None else self.intercept.skeleton,
-            self.sigma.skeleton,
+            None if self.sigma is None else self.sigma.skeleton,
         )
 
     @property
@@ -222,7 +244,7 @@ class EquationPriors:
         intercept = self.intercept
         if intercept is not None and not (intercept.is_normal or intercept.distribution == "Flat"):
             return f"the prior of the intercept is {intercept}"
-        if not self.sigma.is_plain:
+        if self.sigma is not None and not self.sigma.is_plain:
             return f"the prior of sigma is not one distribution with known numbers: {self.sigma}"
         return None
 
@@ -235,6 +257,7 @@ def resolve(
     *,
     fit_intercept: bool,
     center: bool,
+    has_sigma: bool = True,
 ) -> EquationPriors:
     """Return the priors of an equation: the user's where there are some, defaults elsewhere.
 
@@ -251,13 +274,15 @@ def resolve(
         defaults are those of standardised data.
     fit_intercept, center : bool
         Whether there is an intercept, and whether its prior holds at the predictors' means.
+    has_sigma : bool, default True
+        Whether there is a sigma.
     """
-    given = _checked(user, design, fit_intercept)
+    given = _checked(user, design, fit_intercept, has_sigma)
     n_terms = len(design.terms)
     if moments is None:
         moments = Moments(0, np.zeros(n_terms), np.ones(n_terms), 0.0, 1.0)
     owners = _owners(given, design, values)
-    by_default = None in owners or "sigma" not in given
+    by_default = None in owners or (has_sigma and "sigma" not in given)
     if fit_intercept and "intercept" not in given:
         by_default = True
     if by_default and not moments.y_scale > 0:
@@ -274,7 +299,9 @@ def resolve(
             spread = float(np.hypot(spread, np.linalg.norm(scale * moments.x_mean)))
         default = PriorSpec.of("Normal", mu=moments.y_mean, sigma=spread)
         intercept = given.get("intercept", default)
-    sigma = given.get("sigma", PriorSpec.of("HalfStudentT", nu=4, sigma=moments.y_scale))
+    sigma = None
+    if has_sigma:
+        sigma = given.get("sigma", PriorSpec.of("HalfStudentT", nu=4, sigma=moments.y_scale))
     return EquationPriors(_groups(given, owners, scale), intercept, sigma)
 
 
@@ -298,7 +325,7 @@ def python_mode() -> Any:
 
 
 def _checked(
-    user: "Mapping[str, Prior] | None", design: Design, fit_intercept: bool
+    user: "Mapping[str, Prior] | None", design: Design, fit_intercept: bool, has_sigma: bool
 ) -> dict[str, PriorSpec]:
     """Return the user's priors by name, each known to be usable where it stands."""
     if user is None:
@@ -324,11 +351,13 @@ def _checked(
                 f"priors['intercept']: {intercept} has no location to move to the predictors' "
                 f"means; use one of {listed(LOCATIONS)}"
             )
-    if "sigma" in given:
-        _refuse_negative_support(given["sigma"])
     for key in ("intercept", "sigma"):
         if key in given and any(leaf.ndim for leaf in given[key].leaves().values()):
             raise ValueError(f"priors[{key!r}]: {given[key]} has an array for a single number")
+    if "sigma" in given:
+        if not has_sigma:
+            raise ValueError("priors: a prior of sigma, but a column of levels has none")
+        _refuse_negative_support(given["sigma"])
     return given
 
 

@@ -1,29 +1,34 @@
 """`BayesianInterventionRegressor`: the scikit-learn face of a Bayesian structural causal model."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+import joblib
 import numpy as np
 import pandas as pd
 import xarray as xr
-from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
 from interventional import forward, intervention
-from interventional.design import Design, Floats, Schema, make_design
+from interventional.design import Floats, Schema
 from interventional.exceptions import listed, unknown
-from interventional.inference import ENGINES, Sampling, choose_engine, infer, to_datatree
+from interventional.inference import ENGINES, Sampling, infer_all, to_datatree
 from interventional.intervention import describe
-from interventional.model import Equation, check_names, generative_model
+from interventional.model import generative_model
 from interventional.outcomes import Outcomes, from_samples
-from interventional.priors import EquationPriors, Moments, python_mode, resolve
-from interventional.suffstats import SufficientStatistics, sufficient_statistics
+from interventional.simulation import simulate
+from interventional.structural import Specification, specify
+from interventional.validation import (
+    read_weights,
+    refuse_empty,
+    restored,
+    restored_on_failure,
+)
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -113,8 +118,9 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "graph": "no_validation",
         "outcome": [str],
-        "design": [HasMethods(["fit", "transform"]), None],
+        "design": [HasMethods(["fit", "transform"]), Mapping, None],
         "priors": [Mapping, None],
         "fit_intercept": ["boolean"],
         "center_predictors": ["boolean"],
@@ -130,6 +136,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     def __init__(
         self,
         *,
+        graph: Any = None,
         outcome: str = "y",
         design: Any = None,
         priors: "Mapping[str, Prior] | None" = None,
@@ -143,6 +150,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         n_jobs: int | None = None,
         verbose: bool = False,
     ):
+        self.graph = graph
         self.outcome = outcome
         self.design = design
         self.priors = priors
@@ -178,34 +186,32 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         ValueError, TypeError
             If something is wrong with the data or a parameter. The estimator is then as before.
         """
-        with _restored_on_failure(self):
+        with restored_on_failure(self):
             sampling = self._sampling()
             target = np.asarray(validate_data(self, y=y, y_numeric=True), dtype=np.float64)
             schema, values = self._read_new(X)
             check_consistent_length(values, target)
-            weights = _read_weights(sample_weight, values)
+            weights = read_weights(sample_weight, values)
             if weights is not None and not weights.all():
                 kept = weights > 0
                 values, target, weights = values[kept], target[kept], weights[kept]
-            check_names(self.outcome, schema)
-            design = make_design(schema, self.design, values)
-            matrix = design.matrix(values)
-            equation, statistics = self._condition(design, values, matrix, target, weights)
-            if choose_engine(self.inference, equation) == "nuts":
-                # NUTS is chaotic in the last bit: equal data in another order, or as weights, must
-                # come to it equal to the last bit.
-                rows = _merge_equal_rows(matrix, target, weights)
-                equation, statistics = self._condition(design, values, *rows)
-            posterior = infer(equation, statistics, self.inference, sampling)
-            self.idata_ = to_datatree(posterior, equation)
-            self._equation = equation
-            self._term_means = statistics.x_mean
+            model, seen = specify(self._specification(), schema, values, target, weights)
+            posteriors = infer_all(model, seen, self.inference, sampling)
+            means = [data.x_mean for data in seen if data is not None]
+            self.idata_ = to_datatree(model, posteriors)
+            self._model = model
+            self._term_means = means[-1]
             self._seed = sampling.seed
             draws = self._draws()
+            self._fingerprint = joblib.hash(draws)
             self.coef_ = draws[f"{self.outcome}_beta"].mean(axis=0)
             self.intercept_ = 0.0
-            if equation.has_intercept:
+            if model.of_outcome.has_intercept:
                 self.intercept_ = float(draws[f"{self.outcome}_intercept"].mean())
+            if model.graph is not None:
+                self.graph_ = model.graph
+            elif hasattr(self, "graph_"):
+                del self.graph_
         return self
 
     def predict(
@@ -226,7 +232,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         ndarray of shape (n,), or a pair of them
         """
         values = self._read(X)
-        matrix = self._equation.design.matrix(values)
+        matrix = self._model.of_outcome.matrix(values)
         mean = matrix @ self.coef_ + self.intercept_
         if not return_std:
             return mean
@@ -234,7 +240,9 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         parameters = draws[f"{self.outcome}_beta"]
         sigma = draws[f"{self.outcome}_sigma"]
         distance = matrix
-        if self._equation.has_intercept:  # at the means, where it is not correlated with the rest
+        if (
+            self._model.of_outcome.has_intercept
+        ):  # at the means, where it is not correlated with the rest
             at_means = draws[f"{self.outcome}_intercept"] + parameters @ self._term_means
             parameters = np.column_stack([at_means, parameters])
             distance = np.column_stack([np.ones(len(matrix)), matrix - self._term_means])
@@ -263,13 +271,14 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         -------
         ndarray of shape (n, n_samples)
         """
-        matrix = self._equation.design.matrix(self._read(X))
+        values = self._read(X)
+        matrix = self._model.of_outcome.matrix(values)
         rng = check_random_state(random_state)
         draws = self._draws()
         sigma = draws[f"{self.outcome}_sigma"]
         picked = rng.choice(len(sigma), size=n_samples, replace=n_samples > len(sigma))
         mean = matrix @ draws[f"{self.outcome}_beta"][picked].T
-        if self._equation.has_intercept:
+        if self._model.of_outcome.has_intercept:
             mean += draws[f"{self.outcome}_intercept"][picked]
         return mean + sigma[picked] * rng.standard_normal(mean.shape)
 
@@ -308,7 +317,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         values = self._read(X)
         rows = values if not isinstance(X, pd.DataFrame) else X
         forced = self._parse(do, rows, values)
-        return self._outcomes(rows, values, forced, kind, describe(do))
+        return self._outcomes(rows, self._query(values, forced), kind, describe(do))
 
     def effect(
         self,
@@ -343,13 +352,124 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         rows = values if not isinstance(X, pd.DataFrame) else X
         forced = self._parse(do, rows, values)
         if baseline is None:
-            at_rest = intervention.as_observed(forced, self._equation.schema, values)
+            at_rest = intervention.as_observed(forced, self._model.schema, values)
             rest = f"{', '.join(map(str, do))} as observed"
+        elif isinstance(baseline, Mapping) and not baseline:
+            raise ValueError(
+                "baseline is empty; leave it out to compare with the same columns as observed"
+            )
         else:
             at_rest = self._parse(baseline, rows, values)
             rest = describe(baseline)
-        treated = self._outcomes(rows, values, forced, kind, describe(do))
-        return treated - self._outcomes(rows, values, at_rest, kind, rest)
+        treated = self._outcomes(rows, self._query(values, forced), kind, describe(do))
+        return treated - self._outcomes(rows, self._query(values, at_rest), kind, rest)
+
+    def counterfactual(self, X: Any, y: ArrayLike, do: Mapping[Any, Any]) -> Outcomes:
+        """Answer what y would have been for these very rows, had some columns been forced.
+
+        Abduction: each equation that the intervention reaches leaves a residual for each row and
+        posterior draw, given the row's own X and y. Action and prediction: the columns are forced,
+        and what follows is computed again with these residuals in place of new noise (Pearl 2009,
+        *Causality*, theorem 7.1.7).
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n, columns)
+            The rows.
+        y : array-like of shape (n,)
+            What happened to them.
+        do : mapping
+            As in `intervene`.
+
+        Returns
+        -------
+        Outcomes
+
+        Raises
+        ------
+        ValueError
+            If a node that the intervention reaches is categorical: its noise is not additive, and
+            the data cannot tell what it was.
+
+        See Also
+        --------
+        intervene : The outcome of such rows, whatever their own noise was.
+        """
+        values = self._read(X)
+        target = np.asarray(_check_y(y, y_numeric=True, estimator=self), dtype=np.float64)
+        check_consistent_length(values, target)
+        rows = values if not isinstance(X, pd.DataFrame) else X
+        query = self._query(values, self._parse(do, rows, values))
+        observed = {self.outcome: target}
+        for node in query.regenerated:
+            if self._model.equation(node).family != "gaussian":
+                raise ValueError(
+                    f"counterfactual: the intervention changes {node!r}, whose noise is not "
+                    "additive, so that no residual of the row's own can be kept; use intervene"
+                )
+            observed[node] = values[:, self._model.schema.names.index(node)]
+        samples = forward.retrospective(self._model, query, self._draws(), observed)
+        estimand = f"{self.outcome} had it been that {describe(do)}"
+        return self._as_outcomes(rows, samples, estimand)
+
+    def decompose(
+        self, X: Any, do: Mapping[Any, Any], baseline: Mapping[Any, Any] | None = None
+    ) -> dict[str, Outcomes]:
+        """Split an effect into what goes through mediators and what does not.
+
+        The natural direct effect changes the forced columns while mediators are as under the
+        baseline; the natural indirect effect changes mediators alone, with the forced columns as
+        under `do` (Pearl 2001). They add up to the total, draw by draw: both sides use the same
+        posterior draw and the same noise of mediators.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n, columns)
+            The rows.
+        do, baseline : mapping
+            As in `effect`.
+
+        Returns
+        -------
+        dict of Outcomes
+            ``"direct"``, ``"indirect"`` and ``"total"``. Each draw holds one draw of the
+            mediators: averages over rows are those of the effect, intervals of single rows hold
+            the mediators' noise.
+        """
+        values = self._read(X)
+        rows = values if not isinstance(X, pd.DataFrame) else X
+        treated = self._query(values, self._parse(do, rows, values))
+        at_rest = intervention.as_observed(treated.forced, self._model.schema, values)
+        if baseline is not None:
+            at_rest = self._parse(baseline, rows, values)
+        rested = self._query(values, at_rest)
+        if set(rested.forced) != set(treated.forced):
+            raise ValueError(
+                f"decompose: do forces {listed(treated.forced)}, baseline "
+                f"{listed(rested.forced)}; they must force the same columns"
+            )
+        draws, seed = self._draws(), self._seed
+        mediators = [
+            {
+                node: forward.draw_node(self._model, query, draws, node, seed)
+                for node in query.regenerated
+            }
+            for query in (rested, treated)
+        ]
+
+        def outcome(forced: Mapping[str, Floats], through: Mapping[str, Floats]) -> Floats:
+            query = forward.Query(values, {**forced, **through})
+            return forward.expected(self._model, query, draws, seed)
+
+        neither = outcome(rested.forced, mediators[0])
+        direct = outcome(treated.forced, mediators[0])
+        both = outcome(treated.forced, mediators[1])
+        words = describe(do)
+        parts = {"direct": direct - neither, "indirect": both - direct, "total": both - neither}
+        return {
+            name: self._as_outcomes(rows, samples, f"{name} effect on {self.outcome} of {words}")
+            for name, samples in parts.items()
+        }
 
     def build_model(self, X: Any, y: ArrayLike | None = None) -> "pm.Model":
         """Return the textbook PyMC model of these rows.
@@ -372,25 +492,26 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         """
         import pymc as pm
 
-        index = X.index if isinstance(X, pd.DataFrame) else None
-        with _restored(self):
+        target = None
+        with restored(self):
             if y is None and self.__sklearn_is_fitted__():
-                values = self._read(X)
-                equation = self._equation
+                values, model = self._read(X), self._model
             else:
                 schema, values = self._read_new(X)
-                check_names(self.outcome, schema)
-                design = make_design(schema, self.design, values)
-                matrix = design.matrix(values)
-                if y is None:
-                    equation = self._unconditioned(design, values, matrix)
-                else:
+                if y is not None:
                     target = np.array(validate_data(self, y=y, y_numeric=True), dtype=np.float64)
                     check_consistent_length(values, target)
-                    equation, _ = self._condition(design, values, matrix, target, None)
-        labels = list(range(len(values)) if index is None else index)
-        model = generative_model(equation, values, labels)
-        return model if y is None else pm.observe(model, {self.outcome: target})
+                model, _ = specify(self._specification(), schema, values, target)
+        index = X.index if isinstance(X, pd.DataFrame) else range(len(values))
+        built = generative_model(model, values, list(index))
+        if target is None:
+            return built
+        observed = {
+            equation.node: values[:, model.schema.names.index(equation.node)]
+            for equation in model.equations[:-1]
+        }
+        observed = {node: column.astype(built[node].dtype) for node, column in observed.items()}
+        return pm.observe(built, {**observed, self.outcome: target})
 
     def simulate(
         self,
@@ -427,27 +548,14 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         0  0.0  1.0  0.7
         1  1.0  0.0  1.5
         """
-        import pymc as pm
-
-        model = self.build_model(X)
-        terms = list(model.coords[f"{self.outcome}_term"])
-        known = [rv.name for rv in (*model.free_RVs, *model.deterministics)]
-        known = [name for name in known if name not in (self.outcome, f"{self.outcome}_mu")]
-        forced = {}
-        if not isinstance(parameters, Mapping):
-            raise TypeError(
-                f"parameters must be a mapping from names to values, got {parameters!r}"
-            )
-        for name, value in parameters.items():
-            if name not in known:
-                raise ValueError(unknown("parameter", name, known))
-            forced[name] = _parameter(name, value, model[name].type.ndim, terms)
-        if forced:
-            model = pm.do(model, forced)
+        with restored(self):
+            fitted = self.__sklearn_is_fitted__()
+            schema, _ = (self._model.schema, self._read(X)) if fitted else self._read_new(X)
+        built = self.build_model(X)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
-        drawn = pm.draw(model[self.outcome], random_seed=seed, mode=python_mode())
+        drawn = simulate(built, self.outcome, schema, parameters, int(seed))
         table = X if isinstance(X, pd.DataFrame) else self._as_frame(X)
-        return table.assign(**{self.outcome: drawn})
+        return table.assign(**drawn)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` has run."""
@@ -470,14 +578,14 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
 
     def _sampling(self) -> Sampling:
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        n_jobs = effective_n_jobs(self.n_jobs)
+        n_jobs = joblib.effective_n_jobs(self.n_jobs)
         return Sampling(self.draws, self.tune, self.chains, int(seed), n_jobs, bool(self.verbose))
 
     def _read_new(self, X: Any) -> tuple[Schema, Floats]:
         """Return what the columns of new data are, and their encoded rows."""
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, skip_check_array=True)
-            _refuse_empty(X)
+            refuse_empty(X)
             schema = Schema.of(X)
             return schema, schema.encode(X)
         values = validate_data(self, X, dtype=np.float64, ensure_all_finite=False)
@@ -487,52 +595,40 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     def _read(self, X: Any) -> Floats:
         """Return the encoded rows of data like those that were fitted."""
         check_is_fitted(self)
-        schema = self._equation.schema
+        schema = self._model.schema
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, skip_check_array=True, reset=False)
-            _refuse_empty(X)
+            refuse_empty(X)
+            # scikit-learn compares names that are strings; other labels are names here too.
+            if schema.labels is not None and tuple(X.columns) != schema.labels:
+                raise ValueError(
+                    f"the columns of X are {listed(X.columns)}; they must be those of fit, in the "
+                    f"same order: {listed(schema.labels)}"
+                )
             return schema.encode(X)
         return schema.encode(
             validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
         )
 
-    def _condition(
-        self,
-        design: Design,
-        values: Floats,
-        matrix: Floats,
-        target: Floats,
-        weights: Floats | None,
-    ) -> tuple[Equation, SufficientStatistics]:
-        """Return the equation whose priors are scaled by these data, and what it sees of them."""
-        statistics = sufficient_statistics(matrix, target, weights, intercept=self.fit_intercept)
-        priors = self._priors(design, values, statistics.moments)
-        center = statistics.x_mean if self.center_predictors else np.zeros(len(design.terms))
-        return Equation(self.outcome, design, priors, center), statistics
-
-    def _unconditioned(self, design: Design, values: Floats, matrix: Floats) -> Equation:
-        """Return the equation before any outcome has been seen."""
-        centred = self.center_predictors and self.fit_intercept
-        center = matrix.mean(axis=0) if centred else np.zeros(len(design.terms))
-        return Equation(self.outcome, design, self._priors(design, values, None), center)
-
-    def _priors(self, design: Design, values: Floats, moments: Moments | None) -> EquationPriors:
-        return resolve(
+    def _specification(self) -> Specification:
+        return Specification(
+            self.outcome,
+            self.graph,
+            self.design,
             self.priors,
-            design,
-            values,
-            moments,
-            fit_intercept=self.fit_intercept,
-            center=self.center_predictors,
+            self.fit_intercept,
+            self.center_predictors,
+            self.inference,
         )
 
     def _draws(self) -> dict[str, Floats]:
-        """Return the posterior draws of the parameters of the equation, (draws, ...) each."""
+        """Return the posterior draws of all equations' parameters, (draws, ...) each."""
         posterior = self.idata_["posterior"].dataset
         found = {}
-        for name in self._equation.parameters:
-            values = posterior[name].values
-            found[name] = values.reshape(-1, *values.shape[2:])
+        for equation in self._model.equations:
+            for name in equation.parameters:
+                values = posterior[name].values
+                found[name] = values.reshape(-1, *values.shape[2:])
         return found
 
     @property
@@ -543,104 +639,36 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     def _parse(self, do: Mapping[Any, Any], rows: Table, values: Floats) -> dict[str, Floats]:
         rng = np.random.default_rng([self._seed, 1])
         return intervention.parse_do(
-            do, rows, self._equation.schema, values, self.outcome, self._n_draws, rng
+            do, rows, self._model.schema, values, self.outcome, self._n_draws, rng
         )
 
-    def _outcomes(
-        self, rows: Table, values: Floats, forced: Mapping[str, Floats], kind: Kind, words: str
-    ) -> Outcomes:
+    def _query(self, values: Floats, forced: Mapping[str, Floats]) -> forward.Query:
+        """Return an intervention and what it reaches; refuse what the graph does not license."""
+        return forward.Query(values, forced, self._model.reached(frozenset(forced)))
+
+    def _outcomes(self, rows: Table, query: forward.Query, kind: Kind, words: str) -> Outcomes:
         if kind not in ("mean", "predictive"):
             raise ValueError(unknown("kind", kind, ("mean", "predictive")))
-        noise = kind == "predictive"
-        samples = forward.predictive(
-            self._equation,
-            values,
-            forced,
-            self._draws(),
-            noise=noise,
-            rng=np.random.default_rng([self._seed, 2]),
-        )
-        posterior = self.idata_["posterior"].dataset
+        draw = forward.predictive if kind == "predictive" else forward.expected
+        samples = draw(self._model, query, self._draws(), self._seed)
         estimand = f"{self.outcome} | do({words})"
+        return self._as_outcomes(
+            rows, samples, estimand if kind == "predictive" else f"E[{estimand}]"
+        )
+
+    def _as_outcomes(self, rows: Table, samples: Floats, estimand: str) -> Outcomes:
+        posterior = self.idata_["posterior"].dataset
         table = rows if isinstance(rows, pd.DataFrame) else self._as_frame(rows)
         return from_samples(
             samples,
             posterior.sizes["chain"],
             posterior.sizes["draw"],
             table.index,
-            estimand if noise else f"E[{estimand}]",
+            estimand,
             table,
+            posterior=self._fingerprint,
         )
 
     def _as_frame(self, X: Any) -> pd.DataFrame:
         array = np.asarray(X)
         return pd.DataFrame(array, columns=[f"x{j}" for j in range(array.shape[1])], copy=False)
-
-
-@contextmanager
-def _restored(estimator: BaseEstimator) -> Iterator[None]:
-    """Leave an estimator as it was."""
-    before = vars(estimator).copy()
-    try:
-        yield
-    finally:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-
-
-@contextmanager
-def _restored_on_failure(estimator: BaseEstimator) -> Iterator[None]:
-    """Leave an estimator as it was if something fails, an interrupt included."""
-    before = vars(estimator).copy()
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
-
-
-def _refuse_empty(X: pd.DataFrame) -> None:
-    for size, what in zip(X.shape, ("sample(s)", "feature(s)"), strict=True):
-        if size == 0:
-            raise ValueError(
-                f"Found array with 0 {what} (shape={X.shape}) while a minimum of 1 is required"
-            )
-
-
-def _read_weights(sample_weight: ArrayLike | None, values: Floats) -> Floats | None:
-    if sample_weight is None:
-        return None
-    weights = _check_sample_weight(
-        sample_weight, values, dtype=np.float64, ensure_non_negative=True
-    )
-    return np.asarray(weights, dtype=np.float64)
-
-
-def _merge_equal_rows(
-    matrix: Floats, target: Floats, weights: Floats | None
-) -> tuple[Floats, Floats, Floats]:
-    """Return the distinct rows in order, and how often each occurs."""
-    rows = np.column_stack([matrix, target])
-    distinct, which = np.unique(rows, axis=0, return_inverse=True)
-    summed = np.bincount(which.ravel(), weights)
-    return distinct[:, :-1], distinct[:, -1], summed.astype(np.float64)
-
-
-def _parameter(name: str, value: Any, ndim: int, terms: list[str]) -> Floats:
-    """Return what a parameter is forced to in `simulate`."""
-    if isinstance(value, pd.Series):
-        value = value.to_dict()
-    if isinstance(value, Mapping):
-        strays = [key for key in value if key not in terms]
-        if strays:
-            raise ValueError(unknown(f"term in {name!r}:", strays[0], terms))
-        missing = [term for term in terms if term not in value]
-        if missing:
-            raise ValueError(f"parameters[{name!r}] lacks terms {listed(missing)}")
-        value = [value[term] for term in terms]
-    array = np.asarray(value, dtype=np.float64)
-    shape = (len(terms),) if ndim else ()
-    if array.shape != shape or not np.isfinite(array).all():
-        raise ValueError(f"parameters[{name!r}] must be finite, of shape {shape}; got {value!r}")
-    return array

@@ -1,9 +1,10 @@
-"""What a Gaussian likelihood sees of its rows: a triangular factor and five numbers."""
+"""What a likelihood sees of its rows: for a Gaussian a triangular factor and five numbers."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
+from numpy.typing import NDArray
 
 from interventional.design import Floats
 from interventional.priors import Moments
@@ -119,7 +120,7 @@ def sufficient_statistics(
         y_mean, body[:, p] = (float(y[0]) if intercept else 0.0), 0.0
     weight = float(n if weights is None else weights.sum())
     z, rss = body[:p, p].copy(), float(np.square(body[p:, p]).sum())
-    if not constant and len(body) > p:
+    if not constant and weight > ones + len(z):
         # A perfect fit is one to rounding: what is left cannot be less than y's own last digits.
         size = y_mean**2 * weight + float(z @ z) + rss
         rss = max(rss, size * np.finfo(np.float64).eps ** 2)
@@ -134,3 +135,53 @@ def sufficient_statistics(
         has_intercept=intercept,
         constant=constant,
     )
+
+
+@dataclass(frozen=True)
+class DistinctRows:
+    """What the likelihood of a categorical node sees: its distinct rows, and how often each is.
+
+    Attributes
+    ----------
+    n : int
+        Number of rows.
+    matrix : ndarray of shape (k, p)
+        Rows of the design matrix.
+    codes : ndarray of int, shape (k,)
+        Levels of the node.
+    weights : ndarray of shape (k,)
+        Frequencies.
+    x_mean : ndarray of shape (p,)
+        Means of the columns.
+    """
+
+    n: int
+    matrix: Floats
+    codes: NDArray[np.int64]
+    weights: Floats
+    x_mean: Floats
+
+    @property
+    def moments(self) -> Moments:
+        """What default priors are scaled by; the scale of a link does not depend on the data."""
+        variance = np.average(np.square(self.matrix - self.x_mean), axis=0, weights=self.weights)
+        scale, size = np.sqrt(variance), np.abs(self.x_mean)
+        scale = np.where(scale > 1e-13 * size, scale, np.where(size > 0, size, 1.0))
+        return Moments(self.n, self.x_mean, scale, 0.0, 1.0)
+
+
+def distinct_rows(matrix: Floats, codes: Floats, weights: Floats | None) -> DistinctRows:
+    """Reduce the rows of a categorical node to the distinct ones, with weights."""
+    rows, levels, summed = merge_equal_rows(matrix, codes, weights)
+    x_mean = np.average(rows, axis=0, weights=summed)
+    return DistinctRows(len(codes), rows, levels.astype(np.int64), summed, x_mean)
+
+
+def merge_equal_rows(
+    matrix: Floats, target: Floats, weights: Floats | None
+) -> tuple[Floats, Floats, Floats]:
+    """Return the distinct rows in order, and how often each occurs."""
+    rows = np.column_stack([matrix, target])
+    distinct, which = np.unique(rows, axis=0, return_inverse=True)
+    summed = np.bincount(which.ravel(), weights)
+    return distinct[:, :-1], distinct[:, -1], summed.astype(np.float64)

@@ -1,19 +1,26 @@
-"""From an equation and its data to draws: `infer` picks the engine and runs it."""
+"""From a structural model and its data to draws: `infer_all` picks the engines and runs them."""
 
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interventional.cache import StructureCache
+from interventional.compact import (
+    DATA,
+    categorical_data,
+    categorical_model,
+    compact_data,
+    compact_model,
+)
 from interventional.design import Floats
 from interventional.exceptions import unknown
 from interventional.inference import exact
-from interventional.model import DATA, Equation, compact_data, compact_model
+from interventional.model import Equation, StructuralModel
 from interventional.priors import python_mode
-from interventional.suffstats import SufficientStatistics
+from interventional.suffstats import DistinctRows, SufficientStatistics
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -45,15 +52,12 @@ class Posterior:
         Who drew.
     variables : dict
         Draws by name, each of shape (chains, draws, ...).
-    dims : dict
-        The dimension of each variable that is a vector.
     sample_stats : dict
         What the sampler reports, each of shape (chains, draws); empty for independent draws.
     """
 
     engine: str
     variables: Mapping[str, Floats]
-    dims: Mapping[str, str]
     sample_stats: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
@@ -62,116 +66,168 @@ def choose_engine(inference: str, equation: Equation) -> str:
     if inference not in ENGINES:
         raise ValueError(unknown("inference", inference, ENGINES))
     obstacle = equation.priors.conjugacy_obstacle
+    if equation.family != "gaussian":
+        obstacle = f"{equation.node!r} is a column of levels"
     if inference == "exact" and obstacle is not None:
         raise ValueError(
-            "inference='exact' draws under Normal or Flat priors of coefficients and any positive "
-            f"prior of sigma, but {obstacle}; use inference='auto' or 'nuts'"
+            "inference='exact' draws Gaussian equations under Normal or Flat priors of "
+            f"coefficients and any positive prior of sigma, but {obstacle}; use inference='auto' "
+            "or 'nuts'"
         )
     if inference == "auto":
         return "exact" if obstacle is None else "nuts"
     return inference
 
 
+def infer_all(
+    model: StructuralModel,
+    data: Sequence[SufficientStatistics | DistinctRows | None],
+    inference: str,
+    sampling: Sampling,
+) -> list[Posterior]:
+    """Draw from the posterior of every equation; all nodes are observed, so it factorises.
+
+    The outcome's draws are the same whichever equations stand beside it.
+    """
+    last = len(model.equations) - 1
+    posteriors = []
+    for k, (equation, seen) in enumerate(zip(model.equations, data, strict=True)):
+        seed = sampling.seed
+        if k < last:
+            seed = int(np.random.SeedSequence([seed, k]).generate_state(1)[0] >> 1)
+        posteriors.append(infer(equation, seen, inference, replace(sampling, seed=seed)))
+    return posteriors
+
+
 def infer(
-    equation: Equation, statistics: SufficientStatistics, inference: str, sampling: Sampling
+    equation: Equation,
+    data: SufficientStatistics | DistinctRows | None,
+    inference: str,
+    sampling: Sampling,
 ) -> Posterior:
     """Draw from the posterior of an equation's parameters.
 
-    The observed model, `compact_model`, is built once per structure. NUTS samples it; the exact
-    engine takes from it the density of sigma's prior and knows the rest in closed form.
+    The observed model is built once per structure. NUTS samples it; the exact engine takes from it
+    the density of sigma's prior and knows the rest in closed form.
     """
     engine = choose_engine(inference, equation)
-    key = (
-        equation.outcome,
-        equation.priors.skeleton,
-        statistics.r.shape,
-        statistics.has_residual,
-    )
-    if engine == "nuts":
+    name = equation.node
+    stats: Mapping[str, NDArray[Any]] = {}
+    if isinstance(data, DistinctRows):
         from interventional.inference import nuts
 
-        variables, sample_stats = nuts.sample(equation, statistics, key, sampling)
-    else:
-        n_draws = sampling.chains * sampling.draws
-        draws = exact.draw(
-            equation,
-            statistics,
-            *_prior_sigma(key, equation, statistics),
-            n_draws,
-            np.random.default_rng(sampling.seed),
+        key = (name, equation.priors.skeleton, data.matrix.shape[1], equation.n_blocks)
+        variables, stats = nuts.sample(
+            lambda: categorical_model(equation, data),
+            categorical_data(equation, data),
+            key,
+            sampling,
         )
-        shape = (sampling.chains, sampling.draws)
-        variables = {
-            f"{equation.outcome}_{name}": values.reshape(*shape, *values.shape[1:])
-            for name, values in draws.items()
-        }
-        variables |= _group_parts(equation, variables[f"{equation.outcome}_beta"])
-        sample_stats = {}
-    name = equation.outcome
+    else:
+        assert data is not None
+        shape = (data.r.shape, data.has_residual)
+        key = (name, equation.priors.skeleton, *shape)
+        if engine == "nuts":
+            variables, stats = _nuts(equation, data, key, sampling)
+        else:
+            variables = _exact(equation, data, key, sampling)
+    variables = dict(variables)
     if equation.has_intercept:  # from the means of the predictors to zero
-        at_zero = variables[f"{name}_intercept"] - variables[f"{name}_beta"] @ statistics.x_mean
-        variables[f"{name}_intercept"] = at_zero
-    return Posterior(engine, variables, _dims(equation, variables), sample_stats)
+        beta = variables[f"{name}_beta"]
+        if equation.n_blocks > 1:
+            beta = beta.reshape(*beta.shape[:2], equation.n_blocks, -1)
+        variables[f"{name}_intercept"] = variables[f"{name}_intercept"] - beta @ data.x_mean
+    return Posterior(engine, variables, stats)
 
 
-def to_datatree(posterior: Posterior, equation: Equation) -> "xr.DataTree":
-    """Return draws as ArviZ takes them, with named dimensions and coordinates."""
+def _nuts(
+    equation: Equation, statistics: SufficientStatistics, key: Hashable, sampling: Sampling
+) -> tuple[dict[str, Floats], dict[str, NDArray[Any]]]:
+    from interventional.inference import nuts
+
+    plain = equation.priors.sigma is not None and equation.priors.sigma.is_plain
+    log_prior = _prior_sigma(key, equation, statistics)[0] if plain else None
+    exact.refuse_improper(equation, statistics, log_prior)
+    return nuts.sample(
+        lambda: compact_model(equation, statistics),
+        compact_data(equation, statistics),
+        key,
+        sampling,
+    )
+
+
+def _exact(
+    equation: Equation, statistics: SufficientStatistics, key: Hashable, sampling: Sampling
+) -> dict[str, Floats]:
+    name = equation.node
+    draws = exact.draw(
+        equation,
+        statistics,
+        *_prior_sigma(key, equation, statistics),
+        sampling.chains * sampling.draws,
+        np.random.default_rng(sampling.seed),
+    )
+    variables = {
+        f"{name}_{parameter}": values.reshape(sampling.chains, sampling.draws, *values.shape[1:])
+        for parameter, values in draws.items()
+    }
+    if len(equation.priors.groups) > 1:  # the model has a variable for each group
+        beta = variables[f"{name}_beta"]
+        for group in equation.priors.groups:
+            variables[f"{name}_beta_{group.name}"] = beta[..., list(group.terms)]
+    return variables
+
+
+def to_datatree(model: StructuralModel, posteriors: Sequence[Posterior]) -> "xr.DataTree":
+    """Return all draws as ArviZ takes them, with named dimensions and coordinates."""
     from importlib.metadata import version
 
     import xarray as xr
 
-    chains, draws = posterior.variables[f"{equation.outcome}_sigma"].shape
-    sample = {"chain": np.arange(chains), "draw": np.arange(draws)}
-    terms = np.asarray(equation.design.terms, dtype=str)
-    coords = {**sample, f"{equation.outcome}_term": terms}
-    for group in equation.priors.groups if len(equation.priors.groups) > 1 else ():
-        coords[f"{equation.outcome}_{group.name}_term"] = terms[list(group.terms)]
+    sample = ("chain", "draw")
+    chains, draws = posteriors[-1].variables[f"{model.outcome}_beta"].shape[:2]
+    coords: dict[str, Any] = {"chain": np.arange(chains), "draw": np.arange(draws)}
+    variables: dict[str, Any] = {}
+    stats: dict[str, Any] = {}
+    for equation, posterior in zip(model.equations, posteriors, strict=True):
+        dims, own = _dims(equation)
+        coords |= own
+        for name, values in posterior.variables.items():
+            variables[name] = ((*sample, *dims.get(name, ())), values)
+        prefix = "" if equation is model.of_outcome else f"{equation.node}_"
+        stats |= {prefix + name: (sample, v) for name, v in posterior.sample_stats.items()}
+    engines = {p.engine for p in posteriors}
     attributes = {
-        "inference_library": "interventional" if posterior.engine == "exact" else "nutpie",
+        "inference_library": "interventional" if engines == {"exact"} else "nutpie",
         "creation_library": "interventional",
         "creation_library_version": version("interventional"),
-        "inference": posterior.engine,
-        "sample_dims": ["chain", "draw"],
+        "inference": posteriors[-1].engine,
+        "sample_dims": list(sample),
     }
-    groups = {
-        "/posterior": xr.Dataset(
-            {
-                name: (
-                    ("chain", "draw", posterior.dims[name])
-                    if name in posterior.dims
-                    else ("chain", "draw"),
-                    values,
-                )
-                for name, values in posterior.variables.items()
-            },
-            coords,
-            attributes,
-        )
-    }
-    if posterior.sample_stats:
-        stats = {name: (("chain", "draw"), v) for name, v in posterior.sample_stats.items()}
-        groups["/sample_stats"] = xr.Dataset(stats, sample, attributes)
+    if model.graph is not None:
+        pairs = zip(model.equations, posteriors, strict=True)
+        attributes["inference_by_node"] = [f"{e.node}: {p.engine}" for e, p in pairs]
+    groups = {"/posterior": xr.Dataset(variables, coords, attributes)}
+    if stats:
+        own = {name: coords[name] for name in sample}
+        groups["/sample_stats"] = xr.Dataset(stats, own, attributes)
     return xr.DataTree.from_dict(groups)
 
 
-def _group_parts(equation: Equation, beta: Floats) -> dict[str, Floats]:
-    """Return the coefficients of each group, where the model has a variable for each."""
-    groups = equation.priors.groups
-    if len(groups) < 2:
-        return {}
-    return {
-        f"{equation.outcome}_beta_{group.name}": beta[..., list(group.terms)] for group in groups
-    }
-
-
-def _dims(equation: Equation, variables: Mapping[str, Floats]) -> dict[str, str]:
-    name = equation.outcome
-    dims = {f"{name}_beta": f"{name}_term"}
-    for group in equation.priors.groups:
-        variable = f"{name}_beta_{group.name}"
-        if len(equation.priors.groups) > 1 and variable in variables:
-            dims[variable] = f"{name}_{group.name}_term"
-    return dims
+def _dims(equation: Equation) -> tuple[dict[str, tuple[str, ...]], dict[str, NDArray[Any]]]:
+    """Return dimensions of the variables of an equation, and coordinates of these."""
+    name, groups = equation.node, equation.priors.groups
+    labels = np.asarray(equation.coefficients, dtype=str)
+    dims: dict[str, tuple[str, ...]] = {f"{name}_beta": (f"{name}_term",)}
+    coords = {f"{name}_term": labels}
+    if equation.n_blocks > 1:
+        dims[f"{name}_intercept"] = (f"{name}_block",)
+        coords[f"{name}_block"] = np.asarray([str(level) for level in equation.levels[1:]])
+    blocks = np.arange(equation.n_blocks)[:, None] * len(equation.design.terms)
+    for group in groups if len(groups) > 1 else ():
+        dims[f"{name}_beta_{group.name}"] = (f"{name}_{group.name}_term",)
+        coords[f"{name}_{group.name}_term"] = labels[(blocks + np.asarray(group.terms)).ravel()]
+    return dims, coords
 
 
 def _prior_sigma(
@@ -188,7 +244,7 @@ def _prior_sigma(
         from pytensor.graph.traversal import graph_inputs
 
         model = _models.get(key, lambda: compact_model(equation, statistics))
-        prior = model[f"{equation.outcome}_sigma"]
+        prior = model[f"{equation.node}_sigma"]
         sigma, numbers = pt.vector("sigma"), pt.vector("numbers")
         outputs = [pm.logp(prior, sigma), support_point(prior)]
         shared: dict[Any, Any] = {v: numbers for v in graph_inputs(outputs) if v.name == DATA}

@@ -2,18 +2,17 @@
 
 import logging
 import warnings
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pymc as pm
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from interventional.cache import StructureCache
 from interventional.design import Floats
-from interventional.model import Equation, compact_data, compact_model
-from interventional.suffstats import SufficientStatistics
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,16 +24,16 @@ _SAMPLE_STATS = ("diverging", "energy", "depth", "tree_depth", "n_steps", "step_
 
 
 def sample(
-    equation: Equation, statistics: SufficientStatistics, key: Hashable, sampling: "Sampling"
+    build: Callable[[], pm.Model], data: Mapping[str, Any], key: Hashable, sampling: "Sampling"
 ) -> tuple[dict[str, Floats], dict[str, NDArray[Any]]]:
-    """Sample the observed model, through nutpie, or PyMC's own sampler where nutpie is absent.
+    """Sample an observed model, through nutpie, or PyMC's own sampler where nutpie is absent.
 
     Parameters
     ----------
-    equation : Equation
-        The equation.
-    statistics : SufficientStatistics
-        What the likelihood sees.
+    build : callable
+        Returns the observed model.
+    data : mapping
+        The data of the model, by the names of its shared variables.
     key : hashable
         The structure of the model; equal keys share one compiled model.
     sampling : Sampling
@@ -47,9 +46,9 @@ def sample(
         (chains, draws).
     """
     if find_spec("nutpie") is None:
-        trace = _sample_pymc(equation, statistics, sampling)
+        trace = _sample_pymc(build(), sampling)
     else:
-        trace = _sample_nutpie(equation, statistics, key, sampling)
+        trace = _sample_nutpie(build, data, key, sampling)
     _warn_of_poor_convergence(trace)
     variables = {str(name): v.values for name, v in trace["posterior"].data_vars.items()}
     stats = trace["sample_stats"].dataset
@@ -57,20 +56,17 @@ def sample(
 
 
 def _sample_nutpie(
-    equation: Equation, statistics: SufficientStatistics, key: Hashable, sampling: "Sampling"
+    build: Callable[[], pm.Model], data: Mapping[str, Any], key: Hashable, sampling: "Sampling"
 ) -> "xr.DataTree":
     import nutpie
 
-    compiled = _compiled.get(
-        key, lambda: nutpie.compile_pymc_model(compact_model(equation, statistics))
-    )
+    compiled = _compiled.get(key, lambda: nutpie.compile_pymc_model(build()))
     used = {variable.name for variable in compiled.shared_var_keys}
-    data = compact_data(equation, statistics)
     compiled = compiled.with_data(**{name: data[name] for name in used})
     return nutpie.sample(
         compiled,
         draws=sampling.draws,
-        tune=sampling.tune,
+        tune=max(sampling.tune, 1),  # nutpie panics without any
         chains=sampling.chains,
         cores=min(sampling.n_jobs, sampling.chains),
         seed=sampling.seed,
@@ -80,15 +76,13 @@ def _sample_nutpie(
     )
 
 
-def _sample_pymc(
-    equation: Equation, statistics: SufficientStatistics, sampling: "Sampling"
-) -> "xr.DataTree":
+def _sample_pymc(model: pm.Model, sampling: "Sampling") -> "xr.DataTree":
     log = logging.getLogger("pymc")
     level = log.level
     try:
         if not sampling.verbose:
             log.setLevel(logging.ERROR)
-        with compact_model(equation, statistics):
+        with model:
             return pm.sample(
                 draws=sampling.draws,
                 tune=sampling.tune,
@@ -112,11 +106,11 @@ def _warn_of_poor_convergence(trace: "xr.DataTree") -> None:
         return
     divergent = int(trace["sample_stats"]["diverging"].sum())
     troubles = []
-    if posterior.sizes["chain"] > 1:
-        worst = _extreme(az.rhat(posterior), max)
-        if not worst <= 1.01:
-            troubles.append(f"R-hat up to {worst:.3f} (should be below 1.01)")
-    effective = _extreme(az.ess(posterior), min)
+    with np.errstate(all="ignore"):  # chains that do not move have no variance to divide by
+        effective = _extreme(az.ess(posterior), min)
+        worst = _extreme(az.rhat(posterior), max) if posterior.sizes["chain"] > 1 else 1.0
+    if not worst <= 1.01:
+        troubles.append(f"R-hat up to {worst:.3f} (should be below 1.01)")
     wanted = 100 * posterior.sizes["chain"]
     if not effective >= wanted:
         troubles.append(f"effective sample size down to {effective:.0f} (should be {wanted})")

@@ -1,0 +1,184 @@
+"""Observed models of a size that does not grow with the rows."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from interventional.design import Floats
+from interventional.model import (
+    Equation,
+    add_coefficients,
+    add_coords,
+    add_intercept,
+    linear_predictor,
+    prior_numbers,
+)
+from interventional.suffstats import DistinctRows, SufficientStatistics
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+# The names of the shared vectors that hold a compact model's numbers. They are two because
+# `pm.observe` copies the variables of a model, but not those of what is observed.
+OBSERVED, DATA = "observed_numbers", "known_numbers"
+# Likewise those of the distinct rows of a categorical node.
+CODES, LEVELS = "observed_codes", "level_of_row"
+MATRIX, WEIGHTS = "distinct_rows", "weight_of_row"
+
+
+def compact_model(equation: Equation, statistics: SufficientStatistics) -> "pm.Model":
+    r"""Return the observed model of one equation over its sufficient statistics.
+
+    With the QR decomposition of the centred, weighted design, a Gaussian likelihood of n rows is,
+    up to a constant, that of
+
+    .. math::
+
+        \bar y \sim N(a, \sigma^2/W), \quad z \sim N(R\beta, \sigma^2 I_k), \quad
+        \mathrm{rss} \sim \mathrm{Gamma}((W - 1 - k)/2,\ 1/(2\sigma^2)),
+
+    with W the sum of the weights and a the intercept at the means of the predictors. All numbers,
+    those in the priors included, are slices of two shared vectors (`compact_data`), so that they
+    can be swapped without compiling again; two vectors compile faster than a dozen variables.
+
+    Parameters
+    ----------
+    equation : Equation
+        The equation.
+    statistics : SufficientStatistics
+        What the likelihood sees.
+
+    Returns
+    -------
+    pm.Model
+        Its intercept is the one at the means of the predictors.
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    name, sigma_prior = equation.node, equation.priors.sigma
+    assert sigma_prior is not None
+    seen, known = _compact_numbers(equation, statistics)
+    observations, data = _slices(seen, OBSERVED), _slices(known, DATA)
+    observed = {}
+    with pm.Model() as model:
+        add_coords(model, equation)
+        beta = add_coefficients(equation, lambda path: data[f"beta_{path}"])
+        sigma = sigma_prior.create(f"{name}_sigma", lambda path: data[f"sigma{path}"])
+        if equation.has_intercept:
+            by = pt.dot(data["shift"], beta)
+            intercept = add_intercept(equation, by, lambda path: data[f"intercept{path}"])
+            pm.Normal(f"{name}_mean", intercept, sigma / pt.sqrt(data["weight"]))
+            observed[f"{name}_mean"] = observations["mean"]
+        pm.Normal(f"{name}_z", pt.dot(data["r"], beta), sigma)
+        observed[f"{name}_z"] = observations["z"]
+        dof, rss = data["dof"], data["rss"]
+        if statistics.has_residual:
+            pm.Gamma(f"{name}_rss", dof / 2, 1 / (2 * sigma**2))
+            observed[f"{name}_rss"] = observations["rss"]
+        else:
+            # No degrees of freedom are left, or weights that sum to less than there are rows.
+            pm.Potential(f"{name}_rss", -dof * pt.log(sigma) - rss / (2 * sigma**2))
+    return pm.observe(model, observed)
+
+
+def compact_data(equation: Equation, statistics: SufficientStatistics) -> dict[str, Floats]:
+    """Return the numbers of the compact model as its two vectors, by name."""
+    vectors = zip((OBSERVED, DATA), _compact_numbers(equation, statistics), strict=True)
+    return {
+        name: np.concatenate([value.ravel() for value in numbers.values()])
+        for name, numbers in vectors
+    }
+
+
+def _slices(numbers: Mapping[str, Floats], name: str) -> dict[str, Any]:
+    """Return tensors by name that are slices of one shared vector."""
+    import pytensor
+
+    flat = np.concatenate([value.ravel() for value in numbers.values()])
+    vector = pytensor.shared(flat, name=name)
+    slices, start = {}, 0
+    for key, value in numbers.items():
+        slices[key] = vector[start : start + value.size].reshape(value.shape)
+        start += value.size
+    return slices
+
+
+def _compact_numbers(
+    equation: Equation, statistics: SufficientStatistics
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Return what is observed, and what is known besides, by name, in the vectors' order."""
+    observed = {"mean": statistics.y_mean, "z": statistics.z, "rss": statistics.rss}
+    known = {
+        "weight": statistics.weight,
+        "shift": statistics.x_mean - equation.center,
+        "r": statistics.r,
+        "rss": statistics.rss,
+        "dof": statistics.dof,
+        **prior_numbers(equation),
+    }
+    seen, rest = (
+        {key: np.asarray(value, dtype=np.float64) for key, value in numbers.items()}
+        for numbers in (observed, known)
+    )
+    return seen, rest
+
+
+def categorical_model(equation: Equation, rows: DistinctRows) -> "pm.Model":
+    """Return the observed model of a categorical equation over its distinct rows and weights.
+
+    Parameters
+    ----------
+    equation : Equation
+        The equation.
+    rows : DistinctRows
+        What the likelihood sees.
+
+    Returns
+    -------
+    pm.Model
+        Its intercept is the one at the means of the predictors.
+    """
+    import pymc as pm
+    import pytensor
+    import pytensor.tensor as pt
+
+    name = equation.node
+    arrays = categorical_data(equation, rows)
+    shared = {key: pytensor.shared(value, name=key) for key, value in arrays.items()}
+    data = _slices(_categorical_numbers(equation, rows), DATA)
+    with pm.Model() as model:
+        add_coords(model, equation)
+        beta = add_coefficients(equation, lambda path: data[f"beta_{path}"])
+        eta = linear_predictor(equation, shared[MATRIX], beta)
+        if equation.has_intercept:
+            by = linear_predictor(equation, data["shift"][None], beta)[0]
+            eta += add_intercept(equation, by, lambda path: data[f"intercept{path}"])
+        eta = eta.reshape((-1, equation.n_blocks))
+        eta = pt.concatenate([pt.zeros_like(eta[:, :1]), eta], axis=1)
+        if equation.n_blocks == 1:
+            pm.Bernoulli(name, logit_p=eta[:, 1])
+        else:
+            pm.Categorical(name, logit_p=eta)
+        # A row of weight w has w times the log density; once it is counted by being observed.
+        row = pt.arange(eta.shape[0])
+        once = eta[row, shared[LEVELS]] - pt.logsumexp(eta, axis=1)
+        pm.Potential(f"{name}_weights", (shared[WEIGHTS] - 1) * once)
+    return pm.observe(model, {name: shared[CODES]})
+
+
+def categorical_data(equation: Equation, rows: DistinctRows) -> dict[str, Any]:
+    """Return the data of the categorical model by name."""
+    numbers = _categorical_numbers(equation, rows)
+    return {
+        DATA: np.concatenate([value.ravel() for value in numbers.values()]),
+        MATRIX: rows.matrix - rows.x_mean,
+        WEIGHTS: rows.weights,
+        CODES: rows.codes,
+        LEVELS: rows.codes,
+    }
+
+
+def _categorical_numbers(equation: Equation, rows: DistinctRows) -> dict[str, Floats]:
+    return {"shift": rows.x_mean - equation.center, **prior_numbers(equation)}

@@ -1,0 +1,230 @@
+"""From the estimator's parameters and data to a structural model and what it sees of the data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from interventional.design import Design, Floats, Schema, make_design
+from interventional.exceptions import listed, unknown
+from interventional.inference import choose_engine
+from interventional.model import Equation, StructuralModel, check_names
+from interventional.priors import resolve
+from interventional.suffstats import (
+    DistinctRows,
+    SufficientStatistics,
+    distinct_rows,
+    merge_equal_rows,
+    sufficient_statistics,
+)
+
+if TYPE_CHECKING:
+    from interventional.graph import CausalGraph
+
+Data = SufficientStatistics | DistinctRows | None
+
+
+@dataclass(frozen=True)
+class Specification:
+    """The parameters of the estimator that say what the model is."""
+
+    outcome: str
+    graph: Any
+    design: Any
+    priors: Any
+    fit_intercept: bool
+    center_predictors: bool
+    inference: str
+
+
+def specify(
+    specification: Specification,
+    schema: Schema,
+    values: Floats,
+    target: Floats | None,
+    weights: Floats | None = None,
+) -> tuple[StructuralModel, list[Data]]:
+    """Return the structural model of some data, and what each equation sees of them.
+
+    Parameters
+    ----------
+    specification : Specification
+        What the model is.
+    schema : Schema
+        What the columns are.
+    values : ndarray of shape (n, columns)
+        Encoded rows.
+    target : ndarray of shape (n,) or None
+        The outcome; None if nobody has seen it yet. Default priors are then those of standardised
+        data.
+    weights : ndarray of shape (n,), optional
+        Frequencies of the rows.
+    """
+    outcome = specification.outcome
+    graph = observed_graph(specification.graph, schema, outcome)
+    check_names(outcome, schema, () if graph is None else ("_mu", "_observed", "_residual"))
+    regressions = _regressions(graph, schema, outcome)
+    nodes = [regression[0] for regression in regressions]
+    designs = _by_node(specification.design, nodes, outcome, "design")
+    priors = _priors_by_node(specification.priors, nodes, outcome)
+    equations, seen = [], []
+    for node, columns, variables in regressions:
+        at = schema.names.index(node) if node != outcome else None
+        part = schema if len(columns) == len(schema.names) else schema.subset(columns)
+        inner = values if part is schema else values[:, columns]
+        rows = _Rows(
+            node,
+            columns,
+            variables,
+            make_design(part, designs.get(node), inner),
+            inner,
+            target if at is None else values[:, at],
+            weights,
+            () if at is None else schema.categories(at),
+        )
+        equation, data = _equation(rows, priors.get(node), specification)
+        equations.append(equation)
+        seen.append(data)
+    return StructuralModel(outcome, schema, tuple(equations), graph), seen
+
+
+def observed_graph(graph: Any, schema: Schema, outcome: str) -> "CausalGraph | None":
+    """Return the graph over columns and outcome, unobserved nodes projected out."""
+    if graph is None:
+        return None
+    from interventional.graph import CausalGraph
+
+    parsed = graph if isinstance(graph, CausalGraph) else CausalGraph(graph)
+    if outcome not in parsed.nodes:
+        raise ValueError(f"the graph lacks the outcome: {unknown('node', outcome, parsed.nodes)}")
+    known = [*schema.names, outcome]
+    for node in parsed.nodes:
+        if node not in known and node not in parsed.unobserved:
+            _refuse_typo(node, known, parsed.nodes)
+    projected = parsed.observing([name for name in parsed.nodes if name in known])
+    if not projected.parents(outcome):
+        raise ValueError(f"nothing in the graph causes {outcome!r} that X has a column for")
+    return projected
+
+
+def _refuse_typo(node: str, known: list[str], nodes: tuple[str, ...]) -> None:
+    """Refuse a node that is no column, but so nearly one that the other must have been meant."""
+    import difflib
+
+    missing = [name for name in known if name not in nodes]
+    near = difflib.get_close_matches(node, missing, n=1, cutoff=0.75)
+    if near:
+        raise ValueError(
+            f"the graph's node {node!r} is no column of X; did you mean {near[0]!r}? If it is "
+            f"unobserved, say so: CausalGraph(..., unobserved=[{node!r}])"
+        )
+
+
+def _regressions(
+    graph: "CausalGraph | None", schema: Schema, outcome: str
+) -> list[tuple[str, tuple[int, ...], tuple[str, ...]]]:
+    """Return for each equation its node, and positions and variables of its regressors."""
+    if graph is None:
+        return [(outcome, tuple(range(len(schema.names))), schema.names)]
+    from interventional.identification import regressions
+
+    found = []
+    for regression in regressions(graph, outcome):
+        variable = {name: name for name in regression.parents}
+        variable |= {name: f"{name}_observed" for name in regression.adjustment}
+        columns = tuple(j for j, name in enumerate(schema.names) if name in variable)
+        variables = tuple(variable[schema.names[j]] for j in columns)
+        found.append((regression.node, columns, variables))
+    return found
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The data of one equation before anything is made of them."""
+
+    node: str
+    columns: tuple[int, ...]
+    variables: tuple[str, ...]
+    design: Design
+    values: Floats
+    response: Floats | None
+    weights: Floats | None
+    levels: tuple[Any, ...]
+
+
+def _equation(rows: _Rows, priors: Any, specification: Specification) -> tuple[Equation, Data]:
+    """Return an equation whose priors are scaled by its data, and what it sees of them."""
+    matrix = rows.design.matrix(rows.values)
+    if rows.levels:
+        data: Data = None
+        if rows.response is not None:
+            data = distinct_rows(matrix, rows.response, rows.weights)
+        return _conditioned(rows, priors, specification, matrix, data), data
+    if rows.response is None:
+        return _conditioned(rows, priors, specification, matrix, None), None
+    intercept = specification.fit_intercept
+    data = sufficient_statistics(matrix, rows.response, rows.weights, intercept=intercept)
+    equation = _conditioned(rows, priors, specification, matrix, data)
+    if choose_engine(specification.inference, equation) == "nuts":
+        # NUTS is chaotic in the last bit: equal data in another order, or as weights, must come
+        # to it equal to the last bit.
+        merged = merge_equal_rows(matrix, rows.response, rows.weights)
+        data = sufficient_statistics(*merged, intercept=intercept)
+        equation = _conditioned(rows, priors, specification, matrix, data)
+    return equation, data
+
+
+def _conditioned(
+    rows: _Rows, priors: Any, specification: Specification, matrix: Floats, data: Data
+) -> Equation:
+    fit_intercept = specification.fit_intercept
+    centred = specification.center_predictors and fit_intercept
+    resolved = resolve(
+        priors,
+        rows.design,
+        rows.values,
+        None if data is None else data.moments,
+        fit_intercept=fit_intercept,
+        center=specification.center_predictors,
+        has_sigma=not rows.levels,
+    )
+    center = np.zeros(matrix.shape[1])
+    if centred:
+        center = matrix.mean(axis=0) if data is None else data.x_mean
+    return Equation(
+        rows.node,
+        rows.columns,
+        rows.variables,
+        rows.design,
+        resolved,
+        center,
+        "categorical" if rows.levels else "gaussian",
+        rows.levels,
+    )
+
+
+def _by_node(given: Any, nodes: list[str], outcome: str, what: str) -> Mapping[str, Any]:
+    """Return what is given for each node; what is no mapping is for the outcome."""
+    if not isinstance(given, Mapping):
+        return {} if given is None else {outcome: given}
+    for node in given:
+        if node not in nodes:
+            raise ValueError(unknown(f"node in {what}:", node, nodes))
+    return given
+
+
+def _priors_by_node(given: Any, nodes: list[str], outcome: str) -> dict[str, Any]:
+    """Return the priors of each equation: mappings by node, all other entries for the outcome."""
+    if given is None or not isinstance(given, Mapping):
+        return {outcome: given}
+    nested = {node: inner for node, inner in given.items() if isinstance(inner, Mapping)}
+    for node in nested:
+        if node not in nodes:
+            raise ValueError(unknown("equation in priors:", node, nodes))
+    own = {key: prior for key, prior in given.items() if key not in nested}
+    if outcome in nested and own:
+        raise ValueError(
+            f"priors: {listed(own)} and {outcome!r} both are for the outcome's equation"
+        )
+    return {outcome: own, **nested} if own else dict(nested)
