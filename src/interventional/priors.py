@@ -324,11 +324,11 @@ def _checked(
                 f"priors['intercept']: {intercept} has no location to move to the predictors' "
                 f"means; use one of {listed(LOCATIONS)}"
             )
-    if "sigma" in given:
-        _refuse_negative_support(given["sigma"])
     for key in ("intercept", "sigma"):
         if key in given and any(leaf.ndim for leaf in given[key].leaves().values()):
             raise ValueError(f"priors[{key!r}]: {given[key]} has an array for a single number")
+    if "sigma" in given:
+        _refuse_negative_support(given["sigma"])
     return given
 
 

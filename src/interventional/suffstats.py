@@ -119,7 +119,7 @@ def sufficient_statistics(
         y_mean, body[:, p] = (float(y[0]) if intercept else 0.0), 0.0
     weight = float(n if weights is None else weights.sum())
     z, rss = body[:p, p].copy(), float(np.square(body[p:, p]).sum())
-    if not constant and len(body) > p:
+    if not constant and weight > ones + len(z):
         # A perfect fit is one to rounding: what is left cannot be less than y's own last digits.
         size = y_mean**2 * weight + float(z @ z) + rss
         rss = max(rss, size * np.finfo(np.float64).eps ** 2)

@@ -42,6 +42,8 @@ class Posterior:
     Attributes
     ----------
     engine : str
+        How it was drawn.
+    library : str
         Who drew.
     variables : dict
         Draws by name, each of shape (chains, draws, ...).
@@ -52,6 +54,7 @@ class Posterior:
     """
 
     engine: str
+    library: str
     variables: Mapping[str, Floats]
     dims: Mapping[str, str]
     sample_stats: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -90,7 +93,10 @@ def infer(
     if engine == "nuts":
         from interventional.inference import nuts
 
-        variables, sample_stats = nuts.sample(equation, statistics, key, sampling)
+        plain = equation.priors.sigma.is_plain
+        log_prior = _prior_sigma(key, equation, statistics)[0] if plain else None
+        exact.refuse_improper(equation, statistics, log_prior)
+        variables, sample_stats, library = nuts.sample(equation, statistics, key, sampling)
     else:
         n_draws = sampling.chains * sampling.draws
         draws = exact.draw(
@@ -106,12 +112,12 @@ def infer(
             for name, values in draws.items()
         }
         variables |= _group_parts(equation, variables[f"{equation.outcome}_beta"])
-        sample_stats = {}
+        sample_stats, library = {}, "interventional"
     name = equation.outcome
     if equation.has_intercept:  # from the means of the predictors to zero
         at_zero = variables[f"{name}_intercept"] - variables[f"{name}_beta"] @ statistics.x_mean
         variables[f"{name}_intercept"] = at_zero
-    return Posterior(engine, variables, _dims(equation, variables), sample_stats)
+    return Posterior(engine, library, variables, _dims(equation, variables), sample_stats)
 
 
 def to_datatree(posterior: Posterior, equation: Equation) -> "xr.DataTree":
@@ -127,7 +133,7 @@ def to_datatree(posterior: Posterior, equation: Equation) -> "xr.DataTree":
     for group in equation.priors.groups if len(equation.priors.groups) > 1 else ():
         coords[f"{equation.outcome}_{group.name}_term"] = terms[list(group.terms)]
     attributes = {
-        "inference_library": "interventional" if posterior.engine == "exact" else "nutpie",
+        "inference_library": posterior.library,
         "creation_library": "interventional",
         "creation_library_version": version("interventional"),
         "inference": posterior.engine,

@@ -32,6 +32,10 @@ LogDensity = Callable[[Floats], Floats]
 _REACH = 80.0  # log sigma is looked for within e^±80 of the data's own scale
 _DROP = 45.0  # what has e^-45 of the peak's density holds no draw
 _POINTS = 1025
+_TOO_FLAT = (
+    "the prior of sigma is too flat for so few rows: its posterior is improper; give a proper "
+    "prior, such as Prior('HalfNormal', sigma=1)"
+)
 
 
 def draw(
@@ -85,6 +89,48 @@ def draw(
         return {"beta": theta, "sigma": sigma}
     intercept = theta[:, 0] + theta[:, 1:] @ problem.shift
     return {"intercept": intercept, "beta": theta[:, 1:], "sigma": sigma}
+
+
+def refuse_improper(
+    equation: Equation, statistics: SufficientStatistics, log_prior_sigma: LogDensity | None
+) -> None:
+    """Refuse a posterior that does not exist, before a sampler wanders about in it.
+
+    Parameters
+    ----------
+    equation : Equation
+        The equation, with any priors.
+    statistics : SufficientStatistics
+        What the likelihood sees.
+    log_prior_sigma : callable or None
+        Log density of the prior of sigma, where it is known in closed form.
+
+    Raises
+    ------
+    ValueError
+        If data and priors leave a coefficient or sigma without bounds.
+    """
+    a, _, _ = _rows(equation, statistics)
+    flat = [
+        term for group in equation.priors.groups if group.name == "flat" for term in group.terms
+    ]
+    names = [equation.design.terms[term] for term in flat]
+    columns = [term + equation.has_intercept for term in flat]
+    if equation.priors.intercept is not None and equation.priors.intercept.distribution == "Flat":
+        names, columns = ["intercept", *names], [0, *columns]
+    _flat_part(a[:, columns], names)
+    if log_prior_sigma is None:
+        return
+    t = np.array([-_REACH, -0.8 * _REACH, 0.8 * _REACH, _REACH])
+    # As sigma grows, all that remains of the coefficients is how many are flat; as it goes to 0,
+    # a constant y costs nothing in any of the directions that they reach.
+    reached = np.linalg.matrix_rank(a)
+    power = statistics.weight - np.array([reached, reached, len(names), len(names)])
+    outermost, low, high, last = log_prior_sigma(np.exp(t)) + t - power * t
+    if statistics.constant and np.isfinite(outermost) and outermost >= low:
+        raise ValueError(_falls_to_zero(statistics))
+    if np.isfinite(last) and last >= high:
+        raise ValueError(_TOO_FLAT)
 
 
 @dataclass(frozen=True)
@@ -154,9 +200,21 @@ class _Whitened:
         theta[:, self.normal] = self.m + self.s * phi
         if not self.normal.all():
             left = self.u - theta[:, self.normal] @ self.a[:, self.normal].T
-            spread = sigma[:, None] * (noise[:, ~self.normal] @ self.flat_root)
+            spread = sigma[:, None] * (noise[:, ~self.normal] @ self.flat_root.T)
             theta[:, ~self.normal] = left @ self.flat_inverse.T + spread
         return theta
+
+
+def _rows(equation: Equation, statistics: SufficientStatistics) -> tuple[Floats, Floats, Floats]:
+    """Return the design with the intercept's column, the outcome, and `_Whitened.shift`."""
+    a, u = statistics.r, statistics.z
+    if not equation.has_intercept:
+        return a, u, np.zeros(0)
+    # The coefficient is the intercept at `center`; the rows see the one at the means.
+    shift = statistics.x_mean - equation.center
+    root = np.sqrt(statistics.weight)
+    a = np.block([[np.full((1, 1), root), root * shift[None]], [np.zeros((len(a), 1)), a]])
+    return a, np.concatenate([[root * statistics.y_mean], u]), shift
 
 
 def _whiten(equation: Equation, statistics: SufficientStatistics) -> _Whitened:
@@ -170,14 +228,9 @@ def _whiten(equation: Equation, statistics: SufficientStatistics) -> _Whitened:
         if group.name == "normal":
             normal[terms] = True
             m[terms], s[terms] = normal_parameters(group.prior, len(terms), "beta")
-    a, u, shift = statistics.r, statistics.z, np.zeros(0)
+    a, u, shift = _rows(equation, statistics)
     names = list(equation.design.terms)
     if priors.intercept is not None:
-        # The coefficient is the intercept at `center`; the rows see the one at the means.
-        shift = statistics.x_mean - equation.center
-        root = np.sqrt(statistics.weight)
-        a = np.block([[np.full((1, 1), root), root * shift[None]], [np.zeros((len(a), 1)), a]])
-        u = np.concatenate([[root * statistics.y_mean], u])
         is_normal = priors.intercept.distribution == "Normal"
         mean, sd = normal_parameters(priors.intercept, 1, "intercept") if is_normal else (0.0, 1.0)
         normal = np.concatenate([[is_normal], normal])
@@ -194,6 +247,8 @@ def _whiten(equation: Equation, statistics: SufficientStatistics) -> _Whitened:
     left, d, vt = left[:, kept], d[kept], vt[kept]
     c = left.T @ residual
     outside = residual - left @ c
+    if basis.shape[1] + len(d) == len(u):  # what is left of nothing is rounding, and not noise
+        outside = np.zeros_like(u)
     return _Whitened(
         d=d,
         c=c,
@@ -212,7 +267,10 @@ def _whiten(equation: Equation, statistics: SufficientStatistics) -> _Whitened:
 
 
 def _flat_part(columns: Floats, names: list[str]) -> tuple[Floats, Floats, Floats]:
-    """Return pseudo-inverse, symmetric root of (A'A)^-1, and an orthonormal basis of columns."""
+    """Return pseudo-inverse, a root of (A'A)^-1, and an orthonormal basis of columns.
+
+    The root is symmetric for columns of length one, so that the units of columns do not matter.
+    """
     size = np.linalg.norm(columns, axis=0)
     scaled = columns / np.where(size > 0, size, 1.0)
     left, d, vt = np.linalg.svd(scaled, full_matrices=False)
@@ -224,8 +282,7 @@ def _flat_part(columns: Floats, names: list[str]) -> tuple[Floats, Floats, Float
             "each other. Give Normal priors"
         )
     inverse = (vt.T / d) @ left.T / size[:, None]
-    values, vectors = np.linalg.eigh(inverse @ inverse.T)
-    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    root = (vt.T / d) @ vt / size[:, None]
     return inverse, root, left
 
 
@@ -244,7 +301,7 @@ def _invert(
 
     The grid zooms in until it covers what holds mass, and no more. The features of the density
     have width of order 1 in log sigma, or are the peak that the zoom ends on. A prior with narrow
-    support may fall between the points of the grid, so that one of its own values stands in it too.
+    support may fall between the points of the grid, so one of its own values stands there too.
     """
     low, high = center - _REACH, center + _REACH
     for _ in range(60):
@@ -261,16 +318,9 @@ def _invert(
             break
         low, high = t[first], t[last]
     if values[0] > peak - _DROP and low == center - _REACH:
-        why = "y is constant, and its" if statistics.constant else "the"
-        raise ValueError(
-            f"{why} prior lets sigma go to 0, so that the posterior is improper; give a prior of "
-            "sigma that vanishes at 0, such as Prior('InverseGamma', alpha=3, beta=1)"
-        )
+        raise ValueError(_falls_to_zero(statistics))
     if values[-1] > peak - _DROP and high == center + _REACH:
-        raise ValueError(
-            "the prior of sigma is too flat for so few rows: its posterior is improper; give a "
-            "proper prior, such as Prior('HalfNormal', sigma=1)"
-        )
+        raise ValueError(_TOO_FLAT)
     low, high = _edges(log_density, t, values)
     t = np.linspace(low, high, _POINTS)
     density = np.exp(log_density(t) - peak)
@@ -279,6 +329,14 @@ def _invert(
         np.maximum.accumulate(cumulative) / cumulative[-1], return_index=True
     )
     return PchipInterpolator(cumulative, t[kept])(uniform)
+
+
+def _falls_to_zero(statistics: SufficientStatistics) -> str:
+    why = "y is constant, and its" if statistics.constant else "the"
+    return (
+        f"{why} prior lets sigma go to 0, so that the posterior is improper; give a prior of "
+        "sigma that vanishes at 0, such as Prior('InverseGamma', alpha=3, beta=1)"
+    )
 
 
 def _edges(log_density: LogDensity, t: Floats, values: Floats) -> tuple[float, float]:

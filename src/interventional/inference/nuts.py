@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pymc as pm
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
@@ -26,7 +27,7 @@ _SAMPLE_STATS = ("diverging", "energy", "depth", "tree_depth", "n_steps", "step_
 
 def sample(
     equation: Equation, statistics: SufficientStatistics, key: Hashable, sampling: "Sampling"
-) -> tuple[dict[str, Floats], dict[str, NDArray[Any]]]:
+) -> tuple[dict[str, Floats], dict[str, NDArray[Any]], str]:
     """Sample the observed model, through nutpie, or PyMC's own sampler where nutpie is absent.
 
     Parameters
@@ -42,18 +43,21 @@ def sample(
 
     Returns
     -------
-    tuple of dict
+    variables, sample_stats : dict
         Draws of every variable, and the sampler's statistics, both by name, with leading shape
         (chains, draws).
+    library : str
+        Who sampled.
     """
-    if find_spec("nutpie") is None:
-        trace = _sample_pymc(equation, statistics, sampling)
-    else:
+    library = "pymc" if find_spec("nutpie") is None else "nutpie"
+    if library == "nutpie":
         trace = _sample_nutpie(equation, statistics, key, sampling)
+    else:
+        trace = _sample_pymc(equation, statistics, sampling)
     _warn_of_poor_convergence(trace)
     variables = {str(name): v.values for name, v in trace["posterior"].data_vars.items()}
     stats = trace["sample_stats"].dataset
-    return variables, {name: stats[name].values for name in _SAMPLE_STATS if name in stats}
+    return variables, {n: stats[n].values for n in _SAMPLE_STATS if n in stats}, library
 
 
 def _sample_nutpie(
@@ -70,7 +74,7 @@ def _sample_nutpie(
     return nutpie.sample(
         compiled,
         draws=sampling.draws,
-        tune=sampling.tune,
+        tune=max(sampling.tune, 1),  # nutpie panics without any
         chains=sampling.chains,
         cores=min(sampling.n_jobs, sampling.chains),
         seed=sampling.seed,
@@ -112,11 +116,11 @@ def _warn_of_poor_convergence(trace: "xr.DataTree") -> None:
         return
     divergent = int(trace["sample_stats"]["diverging"].sum())
     troubles = []
-    if posterior.sizes["chain"] > 1:
-        worst = _extreme(az.rhat(posterior), max)
-        if not worst <= 1.01:
-            troubles.append(f"R-hat up to {worst:.3f} (should be below 1.01)")
-    effective = _extreme(az.ess(posterior), min)
+    with np.errstate(all="ignore"):  # chains that do not move have no variance to divide by
+        effective = _extreme(az.ess(posterior), min)
+        worst = _extreme(az.rhat(posterior), max) if posterior.sizes["chain"] > 1 else 1.0
+    if not worst <= 1.01:
+        troubles.append(f"R-hat up to {worst:.3f} (should be below 1.01)")
     wanted = 100 * posterior.sizes["chain"]
     if not effective >= wanted:
         troubles.append(f"effective sample size down to {effective:.0f} (should be {wanted})")
