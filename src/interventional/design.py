@@ -186,8 +186,9 @@ class Schema:
             )
 
     def _refuse_non_finite(self, values: Floats) -> None:
-        if np.isfinite(values.sum()):  # one pass without a temporary, as scikit-learn does it
-            return
+        with np.errstate(all="ignore"):  # the sum of finite numbers may overflow
+            if np.isfinite(values.sum()):  # one pass without a temporary, as in scikit-learn
+                return
         bad = ~np.isfinite(values)
         if not bad.any():
             return
@@ -200,7 +201,7 @@ class Schema:
 
 
 def _is_real_dtype(dtype: Any) -> bool:
-    numeric = pd.api.types.is_numeric_dtype(dtype)
+    numeric = pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)
     return numeric and not pd.api.types.is_complex_dtype(dtype)
 
 
@@ -221,7 +222,7 @@ def _holds_numbers(column: pd.Series) -> bool:
         return False
     if pd.api.types.is_complex_dtype(dtype):
         raise ValueError(f"Complex data not supported: column {column.name!r} of X")
-    if pd.api.types.is_numeric_dtype(dtype):
+    if _is_real_dtype(dtype):
         return True
     if isinstance(dtype, pd.StringDtype) or pd.api.types.is_string_dtype(dtype):
         kind = pd.api.types.infer_dtype(column, skipna=True)

@@ -279,7 +279,7 @@ class CausalGraph:
         Examples
         --------
         >>> CausalGraph("x -> y; z -> x; z -> y").is_identified("x", "y").reason
-        "the equation of 'y' holds what confounds it"
+        'what confounds it is among the causes that each column is regressed on'
         >>> verdict = CausalGraph("x -> y; u -> x; u -> y", unobserved="u").is_identified("x", "y")
         >>> bool(verdict)
         False
@@ -300,13 +300,17 @@ class CausalGraph:
         if not redrawn:
             return Verdict(True, f"{listed(sorted(forced))} has no effect on {outcome!r}")
         taken_in = {reg.node: reg.adjustment for reg in regs if reg.node in redrawn}
-        adjusted = [
-            f"the equation of {node!r} adjusts for {listed(columns)}"
-            for node, columns in taken_in.items()
-            if columns
-        ]
-        plain = f"the equation of {listed(redrawn)} holds what confounds it"
-        return Verdict(True, "; ".join(adjusted) or plain, taken_in)
+        reasons = []
+        for reg in regs:
+            if reg.node in redrawn and reg.adjustment:
+                reasons.append(
+                    f"the equation of {reg.node!r} adjusts for {listed(reg.adjustment)}"
+                )
+            extra = [name for name in reg.parents if name not in graph.parents(reg.node)]
+            if reg.node in redrawn and extra:
+                reasons.append(f"the equation of {reg.node!r} takes in {listed(extra)} as well")
+        plain = "what confounds it is among the causes that each column is regressed on"
+        return Verdict(True, "; ".join(reasons) or plain, taken_in)
 
     def independences(self) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
         """Return the conditional independences that data can test.

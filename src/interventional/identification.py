@@ -2,35 +2,44 @@
 
 The graphs here hold observed nodes only, joined by directed and by ``<->`` edges. To force the
 columns D, every mediator (a node that D changes and that changes the outcome) and the outcome are
-drawn anew, in topological order, each from its own regression: on its forced and redrawn parents
-C at their new values, and on its other regressors F at the row's factual values. The outcome's
-distribution is then
+drawn anew, in topological order, each from its own regression: on those of its regressors that
+are forced or drawn anew at their new values, and on all others, F, at the row's factual values.
+A regression holds the node's observed parents; where ``<->`` edges call for it, further columns.
+The outcome's distribution is then
 
-    E over rows of  sum over m of  prod_V  P(V = v | C_V = new, F_V = factual).                (1)
+    E over rows of  sum over m of  prod_V  P(V = v | new regressors = new, F_V = factual).     (1)
 
-It equals that of Y(d) if, for every V that is redrawn,
+It equals that of Y(d) if the new regressors of each V that is drawn anew divide into C (whose
+effect on V is unconfounded) and A (mediators that only the chain rule is needed for) such that,
+with T all forced or redrawn parents of V and of A, and all C, but without A,
 
-(a) the intervention changes nothing in F_V;
-(b) V is d-separated from C_V by F_V once the edges out of C_V are removed;
+(a) the intervention changes nothing in F, and F and T have nothing in common;
+(b) V is d-separated from T by A and F once the edges out of T are removed; and by A, F and C from
+    the rest of T in the graph itself;
 (c) once the redrawn nodes have lost their edges from D and from each other, V is d-separated by
-    F_V from the nodes redrawn before it, from all other F, and from D.
+    A and F from the nodes redrawn before it, from all F, and from D.
 
-Why: V(d) = V(c) on the event that its new parents take the values c (recursive substitution), and
-by (a) all F are factual, so P(V_1(d) = v_1, ..., F = f) = P(V_1(c_1) = v_1, ..., F = f). The graph
-in (c) is the single-world intervention graph (Richardson & Robins 2013) of D and the mediators;
-there (c) makes each factor P(V(c) = v | F_V = f). The graph in (b) is that of C_V; there V(c) is
-independent of C_V given F_V, and by consistency the factor is P(V = v | C_V = c, F_V = f). Having
-D in (c) makes the answer hold among rows of the same D too, and hence where the forced values
-are read off the factual ones ("one more than it was").
+Why. By recursive substitution, V(d) = v for all V is the same event as V(d, m) = v for all V with
+m the values among v; by (a) all F are factual. So P(all V(d) = v, F = f) = P(all V(d, m) = v,
+F = f), where the graph in (c) is the single-world intervention graph of D and the mediators
+(Richardson & Robins 2013): there the chain rule and (c) give the factors P(V(d, m) = v | A(d, m)
+= a, F = f). The nodes of such a factor respond to T and A alone, so it is P(V(t) = v | A(t) = a,
+F = f). The first graph in (b) is that of T, whence it is P(V(t) = v | A(t) = a, F = f, T = t), by
+consistency P(V = v | A = a, F = f, T = t), and by the second part T may be thinned to C.
+
+With A empty these are the back-door criterion for every equation; with A they cover mediators
+that share an unobserved cause. Having D in (c) makes the answer hold among rows of the same D
+too, and hence where forced values are read off factual ones ("one more than it was").
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, combinations, islice
 from typing import TYPE_CHECKING
 
 from interventional.exceptions import NotIdentifiedError, listed, unknown
+from interventional.separation import Admg, admg, bits, closure, open_path, separated, without
 
 if TYPE_CHECKING:
     from interventional.graph import CausalGraph
@@ -49,7 +58,8 @@ class Regression:
     node : str
         The node.
     parents : tuple of str
-        Its observed parents, which enter at the values that they have under the intervention.
+        What enters at the values that it has under the intervention: the observed parents, and
+        earlier nodes that account for what an unobserved cause does to them and to this node.
     adjustment : tuple of str
         Further columns, which enter at the row's factual values.
 
@@ -69,102 +79,6 @@ class Regression:
         return self.parents + self.adjustment
 
 
-# --- Graphs as bit masks ------------------------------------------------------------------------
-# Sets of nodes are integers: bit i is the i-th node in topological order. Choosing adjustment sets
-# asks for thousands of d-separations; this way one takes microseconds.
-
-Masks = Sequence[int]
-
-
-def _bits(mask: int) -> Iterator[int]:
-    while mask:
-        low = mask & -mask
-        yield low.bit_length() - 1
-        mask ^= low
-
-
-def _closure(start: int, step: Masks) -> int:
-    """Return start and all that is reached from it: ancestors, descendants or districts."""
-    reached = todo = start
-    while todo:
-        i = todo.bit_length() - 1
-        new = step[i] & ~reached
-        reached |= new
-        todo = (todo ^ (1 << i)) | new
-    return reached
-
-
-def _without(step: Masks, removed: int) -> list[int]:
-    return [mask & ~removed for mask in step]
-
-
-def _separated(parents: Masks, siblings: Masks, a: int, b: int, given: int) -> bool:
-    """Whether given d-separates a from b, each <-> being an unobserved common cause.
-
-    Two nodes are adjacent in the moral graph of the ancestors if a path of colliders joins them,
-    which is if both lie in one district or among the parents of it (Richardson 2003).
-    """
-    b &= ~given
-    if not a or not b:
-        return True
-    todo = relevant = _closure(a | b | given, parents)
-    among = _without(siblings, ~relevant)
-    cliques = []
-    while todo:
-        district = _closure(todo & -todo, among)
-        todo &= ~district
-        clique = district
-        for i in _bits(district):
-            clique |= parents[i]
-        cliques.append(clique & ~given)
-    reached = a
-    while True:
-        rest = []
-        for clique in cliques:
-            if clique & reached:
-                reached |= clique
-            else:
-                rest.append(clique)
-        if reached & b:
-            return False
-        if len(rest) == len(cliques):
-            return True
-        cliques = rest
-
-
-@dataclass(frozen=True)
-class _Admg:
-    names: tuple[str, ...]
-    parents: tuple[int, ...]
-    children: tuple[int, ...]
-    siblings: tuple[int, ...]
-
-    def mask(self, names: Iterable[str]) -> int:
-        mask = 0
-        for name in names:
-            mask |= 1 << self.names.index(name)
-        return mask
-
-    def named(self, mask: int) -> tuple[str, ...]:
-        return tuple(self.names[i] for i in _bits(mask))
-
-
-@lru_cache(maxsize=256)
-def _admg(graph: "CausalGraph") -> _Admg:
-    if graph.unobserved:
-        raise ValueError(f"project out {listed(sorted(graph.unobserved))} first: observing(...)")
-    bit = {name: 1 << i for i, name in enumerate(graph.nodes)}
-    parents, children, siblings = (dict.fromkeys(graph.nodes, 0) for _ in range(3))
-    for cause, effect in graph.edges:
-        parents[effect] |= bit[cause]
-        children[cause] |= bit[effect]
-    for a, b in graph.confounded:
-        siblings[a] |= bit[b]
-        siblings[b] |= bit[a]
-    masks = (tuple(step.values()) for step in (parents, children, siblings))
-    return _Admg(graph.nodes, *masks)
-
-
 # --- Queries ------------------------------------------------------------------------------------
 
 
@@ -177,68 +91,126 @@ class _Query:
 
 
 @dataclass(frozen=True)
+class _Equation:
+    """Columns that a node's equation holds besides its parents."""
+
+    new: int = 0  # at their values under the intervention
+    factual: int = 0
+
+
+@dataclass(frozen=True)
 class _Failure:
     """A d-connection that must not be: which one, and in which graph."""
 
     node: int
-    condition: str
     parents: tuple[int, ...]
     others: int
     given: int
+    spoiled: int = 0  # columns that should be factual, but the intervention changes them
 
 
-def _query(g: _Admg, do: int, outcome: int) -> _Query | None:
+def _query(g: Admg, do: int, outcome: int) -> _Query | None:
     """Return what forcing do means for the outcome, or None if it means nothing."""
     uncaused = [0 if do >> i & 1 else mask for i, mask in enumerate(g.parents)]
-    causes = _closure(1 << outcome, uncaused)
+    causes = closure(1 << outcome, uncaused)
     do &= causes
     if not do:
         return None
     changed = 0
-    for i in _bits(do):
-        changed |= _closure(g.children[i], g.children)
+    for i in bits(do):
+        changed |= closure(g.children[i], g.children)
     mediators = changed & causes & ~do & ~(1 << outcome)
-    return _Query(do, mediators, changed, (*_bits(mediators), outcome))
+    return _Query(do, mediators, changed, (*bits(mediators), outcome))
 
 
-def _split(g: _Admg, query: _Query, node: int, adjustment: int) -> tuple[int, int]:
-    """Return the node's regressors at new values and those at factual values."""
-    new = g.parents[node] & (query.do | query.mediators)
-    return new, (g.parents[node] | adjustment) & ~new
+def _determined(g: Admg, query: _Query) -> bool:
+    """Whether the graph identifies the effect by any formula (Tian & Pearl 2002, section 4.4)."""
+    outcome = query.redrawn[-1]
+    uncaused = [0 if query.do >> i & 1 else mask for i, mask in enumerate(g.parents)]
+    todo = kept = closure(1 << outcome, uncaused) & ~query.do
+    while todo:
+        district = closure(todo & -todo, without(g.siblings, ~kept))
+        todo &= ~district
+        within = closure(district, g.siblings)
+        while True:
+            causes = closure(district, without(g.parents, ~within))
+            if causes == district:
+                break
+            if causes == within:
+                return False
+            within = closure(district, without(g.siblings, ~causes))
+    return True
 
 
-def _fails_alone(g: _Admg, query: _Query, node: int, adjustment: int) -> _Failure | None:
-    """Check (a) and (b) for one node."""
-    new, factual = _split(g, query, node, adjustment)
-    cut = _without(g.parents, new)
-    if factual & query.changed:
-        return _Failure(node, "a", tuple(cut), new, factual & ~query.changed)
-    if not _separated(cut, g.siblings, 1 << node, new, factual):
-        return _Failure(node, "b", tuple(cut), new, factual)
+def _fails(
+    g: Admg, query: _Query, equations: Sequence[_Equation], read: int = 0
+) -> _Failure | None:
+    """Check the conditions of the rule for every node that is redrawn."""
+    forced = query.do | query.mediators
+    redrawn = query.mediators | 1 << query.redrawn[-1]
+    cut = [mask & ~forced if redrawn >> i & 1 else mask for i, mask in enumerate(g.parents)]
+    others = read
+    for i in bits(query.do):
+        # A forced node downstream of a mediator has no factual value in this world.
+        if not closure(1 << i, g.parents) & redrawn:
+            others |= 1 << i
+    parts = {}
+    for node in query.redrawn:
+        regressors = g.parents[node] | equations[node].new
+        new = regressors & forced
+        factual = (regressors | equations[node].factual) & ~new
+        if factual & query.changed:
+            return _fails_alone(g, query, node, new, factual)
+        others |= factual
+        parts[node] = new, factual
+    for node, (new, factual) in parts.items():
+        failure = None
+        for chained in _chains(g, query, node, new):
+            fails = _fails_alone(g, query, node, new, factual, chained)
+            given = factual | chained
+            if not fails and not separated(cut, g.siblings, 1 << node, others & ~given, given):
+                fails = _Failure(node, tuple(cut), others & ~given, given)
+            failure = failure or fails
+            if not fails:
+                break
+        else:
+            return failure
+        others |= 1 << node
     return None
 
 
-def _fails(g: _Admg, query: _Query, adjustment: Sequence[int], read: int = 0) -> _Failure | None:
-    """Check (a), (b) and (c) for every node that is redrawn, given each node's adjustment."""
-    for node in query.redrawn:
-        failure = _fails_alone(g, query, node, adjustment[node])
-        if failure:
-            return failure
-    redrawn = query.mediators | 1 << query.redrawn[-1]
+def _chains(g: Admg, query: _Query, node: int, new: int) -> Iterator[int]:
+    """Yield choices of the redrawn regressors that the chain rule, not (b), accounts for."""
+    seen = set()
+    for within in (0, query.mediators | 1 << node, ~query.do):
+        among = without(g.siblings, ~within)
+        chained = closure(1 << node, among) & new & query.mediators
+        if chained not in seen:
+            seen.add(chained)
+            yield chained
+    if (chained := new & query.mediators) not in seen:
+        yield chained
+
+
+def _fails_alone(
+    g: Admg, query: _Query, node: int, new: int, factual: int, chained: int = 0
+) -> _Failure | None:
+    """Check (a) and (b) for one node."""
     forced = query.do | query.mediators
-    cut = [mask & ~forced if redrawn >> i & 1 else mask for i, mask in enumerate(g.parents)]
-    others = read
-    for i in _bits(query.do):
-        # A forced node downstream of a mediator has no factual value in this world.
-        if not _closure(1 << i, g.parents) & redrawn:
-            others |= 1 << i
-    for node in query.redrawn:
-        others |= _split(g, query, node, adjustment[node])[1]
-    for node in query.redrawn:
-        factual = _split(g, query, node, adjustment[node])[1]
-        if not _separated(cut, g.siblings, 1 << node, others, factual):
-            return _Failure(node, "c", tuple(cut), others & ~factual, factual)
-        others |= 1 << node
+    causes = g.parents[node]
+    for i in bits(chained):
+        causes |= g.parents[i]
+    treated = (new | causes & forced) & ~chained
+    given = factual | chained
+    cut = tuple(without(g.parents, treated))
+    if factual & (query.changed | treated):
+        spoiled = factual & (query.changed | treated)
+        return _Failure(node, cut, treated, given & ~spoiled, spoiled)
+    if not separated(cut, g.siblings, 1 << node, treated, given):
+        return _Failure(node, cut, treated, given)
+    needless = treated & ~new
+    if not separated(g.parents, g.siblings, 1 << node, needless, given | new):
+        return _Failure(node, tuple(g.parents), needless, given | new)
     return None
 
 
@@ -249,7 +221,7 @@ def _fails(g: _Admg, query: _Query, adjustment: Sequence[int], read: int = 0) ->
 def regressions(graph: "CausalGraph", outcome: str) -> tuple[Regression, ...]:
     """Return what the outcome, and each cause of it that has causes, is regressed on.
 
-    A node without ``<->`` is regressed on its parents. Else the adjustment columns are those that
+    A node without ``<->`` is regressed on its parents. Else the further columns are those that
     leave the most single-column effects on the outcome identified; of those the fewest.
 
     Parameters
@@ -275,86 +247,109 @@ def regressions(graph: "CausalGraph", outcome: str) -> tuple[Regression, ...]:
     """
     if outcome not in graph.nodes:
         raise ValueError(unknown("outcome", outcome, graph.nodes))
-    g = _admg(graph)
+    g = admg(graph)
     y = g.names.index(outcome)
-    causes = _closure(1 << y, g.parents) & ~(1 << y)
-    queries = [query for i in _bits(causes) if (query := _query(g, 1 << i, y))]
-    adjustment = [0] * len(g.names)
-    for node in (*_bits(causes), y):
+    causes = closure(1 << y, g.parents) & ~(1 << y)
+    queries = [query for i in bits(causes) if (query := _query(g, 1 << i, y))]
+    queries = [query for query in queries if _determined(g, query)]
+    equations = [_Equation()] * len(g.names)
+    for node in (*bits(causes), y):
         if g.siblings[node] and g.parents[node]:
-            adjustment[node] = _adjustment(g, node, [q for q in queries if node in q.redrawn])
-    adjustment = _reconcile(g, queries, adjustment)
+            factual = _adjustment(g, node, [q for q in queries if node in q.redrawn])
+            equations[node] = _Equation(factual=factual)
+    equations = _reconcile(g, queries, equations, causes)
     return tuple(
-        Regression(g.names[i], g.named(g.parents[i]), g.named(adjustment[i]))
-        for i in (*_bits(causes), y)
+        Regression(
+            g.names[i],
+            g.named(g.parents[i] | equations[i].new),
+            g.named(equations[i].factual & ~equations[i].new),
+        )
+        for i in (*bits(causes), y)
         if g.parents[i] or i == y
     )
 
 
-def _pool(g: _Admg, node: int) -> int:
+def _pool(g: Admg, node: int) -> int:
     """Return what the node's equation may adjust for."""
-    descendants = _closure(1 << node, g.children)
-    near = _closure(1 << node | g.siblings[node], g.parents)
+    descendants = closure(1 << node, g.children)
+    near = closure(1 << node | g.siblings[node], g.parents)
     return near & ~descendants & ~g.parents[node]
 
 
-def _adjustment(g: _Admg, node: int, queries: Sequence[_Query]) -> int:
-    """Return the set that meets (a) and (b) of one node for the most queries."""
+def _adjustment(g: Admg, node: int, queries: Sequence[_Query]) -> int:
+    """Return the factual columns that meet (a) and (b) of one node for the most queries."""
+
+    def met(query: _Query, factual: int) -> bool:
+        new = g.parents[node] & (query.do | query.mediators)
+        return not _fails_alone(g, query, node, new, (g.parents[node] | factual) & ~new)
+
     pool = _pool(g, node)
-    ancestors = _closure(1 << node, g.parents)
-    # If any set separates, then so do all ancestors that may be used (van der Zander et al. 2014).
-    largest = {}
-    for query in queries:
-        candidate = pool & ancestors & ~query.changed
-        if not _fails_alone(g, query, node, candidate):
-            largest[query] = candidate
+    # If any set separates, so do all ancestors that may be used (van der Zander et al. 2014).
+    ancestors = pool & closure(1 << node, g.parents)
+    largest = [(q, ancestors & ~q.changed) for q in queries if met(q, ancestors & ~q.changed)]
+    sizes = range(_MAX_SET + 1)
+    small = chain.from_iterable(combinations(bits(pool), size) for size in sizes)
+    candidates = [sum(1 << i for i in chosen) for chosen in islice(small, _MAX_SETS)]
+    for query, candidate in largest:
+        for i in bits(candidate):
+            if met(query, candidate & ~(1 << i)):
+                candidate &= ~(1 << i)
+        candidates.append(candidate)
     best, most = 0, -1
-    for candidate in _candidates(g, node, pool, largest):
-        met = sum(not _fails_alone(g, query, node, candidate) for query in largest)
-        if met > most:
-            best, most = candidate, met
+    for candidate in candidates:
+        count = sum(met(query, candidate) for query, _ in largest)
+        if count > most:
+            best, most = candidate, count
         if most == len(largest):
             break
     return best
 
 
-def _candidates(g: _Admg, node: int, pool: int, largest: dict[_Query, int]) -> Iterator[int]:
-    """Yield adjustment sets, small ones first."""
-    sizes = range(_MAX_SET + 1)
-    small = chain.from_iterable(combinations(_bits(pool), size) for size in sizes)
-    for chosen in islice(small, _MAX_SETS):
-        yield sum(1 << i for i in chosen)
-    for query, candidate in largest.items():
-        for i in _bits(candidate):
-            if not _fails_alone(g, query, node, candidate & ~(1 << i)):
-                candidate &= ~(1 << i)
-        yield candidate
-
-
-def _reconcile(g: _Admg, queries: Sequence[_Query], adjustment: list[int]) -> list[int]:
-    """Change adjustment sets, a column at a time, while that meets (c) for more queries."""
-
-    def count(sets: Sequence[int]) -> int:
-        return sum(not _fails(g, query, sets) for query in queries)
-
-    attainable = sum(
-        all(not _fails_alone(g, query, node, adjustment[node]) for node in query.redrawn)
-        for query in queries
-    )
-    most = count(adjustment)
+def _reconcile(
+    g: Admg, queries: Sequence[_Query], equations: list[_Equation], causes: int
+) -> list[_Equation]:
+    """Change one equation at a time while that identifies more of the queries."""
+    identified = [not _fails(g, query, equations) for query in queries]
     improved = True
-    while improved and most < attainable:
+    while improved and not all(identified):
         improved = False
         for node in range(len(g.names)):
-            if not (g.siblings[node] and g.parents[node]):
+            missing = any(
+                not done and node in query.redrawn
+                for query, done in zip(queries, identified, strict=True)
+            )
+            if not (missing and g.siblings[node] and g.parents[node]):
                 continue
-            for i in _bits(_pool(g, node)):
-                changed = adjustment.copy()
-                changed[node] ^= 1 << i
-                met = count(changed)
-                if met > most:
-                    adjustment, most, improved = changed, met, True
-    return adjustment
+            for equation in _variants(g, node, equations[node], causes):
+                changed = equations.copy()
+                changed[node] = equation
+                now = [
+                    not _fails(g, query, changed) if node in query.redrawn else done
+                    for query, done in zip(queries, identified, strict=True)
+                ]
+                if sum(now) > sum(identified):
+                    equations, identified, improved = changed, now, True
+    return equations
+
+
+def _variants(g: Admg, node: int, equation: _Equation, causes: int) -> Iterator[_Equation]:
+    """Yield equations near the one given, and those that hold the node's district so far."""
+    pool = _pool(g, node)
+    for i in bits(pool):
+        yield _Equation(equation.new & ~(1 << i), equation.factual ^ 1 << i)
+    early = causes & ~closure(1 << node, g.children) & ((1 << node) - 1)
+    for among in (without(g.siblings, ~early), g.siblings):
+        district = closure(g.siblings[node] & early, among) & early
+        blanket = district
+        for i in bits(district):
+            blanket |= g.parents[i]
+        blanket &= early & ~g.parents[node]
+        yield _Equation(blanket)
+        yield _Equation(blanket, equation.factual & ~blanket)
+        for i in bits(blanket):
+            yield _Equation(blanket & ~(1 << i))
+    for i in bits(early & ~g.parents[node]):
+        yield _Equation(equation.new ^ 1 << i, equation.factual & ~(1 << i))
 
 
 # --- Answering a query --------------------------------------------------------------------------
@@ -401,7 +396,7 @@ def affected(
     >>> affected(graph, regressions(graph, "y"), frozenset(["x"]), "y")
     ('m', 'y')
     """
-    g = _admg(graph)
+    g = admg(graph)
     for name in (*do, outcome, *reads):
         if name not in g.names:
             raise ValueError(unknown("node", name, g.names))
@@ -411,128 +406,114 @@ def affected(
     query = _query(g, g.mask(do), y)
     if query is None:
         return ()
-    adjustment = [0] * len(g.names)
-    for regression in regs:
-        adjustment[g.names.index(regression.node)] = g.mask(regression.adjustment)
     read = g.mask(reads)
     redrawn = query.mediators | 1 << y
-    late = [name for name in sorted(reads) if _closure(g.mask([name]), g.parents) & redrawn]
+    late = [name for name in sorted(reads) if closure(g.mask([name]), g.parents) & redrawn]
     if late:
         raise NotIdentifiedError(
             f"the effect of forcing {listed(sorted(do))} on {outcome!r} is not identified: the "
             f"forced values are computed from {listed(late)}, which changes with them"
         )
-    failure = _fails(g, query, adjustment, read)
+    failure = _fails(g, query, _equations(g, regs), read)
     if failure:
         raise NotIdentifiedError(_explain(graph, g, query, failure, do, outcome))
     return (*g.named(query.mediators), outcome)
 
 
-def _identified(graph: "CausalGraph", do: frozenset[str], outcome: str) -> bool:
-    g = _admg(graph)
-    y = g.names.index(outcome)
-    query = _query(g, g.mask(do), y)
-    if query is None:
-        return True
-    adjustment = [0] * len(g.names)
-    for regression in regressions(graph, outcome):
-        adjustment[g.names.index(regression.node)] = g.mask(regression.adjustment)
-    return _fails(g, query, adjustment) is None
+def is_licensed(graph: "CausalGraph", do: frozenset[str], outcome: str) -> bool:
+    """Whether `affected` answers, given the graph's own `regressions`.
+
+    Examples
+    --------
+    >>> from interventional.graph import CausalGraph
+    >>> is_licensed(CausalGraph("x -> y; x <-> y"), frozenset(["x"]), "y")
+    False
+    """
+    g = admg(graph)
+    query = _query(g, g.mask(do), g.names.index(outcome))
+    return query is None or not _fails(g, query, _equations(g, regressions(graph, outcome)))
+
+
+def is_determined(graph: "CausalGraph", do: frozenset[str], outcome: str) -> bool:
+    """Whether the graph identifies an effect by any formula, ours or not.
+
+    Examples
+    --------
+    >>> from interventional.graph import CausalGraph
+    >>> is_determined(CausalGraph("x -> y; x <-> y"), frozenset(["x"]), "y")
+    False
+    """
+    g = admg(graph)
+    query = _query(g, g.mask(do), g.names.index(outcome))
+    return query is None or _determined(g, query)
+
+
+def _equations(g: Admg, regs: Sequence[Regression]) -> list[_Equation]:
+    equations = [_Equation()] * len(g.names)
+    for reg in regs:
+        equations[g.names.index(reg.node)] = _Equation(g.mask(reg.parents), g.mask(reg.adjustment))
+    return equations
 
 
 def _explain(
     graph: "CausalGraph",
-    g: _Admg,
+    g: Admg,
     query: _Query,
     failure: _Failure,
     do: frozenset[str],
     outcome: str,
 ) -> str:
     """Say which path is open, and what would close it."""
-    message = (
+    parts = [
         f"the effect of forcing {listed(sorted(do))} on {outcome!r} is not identified: "
-        f"{_open_path(g, failure)}."
-    )
+        f"{_open_path(g, failure)}"
+    ]
+    if _determined(g, query):
+        parts.append("There are formulas for it, but not with one regression a column")
     source = graph._source or graph
     hidden = [name for name in source.nodes if name not in graph.nodes]
-    for size in range(1, 3):
-        helpful = [
-            names
-            for names in combinations(hidden, size)
-            if _identified(source._project({*graph.nodes, *names}), do, outcome)
-        ]
-        if helpful:
-            either = " or ".join(" with ".join(map(repr, names)) for names in helpful)
-            message += f" Measuring {either} would identify it."
+    helpful: list[str] = []
+    for names in (*combinations(hidden, 1), *combinations(hidden, 2)):
+        if helpful and len(names) == 2:
             break
-    else:
-        for a, b in graph.confounded:
-            if _identified(graph._measuring(a, b), do, outcome):
-                message += f" Measuring the common cause of {a!r} and {b!r} would identify it."
+        if is_licensed(source._project({*graph.nodes, *names}), do, outcome):
+            helpful.append(" with ".join(map(repr, names)))
+    if not helpful:
+        helpful = [
+            f"the common cause of {a!r} and {b!r}"
+            for a, b in graph.confounded
+            if is_licensed(graph._measuring(a, b), do, outcome)
+        ]
+    if helpful:
+        parts.append(f"Measuring {' or '.join(helpful)} would identify it")
     mediators = g.named(query.mediators)
-    for without in (*((name,) for name in mediators), mediators):
-        kept = [name for name in graph.nodes if name not in without]
-        if without and _identified(graph.observing(kept), do, outcome):
-            message += (
-                f" It is identified if {listed(without)} is left out: declare it unobserved,"
-                f" CausalGraph(..., unobserved={list(without)!r})."
+    for left_out in (*((name,) for name in mediators), mediators):
+        kept = [name for name in graph.nodes if name not in left_out]
+        if left_out and is_licensed(graph.observing(kept), do, outcome):
+            parts.append(
+                f"Without {listed(left_out)} it is identified: declare that unobserved,"
+                f" CausalGraph(..., unobserved={list(left_out)!r})"
             )
             break
-    return message
+    return ". ".join(parts) + "."
 
 
-def _open_path(g: _Admg, failure: _Failure) -> str:
+def _open_path(g: Admg, failure: _Failure) -> str:
     """Describe a shortest open path from the failing node to what it must be separated from."""
-    steps = _path(g, failure)
-    if steps is None:  # condition (a), and nothing else is amiss
+    steps = open_path(failure.parents, g.siblings, failure.others, failure.node, failure.given)
+    if steps is None:  # nothing but condition (a) is amiss
         return (
-            f"the equation of {g.names[failure.node]!r} adjusts for columns that it would change"
+            f"the equation of {g.names[failure.node]!r} adjusts for"
+            f" {listed(g.named(failure.spoiled))}, which would not keep its factual value"
         )
     text = g.names[steps[0][1]]
     reasons = []
     for k, (arrow, node) in enumerate(steps[1:], start=1):
-        before = g.names[steps[k - 1][1]]
-        text += f" {arrow} {g.names[node]}"
+        before, here = g.names[steps[k - 1][1]], g.names[node]
+        text += f" {arrow} {here}"
         if arrow == "<->":
-            reasons.append(f"an unobserved common cause of {before} and {g.names[node]}")
+            reasons.append(f"an unobserved common cause of {before} and {here}")
         following = steps[k + 1][0] if k + 1 < len(steps) else ""
         if arrow.endswith(">") and following.startswith("<"):
-            reasons.append(f"{g.names[node]} is a common effect on this path and is adjusted for")
+            reasons.append(f"{here}, a common effect, is held fixed or a cause of what is")
     return f"{text}: {', '.join(reasons)}" if reasons else f"the path {text} is open"
-
-
-def _path(g: _Admg, failure: _Failure) -> list[tuple[str, int]] | None:
-    """Return (arrow, node) steps from the others to the node, by breadth-first search."""
-    parents, target, given = failure.parents, failure.node, failure.given
-    opened = _closure(given, parents)
-    children = [0] * len(parents)
-    for i, mask in enumerate(parents):
-        for j in _bits(mask):
-            children[j] |= 1 << i
-    # States are (node, whether the last edge points at it); a start counts as unconditioned.
-    queue: list[tuple[int, bool]] = [(i, False) for i in _bits(failure.others)]
-    came: dict[tuple[int, bool], tuple[tuple[int, bool], str] | None] = dict.fromkeys(queue)
-    for state in queue:
-        node, pointed = state
-        if node == target:
-            steps = []
-            at: tuple[int, bool] = state
-            while (link := came[at]) is not None:
-                steps.append((link[1], at[0]))
-                at = link[0]
-            return [("", at[0]), *reversed(steps)]
-        blocked = given >> node & 1
-        for arrow, mask in (
-            ("->", children[node]),
-            ("<->", g.siblings[node]),
-            ("<-", parents[node]),
-        ):
-            collider = pointed and arrow.startswith("<")
-            if came[state] is not None and (not opened >> node & 1 if collider else bool(blocked)):
-                continue
-            for i in _bits(mask):
-                step = (i, arrow.endswith(">"))
-                if step not in came:
-                    came[step] = (state, arrow)
-                    queue.append(step)
-    return None

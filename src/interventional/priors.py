@@ -130,7 +130,7 @@ class PriorSpec:
         if self.is_plain and self.centered:
             parameters = {key: leaf(f"_{key}") for key in self.parameters}
             return getattr(pm, self.distribution)(name, **parameters, dims=dims)
-        return self._prior(leaf, dims).create_variable(name)
+        return self.prior(leaf, dims).create_variable(name)
 
     def create_shifted(
         self, name: str, by: Any, leaf: Callable[[str], Any], dims: str | None = None
@@ -144,7 +144,7 @@ class PriorSpec:
         parameters = {}
         for key, value in self.parameters.items():
             parameters[key] = (
-                value._prior(leaf, path=f"_{key}").create_variable(f"{name}_{key}")
+                value.prior(leaf, path=f"_{key}").create_variable(f"{name}_{key}")
                 if isinstance(value, PriorSpec)
                 else leaf(f"_{key}")
             )
@@ -153,7 +153,7 @@ class PriorSpec:
             parameters[location] = parameters.get(location, default) + by
         return getattr(pm, self.distribution)(name, **parameters, dims=dims)
 
-    def _prior(
+    def prior(
         self, leaf: Callable[[str], Any], dims: str | None = None, path: str = ""
     ) -> "Prior":
         """Return the `Prior` that has ``leaf(path)`` in the place of each number."""
@@ -163,7 +163,7 @@ class PriorSpec:
         for name, value in self.parameters.items():
             here = f"{path}_{name}"
             parameters[name] = (
-                value._prior(leaf, path=here) if isinstance(value, PriorSpec) else leaf(here)
+                value.prior(leaf, path=here) if isinstance(value, PriorSpec) else leaf(here)
             )
         return Prior(
             self.distribution,

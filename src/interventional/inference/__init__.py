@@ -48,8 +48,8 @@ class Posterior:
 
     Attributes
     ----------
-    engine : str
-        Who drew.
+    engine, library : str
+        Who drew: the engine, and the library whose it is.
     variables : dict
         Draws by name, each of shape (chains, draws, ...).
     sample_stats : dict
@@ -57,6 +57,7 @@ class Posterior:
     """
 
     engine: str
+    library: str
     variables: Mapping[str, Floats]
     sample_stats: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
@@ -113,11 +114,12 @@ def infer(
     engine = choose_engine(inference, equation)
     name = equation.node
     stats: Mapping[str, NDArray[Any]] = {}
+    library = "interventional"
     if isinstance(data, DistinctRows):
         from interventional.inference import nuts
 
         key = (name, equation.priors.skeleton, data.matrix.shape[1], equation.n_blocks)
-        variables, stats = nuts.sample(
+        variables, stats, library = nuts.sample(
             lambda: categorical_model(equation, data),
             categorical_data(equation, data),
             key,
@@ -128,7 +130,7 @@ def infer(
         shape = (data.r.shape, data.has_residual)
         key = (name, equation.priors.skeleton, *shape)
         if engine == "nuts":
-            variables, stats = _nuts(equation, data, key, sampling)
+            variables, stats, library = _nuts(equation, data, key, sampling)
         else:
             variables = _exact(equation, data, key, sampling)
     variables = dict(variables)
@@ -137,12 +139,12 @@ def infer(
         if equation.n_blocks > 1:
             beta = beta.reshape(*beta.shape[:2], equation.n_blocks, -1)
         variables[f"{name}_intercept"] = variables[f"{name}_intercept"] - beta @ data.x_mean
-    return Posterior(engine, variables, stats)
+    return Posterior(engine, library, variables, stats)
 
 
 def _nuts(
     equation: Equation, statistics: SufficientStatistics, key: Hashable, sampling: Sampling
-) -> tuple[dict[str, Floats], dict[str, NDArray[Any]]]:
+) -> tuple[dict[str, Floats], dict[str, NDArray[Any]], str]:
     from interventional.inference import nuts
 
     plain = equation.priors.sigma is not None and equation.priors.sigma.is_plain
@@ -196,9 +198,8 @@ def to_datatree(model: StructuralModel, posteriors: Sequence[Posterior]) -> "xr.
             variables[name] = ((*sample, *dims.get(name, ())), values)
         prefix = "" if equation is model.of_outcome else f"{equation.node}_"
         stats |= {prefix + name: (sample, v) for name, v in posterior.sample_stats.items()}
-    engines = {p.engine for p in posteriors}
     attributes = {
-        "inference_library": "interventional" if engines == {"exact"} else "nutpie",
+        "inference_library": posteriors[-1].library,
         "creation_library": "interventional",
         "creation_library_version": version("interventional"),
         "inference": posteriors[-1].engine,

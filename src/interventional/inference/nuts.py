@@ -25,7 +25,7 @@ _SAMPLE_STATS = ("diverging", "energy", "depth", "tree_depth", "n_steps", "step_
 
 def sample(
     build: Callable[[], pm.Model], data: Mapping[str, Any], key: Hashable, sampling: "Sampling"
-) -> tuple[dict[str, Floats], dict[str, NDArray[Any]]]:
+) -> tuple[dict[str, Floats], dict[str, NDArray[Any]], str]:
     """Sample an observed model, through nutpie, or PyMC's own sampler where nutpie is absent.
 
     Parameters
@@ -41,18 +41,21 @@ def sample(
 
     Returns
     -------
-    tuple of dict
+    variables, sample_stats : dict
         Draws of every variable, and the sampler's statistics, both by name, with leading shape
         (chains, draws).
+    library : str
+        Who sampled.
     """
-    if find_spec("nutpie") is None:
-        trace = _sample_pymc(build(), sampling)
-    else:
+    library = "pymc" if find_spec("nutpie") is None else "nutpie"
+    if library == "nutpie":
         trace = _sample_nutpie(build, data, key, sampling)
+    else:
+        trace = _sample_pymc(build(), sampling)
     _warn_of_poor_convergence(trace)
     variables = {str(name): v.values for name, v in trace["posterior"].data_vars.items()}
     stats = trace["sample_stats"].dataset
-    return variables, {name: stats[name].values for name in _SAMPLE_STATS if name in stats}
+    return variables, {n: stats[n].values for n in _SAMPLE_STATS if n in stats}, library
 
 
 def _sample_nutpie(
