@@ -373,22 +373,25 @@ class CausalGraph:
         return graph
 
     def to_graphviz(self) -> Any:
-        """Return a graphviz.Digraph: ``<->`` dashed, unobserved nodes dashed.
+        """Return a graphviz.Source: ``<->`` dashed, unobserved nodes dashed.
 
         Needs the package graphviz; showing the picture needs Graphviz itself. `plot` needs
         neither.
         """
         import graphviz
 
-        picture = graphviz.Digraph()
-        for node in self.nodes:
-            hidden = {"style": "dashed"} if node in self.unobserved else {}
-            picture.node(graphviz.escape(node), **hidden)
-        for a, b in self.edges:
-            picture.edge(f'"{a}"' if ":" in a else a, f'"{b}"' if ":" in b else b)
-        for a, b in self.confounded:
-            picture.edge(a, b, dir="both", style="dashed", constraint="false")
-        return picture
+        lines = [
+            f"{quote(node, always=True)}{' [style=dashed]' if node in self.unobserved else ''}"
+            for node in self.nodes
+        ]
+        for pairs, style in (
+            (self.edges, ""),
+            (self.confounded, " [dir=both, style=dashed, constraint=false]"),
+        ):
+            lines += [
+                f"{quote(a, always=True)} -> {quote(b, always=True)}{style}" for a, b in pairs
+            ]
+        return graphviz.Source("digraph {\n" + "".join(f"  {line};\n" for line in lines) + "}\n")
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the graph with matplotlib, causes left of effects, ``<->`` dashed.
@@ -414,17 +417,26 @@ class CausalGraph:
         for depth in set(layer.values()):
             members = [node for node in self.nodes if layer[node] == depth]
             for i, node in enumerate(members):
-                # A slight stagger keeps edges over two layers off the nodes between.
-                place[node] = (depth, (len(members) - 1) / 2 - i + 0.2 * (depth % 2))
+                # The stagger keeps edges over two layers off the nodes between.
+                place[node] = (depth, (len(members) - 1) / 2 - i - 0.35 * (depth % 2))
+        box = {}
         for node, (x, y) in place.items():
-            style = {"boxstyle": "round", "fc": "white", "ec": "black"}
-            style["ls"] = "--" if node in self.unobserved else "-"
-            ax.text(x, y, node, ha="center", va="center", bbox=style, zorder=3)
-        for pairs, style in ((self.edges, {"arrowstyle": "-|>"}), (self.confounded, {})):
-            dashed = {} if style else {"linestyle": "--", "connectionstyle": "arc3,rad=0.3"}
+            look = {"boxstyle": "round", "fc": "white", "ec": "black"}
+            look["ls"] = "--" if node in self.unobserved else "-"
+            text = ax.text(x, y, node, ha="center", va="center", bbox=look, zorder=3)
+            box[node] = text.get_bbox_patch()
+        solid = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 2}
+        dashed = {
+            "arrowstyle": "<|-|>",
+            "shrinkA": 2,
+            "shrinkB": 2,
+            "linestyle": "--",
+            "connectionstyle": "arc3,rad=-0.35",
+        }
+        for pairs, line in ((self.edges, solid), (self.confounded, dashed)):
             for a, b in pairs:
-                arrow = {"arrowstyle": "<|-|>", "shrinkA": 16, "shrinkB": 16, **style, **dashed}
-                ax.annotate("", place[b], place[a], arrowprops={"color": "black", **arrow})
+                arrow = {"color": "black", "patchA": box[a], "patchB": box[b], **line}
+                ax.annotate("", place[b], place[a], arrowprops=arrow, zorder=1)
         ax.margins(0.25)
         ax.set_axis_off()
         ax.scatter(*zip(*place.values(), strict=True), alpha=0)

@@ -56,10 +56,10 @@ def parse(text: str) -> Statements:
     return out
 
 
-def quote(name: str) -> str:
-    """Return a name as it must be written in text."""
+def quote(name: str, *, always: bool = False) -> str:
+    """Return a name as it must be written in text; in quotes if need be, or always."""
     token = _TOKEN.fullmatch(name)
-    if token and token.lastgroup == "name":
+    if token and token.lastgroup == "name" and not always:
         return name
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -102,14 +102,18 @@ def _read(statement: list[Token], out: Statements, *, is_dot: bool) -> None:
             f"cannot tell what {written!r} means; write an edge for each, as in 'a -> y; b -> y'"
         )
     for chain in chains:
-        names = [_name(token, written) for token in chain[::2]]
-        arrows = [text for kind, text in chain[1::2] if kind == "arrow"]
-        if len(arrows) != len(chain[1::2]) or (chain and len(names) != len(arrows) + 1):
+        in_turn = all(
+            kind == "arrow" if i % 2 else kind in {"name", "quoted"}
+            for i, (kind, _) in enumerate(chain)
+        )
+        if not in_turn or (chain and chain[-1][0] == "arrow"):
             raise ValueError(
                 f"cannot read {written!r}: allowed are 'a -> b', 'b <- a' and 'a <-> b' (an"
                 f" unobserved common cause), separated by ';' or a new line; names with spaces"
                 f" or signs need quotes"
             )
+        names = [_unquoted(token) for token in chain[::2]]
+        arrows = [text for _, text in chain[1::2]]
         out.nodes += names
         if re.search(r"\b(latent|unobserved)\b", options) and not arrows:
             out.unobserved += names
@@ -127,10 +131,6 @@ def _is_setting(statement: list[Token]) -> bool:
     return default or (len(texts) == 3 and texts[1] == "=")
 
 
-def _name(token: Token, written: str) -> str:
+def _unquoted(token: Token) -> str:
     kind, text = token
-    if kind == "quoted":
-        return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
-    if kind != "name":
-        raise ValueError(f"cannot read {written!r}: {text!r} stands where a name should")
-    return text
+    return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL) if kind == "quoted" else text

@@ -375,8 +375,8 @@ def affected(
     outcome : str
         The outcome.
     reads : frozenset of str
-        Columns that the forced values are computed from, beyond the forced columns themselves.
-        Not needed for constants.
+        Columns whose factual values the forced values are computed from. Constants read none. A
+        single forced column may always read its own.
 
     Returns
     -------
