@@ -109,18 +109,29 @@ class _Failure:
     spoiled: int = 0  # columns that should be factual, but the intervention changes them
 
 
-def _query(g: Admg, do: int, outcome: int) -> _Query | None:
-    """Return what forcing do means for the outcome, or None if it means nothing."""
-    uncaused = [0 if do >> i & 1 else mask for i, mask in enumerate(g.parents)]
+def _query(
+    g: Admg, forced: int, outcome: int, equations: Sequence[_Equation] = ()
+) -> _Query | None:
+    """Return what forcing columns means for the outcome, or None if it means nothing."""
+    uncaused = [0 if forced >> i & 1 else mask for i, mask in enumerate(g.parents)]
     causes = closure(1 << outcome, uncaused)
-    do &= causes
+    do = forced & causes
     if not do:
         return None
+    mediators = _changed(g, do) & causes & ~do & ~(1 << outcome)
+    redrawn = (*bits(mediators), outcome)
+    if equations:
+        # A column that acts through other forced ones only may yet be in a redrawn equation.
+        for node in redrawn:
+            do |= forced & equations[node].new
+    return _Query(do, mediators, _changed(g, do), redrawn)
+
+
+def _changed(g: Admg, do: int) -> int:
     changed = 0
     for i in bits(do):
         changed |= closure(g.children[i], g.children)
-    mediators = changed & causes & ~do & ~(1 << outcome)
-    return _Query(do, mediators, changed, (*bits(mediators), outcome))
+    return changed
 
 
 def _determined(g: Admg, query: _Query) -> bool:
@@ -403,7 +414,8 @@ def affected(
     if outcome in do:
         raise ValueError(f"{outcome!r} is the outcome; it cannot be forced")
     y = g.names.index(outcome)
-    query = _query(g, g.mask(do), y)
+    equations = _equations(g, regs)
+    query = _query(g, g.mask(do), y, equations)
     if query is None:
         return ()
     read = g.mask(reads)
@@ -414,7 +426,7 @@ def affected(
             f"the effect of forcing {listed(sorted(do))} on {outcome!r} is not identified: the "
             f"forced values are computed from {listed(late)}, which changes with them"
         )
-    failure = _fails(g, query, _equations(g, regs), read)
+    failure = _fails(g, query, equations, read)
     if failure:
         raise NotIdentifiedError(_explain(graph, g, query, failure, do, outcome))
     return (*g.named(query.mediators), outcome)
@@ -430,8 +442,9 @@ def is_licensed(graph: "CausalGraph", do: frozenset[str], outcome: str) -> bool:
     False
     """
     g = admg(graph)
-    query = _query(g, g.mask(do), g.names.index(outcome))
-    return query is None or not _fails(g, query, _equations(g, regressions(graph, outcome)))
+    equations = _equations(g, regressions(graph, outcome))
+    query = _query(g, g.mask(do), g.names.index(outcome), equations)
+    return query is None or not _fails(g, query, equations)
 
 
 def is_determined(graph: "CausalGraph", do: frozenset[str], outcome: str) -> bool:

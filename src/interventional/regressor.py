@@ -43,24 +43,31 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
 
     A linear Gaussian model in the terms of a design, ``y ~ Normal(intercept + design(X) @ beta,
     sigma)``, written in PyMC. `fit` conditions it on data by `pm.observe`; `predict` is E[y | X];
-    `intervene` forces columns by `pm.do` and draws from the posterior predictive. All other
-    columns stay as they are: the effect is causal if the columns hold every common cause of the
-    forced column and y, and nothing that the forced column causes.
+    `intervene` forces columns by `pm.do` and draws from the posterior predictive. Without a graph
+    all other columns stay as they are: the effect is causal if the columns hold every common cause
+    of the forced column and y, and nothing that the forced column causes. With a graph each column
+    on the way from the forced column to y has an equation of its own and is regenerated, and what
+    the graph does not identify is refused.
 
     Parameters
     ----------
+    graph : CausalGraph, str, edges, mapping or DiGraph, optional
+        The causal graph over columns and outcome, in any form that `CausalGraph` takes. Nodes that
+        are no columns are unobserved. Columns that are not in it enter nothing.
     outcome : str, default "y"
         Name of the outcome in the model.
-    design : transformer, optional
+    design : transformer or dict of str to transformer, optional
         A scikit-learn transformer from the columns to the design matrix, such as
-        `SplineTransformer` or `PolynomialFeatures`. By default numbers enter as they are, and
-        categories, strings and objects by treatment coding.
+        `SplineTransformer` or `PolynomialFeatures`; with a graph from the regressors of y's
+        equation, or by node. By default numbers enter as they are, and categories, strings and
+        objects by treatment coding.
     priors : dict of str to Prior, optional
         `pymc_extras.prior.Prior` of ``"beta"`` (every coefficient), of the terms of one column by
         its name, of one term by its name, of ``"intercept"`` and of ``"sigma"``; the narrower name
         goes first. By default weakly informative and scaled by the data: coefficients
         Normal(0, 2.5 sd(y) / sd(x)), intercept Normal(mean(y), 2.5 sd(y)), sigma
-        HalfStudentT(4, sd(y)).
+        HalfStudentT(4, sd(y)). With a graph, a dict under the name of a column is for that
+        column's own equation.
     fit_intercept : bool, default True
         Whether the model has an intercept.
     center_predictors : bool, default True
@@ -68,7 +75,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         holds at zero.
     inference : {"auto", "exact", "nuts"}, default "auto"
         ``"exact"``: independent draws from the exact posterior, for Normal and Flat priors of the
-        coefficients. ``"nuts"``: NUTS. ``"auto"``: exact wherever it applies.
+        coefficients. ``"nuts"``: NUTS. ``"auto"``: exact wherever it applies, which is every
+        equation of numbers under such priors; equations of bools and levels take NUTS.
     draws, tune, chains : int, default 1000, 1000, 4
         Draws a chain, warm-up iterations a chain (NUTS), and chains.
     random_state : int, RandomState or None, default None
@@ -86,6 +94,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         Posterior means of the coefficients, a term of the design each.
     intercept_ : float
         Posterior mean of the intercept at zero; 0.0 without an intercept.
+    graph_ : CausalGraph or None
+        The graph over columns and outcome, unobserved nodes projected out.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of str
@@ -208,10 +218,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             self.intercept_ = 0.0
             if model.of_outcome.has_intercept:
                 self.intercept_ = float(draws[f"{self.outcome}_intercept"].mean())
-            if model.graph is not None:
-                self.graph_ = model.graph
-            elif hasattr(self, "graph_"):
-                del self.graph_
+            self.graph_ = model.graph
         return self
 
     def predict(
@@ -285,8 +292,10 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     def intervene(self, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
         """Answer what y will be for such rows if some columns are forced.
 
-        Columns in `do` take the forced value, the others keep the row's; `pm.do` acts on the
-        model, and the posterior predictive is drawn from the graph that results.
+        Columns in `do` take the forced value, and `pm.do` cuts what causes them. Columns that the
+        graph has between them and y are regenerated from their equations, for each posterior draw:
+        what X holds for these is not used. All other columns keep the row's value; without a graph
+        those are all. The posterior predictive is drawn from the PyMC graph that results.
 
         Parameters
         ----------
@@ -298,7 +307,9 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             `scipy.stats` distribution, drawn for each row and posterior draw. All entries act at
             once and read X as it was before.
         kind : {"mean", "predictive"}, default "mean"
-            The expected outcome, or a new outcome, noise included.
+            The expected outcome, or a new outcome, noise included. In an expected outcome the
+            noise of regenerated columns is averaged out: in closed form where they enter linear
+            equations of numbers only, else over 50 draws of theirs for each posterior draw.
 
         Returns
         -------
@@ -306,6 +317,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
 
         Raises
         ------
+        NotIdentifiedError
+            If the graph does not license an answer; it names the open path.
         ValueError, TypeError
             If `do` names an unknown column or the outcome, is empty, or forces a value that its
             column cannot take.
@@ -387,6 +400,9 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
 
         Raises
         ------
+        NotIdentifiedError
+            If the graph does not license an answer, or a node that the intervention reaches shares
+            an unobserved cause with another.
         ValueError
             If a node that the intervention reaches is categorical: its noise is not additive, and
             the data cannot tell what it was.
@@ -408,6 +424,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                     "additive, so that no residual of the row's own can be kept; use intervene"
                 )
             observed[node] = values[:, self._model.schema.names.index(node)]
+        self._refuse_confounded_mediators(query)
         samples = forward.retrospective(self._model, query, self._draws(), observed)
         estimand = f"{self.outcome} had it been that {describe(do)}"
         return self._as_outcomes(rows, samples, estimand)
@@ -448,6 +465,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 f"decompose: do forces {listed(treated.forced)}, baseline "
                 f"{listed(rested.forced)}; they must force the same columns"
             )
+        self._refuse_confounded_mediators(treated)
         draws, seed = self._draws(), self._seed
         mediators = [
             {
@@ -645,6 +663,11 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     def _query(self, values: Floats, forced: Mapping[str, Floats]) -> forward.Query:
         """Return an intervention and what it reaches; refuse what the graph does not license."""
         return forward.Query(values, forced, self._model.reached(frozenset(forced)))
+
+    def _refuse_confounded_mediators(self, query: forward.Query) -> None:
+        """Refuse what mixes worlds if mediators and outcome share causes nobody observed."""
+        if query.regenerated:
+            self._model.reached(frozenset((*query.forced, *query.regenerated)))
 
     def _outcomes(self, rows: Table, query: forward.Query, kind: Kind, words: str) -> Outcomes:
         if kind not in ("mean", "predictive"):
