@@ -7,10 +7,15 @@ import statsmodels.api as sm
 from conftest import assert_mean
 from pymc_extras.prior import Prior
 from scipy import stats
-from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.compose import (
+    ColumnTransformer,
+    TransformedTargetRegressor,
+    make_column_transformer,
+)
 from sklearn.ensemble import BaggingRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
@@ -252,6 +257,14 @@ class TestNonlinearEffects:
         forced = design.fit(X).transform(X.assign(price=2.0))
         forced = forced.toarray() if hasattr(forced, "toarray") else forced
         by_hand = forced @ model.coef_ + model.intercept_
+        np.testing.assert_allclose(model.intervene(X, {"price": 2.0}).mean(), by_hand)
+
+    def test_kernel_features(self, shop):
+        """An approximate kernel bends too: by hand on the features that it makes."""
+        X, y = shop
+        design = make_column_transformer((Nystroem(n_components=8, random_state=0), ["price"]))
+        model = ours(design=design).fit(X, y)
+        by_hand = design.fit(X).transform(X.assign(price=2.0)) @ model.coef_ + model.intercept_
         np.testing.assert_allclose(model.intervene(X, {"price": 2.0}).mean(), by_hand)
 
     def test_prior_of_a_raw_column_covers_the_terms_that_come_from_it_alone(self, shop):

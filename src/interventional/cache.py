@@ -5,6 +5,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
+_building = threading.RLock()  # PyTensor's rewriting is not known to be safe under threads
+
 
 class StructureCache:
     """Keep the most recently used results of slow constructions, safely under threads.
@@ -20,20 +22,31 @@ class StructureCache:
     def __init__(self, size: int, *, per_thread: bool = False):
         self._size = size
         self._per_thread = per_thread
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
     def get(self, key: Hashable, build: Callable[[], Any]) -> Any:
         """Return what is kept under a key, building it first where it is not kept yet.
 
-        A construction that fails keeps nothing.
+        Constructions happen one at a time; one that fails keeps nothing.
         """
         if self._per_thread:
             key = (threading.get_ident(), key)
-        with self._lock:  # PyTensor's rewriting is not known to be safe under threads
-            if key not in self._kept:
-                self._kept[key] = build()
-                while len(self._kept) > self._size:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(key)
-            return self._kept[key]
+        found = self._lookup(key)
+        if found is not None:
+            return found
+        with _building:
+            found = self._lookup(key)  # another thread may have been faster
+            if found is None:
+                found = build()
+                with self._lock:
+                    self._kept[key] = found
+                    while len(self._kept) > self._size:
+                        self._kept.popitem(last=False)
+        return found
+
+    def _lookup(self, key: Hashable) -> Any:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)

@@ -139,9 +139,17 @@ class StructuralModel:
         ------
         NotIdentifiedError
             If the graph does not license an answer.
+        ValueError
+            If the outcome causes what is forced.
         """
         if self.graph is None:
             return ()
+        effects = sorted(forced & self.graph.descendants(self.outcome))
+        if effects:
+            raise ValueError(
+                f"do: the graph has {self.outcome!r} as a cause of {listed(effects)}; forcing an "
+                "effect says nothing of its cause"
+            )
         from interventional.identification import affected, regressions
 
         fitted = regressions(self.graph, self.outcome)

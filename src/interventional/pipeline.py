@@ -88,7 +88,7 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
         for j, name in enumerate(regressor._model.schema.names)
         if np.any(after[..., j] != before[:, j])
     }
-    _refuse_mixed_graph(path, changed, before)
+    _refuse_mixed_graph(path, changed)
     inner = regressor._outcomes(rows, regressor._query(before, changed), kind, describe(do))
     if not path.inverses:
         return inner
@@ -99,7 +99,7 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
     return inner._mapped(lambda mean: _expected(back, mean, sigma))
 
 
-def _refuse_mixed_graph(path: "_Path", changed: Mapping[str, Floats], before: Floats) -> None:
+def _refuse_mixed_graph(path: "_Path", changed: Mapping[str, Floats]) -> None:
     """Refuse steps that derive one node of a graph from another, which the graph cannot know."""
     graph = path.regressor._model.graph
     if graph is None or not path.steps:

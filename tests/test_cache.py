@@ -1,0 +1,45 @@
+"""The cache of compiled structures."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from interventional.cache import StructureCache
+
+
+def test_builds_once_and_forgets_the_least_recently_used():
+    cache, built = StructureCache(2), []
+
+    def get(key):
+        return cache.get(key, lambda: built.append(key) or key.upper())
+
+    assert [get("a"), get("b"), get("a"), get("c"), get("a"), get("b")] == list("ABACAB")
+    assert built == ["a", "b", "c", "b"]
+
+
+def test_a_failure_keeps_nothing():
+    cache = StructureCache(2)
+    with pytest.raises(ZeroDivisionError):
+        cache.get("a", lambda: 1 / 0)
+    assert cache.get("a", lambda: 1) == 1
+
+
+def test_threads_build_once_or_each_their_own():
+    def slow():
+        time.sleep(0.01)
+        return threading.get_ident()
+
+    for per_thread in (False, True):
+        cache = StructureCache(16, per_thread=per_thread)
+        with ThreadPoolExecutor(4) as pool:
+            barrier = threading.Barrier(4)
+            jobs = [
+                pool.submit(lambda: (barrier.wait(), threading.get_ident(), cache.get("a", slow)))
+                for _ in range(4)
+            ]
+            found = [job.result()[1:] for job in jobs]
+        owners = {owner for _, owner in found}
+        assert len(owners) == (4 if per_thread else 1)
+        assert all(me == owner for me, owner in found) is per_thread
