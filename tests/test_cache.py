@@ -26,20 +26,20 @@ def test_a_failure_keeps_nothing():
     assert cache.get("a", lambda: 1) == 1
 
 
-def test_threads_build_once_or_each_their_own():
-    def slow():
+@pytest.mark.parametrize("per_thread", [False, True])
+def test_threads_build_once_or_each_their_own(per_thread):
+    cache = StructureCache(16, per_thread=per_thread)
+    barrier = threading.Barrier(4)
+
+    def build():
         time.sleep(0.01)
         return threading.get_ident()
 
-    for per_thread in (False, True):
-        cache = StructureCache(16, per_thread=per_thread)
-        with ThreadPoolExecutor(4) as pool:
-            barrier = threading.Barrier(4)
-            jobs = [
-                pool.submit(lambda: (barrier.wait(), threading.get_ident(), cache.get("a", slow)))
-                for _ in range(4)
-            ]
-            found = [job.result()[1:] for job in jobs]
-        owners = {owner for _, owner in found}
-        assert len(owners) == (4 if per_thread else 1)
-        assert all(me == owner for me, owner in found) is per_thread
+    def ask(_):
+        barrier.wait()
+        return threading.get_ident(), cache.get("a", build)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(ask, range(4)))
+    assert len({owner for _, owner in found}) == (4 if per_thread else 1)
+    assert all(me == owner for me, owner in found) is per_thread
