@@ -8,6 +8,7 @@ Python linker, once per structure; columns, forced values and parameters are its
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from interventional.priors import python_mode
 
 _functions = StructureCache(64, per_thread=True)
 _BLOCK = 1 << 24  # draws times rows that are in the making at a time
+_LARGEST = 1 << 30  # draws times rows that an answer holds: 8 GB
 _INNER = 50  # draws of mediators that an expectation averages over, where it has no closed form
 
 
@@ -47,6 +49,7 @@ class _Plan:
 
     target: str
     noise: bool
+    level: int | None
     forced: tuple[str, ...]
     by_draw: tuple[str, ...]
     how: tuple[tuple[str, Regeneration], ...]
@@ -54,8 +57,10 @@ class _Plan:
     drawn: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        drawn = tuple(node for node, how in self.how if how == "draw")
-        object.__setattr__(self, "drawn", (*drawn, self.target) if self.noise else drawn)
+        drawn = {node: None for node, how in self.how if how == "draw"}
+        if self.noise:
+            drawn[self.target] = None
+        object.__setattr__(self, "drawn", tuple(drawn))
 
 
 def predictive(
@@ -87,18 +92,48 @@ def expected(
 ) -> Floats:
     """Return the expected outcome for each posterior draw, the noise of mediators averaged out.
 
-    Exact where each mediator enters linear Gaussian equations only; else the average over
-    independent draws of the mediators, the same in every call with the same seed.
+    Exact where each mediator enters linear Gaussian equations only, or is categorical and reached
+    by no other; else the average over independent draws of the mediators, the same in every call
+    with the same seed.
 
     Parameters and returned shape are those of `predictive`.
     """
     how = _linear_or_drawn(model, query.regenerated)
     if "draw" not in how.values():
         return _draw(model, query, parameters, model.outcome, how, [seed], noise=False)
+    drawn = [node for node, what in how.items() if what == "draw"]
+    levels = [range(len(model.equation(node).levels)) for node in drawn]
+    if all(levels) and np.prod([len(codes) for codes in levels]) <= _INNER:
+        return _over_levels(model, query, parameters, how, dict(zip(drawn, levels, strict=True)))
     total: Floats | float = 0.0
     for k in range(_INNER):
         total += _draw(model, query, parameters, model.outcome, how, [seed, k], noise=False)
     return np.asarray(total / _INNER)
+
+
+def _over_levels(
+    model: StructuralModel,
+    query: Query,
+    parameters: Mapping[str, Floats],
+    how: Mapping[str, Regeneration],
+    levels: Mapping[str, range],
+) -> Floats:
+    """Return the expected outcome, a sum over the levels of categorical mediators."""
+    rest = {node: what for node, what in how.items() if node not in levels}
+    n = len(query.values)
+    total: Floats | float = 0.0
+    for codes in product(*levels.values()):
+        at = dict(zip(levels, codes, strict=True))
+        fixed = {node: np.full(n, float(code)) for node, code in at.items()}
+        here = Query(query.values, {**query.forced, **fixed})
+        weight: Floats | float = 1.0
+        for node, code in at.items():
+            several = model.equation(node).n_blocks > 1
+            level = code if several else None
+            p = _draw(model, here, parameters, node, rest, [0], noise=False, level=level)
+            weight = weight * (p if several or code == 1 else 1 - p)
+        total += weight * _draw(model, here, parameters, model.outcome, rest, [0], noise=False)
+    return np.asarray(total)
 
 
 def draw_node(
@@ -110,7 +145,7 @@ def draw_node(
 ) -> Floats:
     """Draw one regenerated node, with the noise that `predictive` gives it, (draws, n)."""
     before = query.regenerated[: query.regenerated.index(node)]
-    how: dict[str, Regeneration] = dict.fromkeys(before, "draw")
+    how: dict[str, Regeneration] = dict.fromkeys((*before, node), "draw")
     return _draw(model, query, parameters, node, how, [seed], noise=True)
 
 
@@ -182,12 +217,14 @@ def _draw(
     *,
     noise: bool,
     residuals: Mapping[str, Floats] | None = None,
+    level: int | None = None,
 ) -> Floats:
-    """Evaluate a node of the graph under `pm.do`, in blocks of rows, (draws, n)."""
+    """Evaluate a node of the graph, or a level's probability, under `pm.do`, in blocks of rows."""
     forced = query.forced
     plan = _Plan(
         target,
         noise,
+        level,
         tuple(sorted(forced)),
         tuple(sorted(name for name, value in forced.items() if value.ndim == 2)),
         tuple(sorted(how.items())),
@@ -210,6 +247,11 @@ def _draw(
     generators = [np.random.default_rng([*seed, nodes.index(node)]) for node in plan.drawn]
 
     n_draws, n = len(draws[0]), len(query.values)
+    if n_draws * n > _LARGEST:
+        raise ValueError(
+            f"{n_draws:,} draws of {n:,} rows are {8e-9 * n_draws * n:,.0f} GB; ask for fewer "
+            "rows at a time, or fit with fewer draws"
+        )
     out = np.empty((n_draws, n))
     step = max(1, _BLOCK // n_draws)
     for start in range(0, n, step):
@@ -264,6 +306,8 @@ def _compile(model: StructuralModel, plan: _Plan) -> Any:
     if fixed:
         built = pm.do(built, {name: np.zeros(1, dtype=built[name].dtype) for name in fixed})
     outcome = built[plan.target if plan.noise else f"{plan.target}_mu"]
+    if plan.level is not None:
+        outcome = outcome[:, plan.level]
 
     def like(name: str, extra: int) -> Any:
         variable = built[name]
@@ -275,7 +319,9 @@ def _compile(model: StructuralModel, plan: _Plan) -> Any:
     parameters = [like(name, 1) for name in _needed(model, plan)]
     generators = [random_generator_type(node) for node in plan.drawn]
     # The number of rows and the generators are inputs too, which do not add dimensions.
-    sources = [built[node].owner.inputs[0] for node in plan.drawn]
+    scores = {node: f"{node}_score" for node in plan.drawn}
+    random = [built[scores[n] if scores[n] in built.named_vars else n] for n in plan.drawn]
+    sources = [variable.owner.inputs[0] for variable in random]
     inner: dict[Any, Any] = dict(zip(sources, generators, strict=True))
     inner[built.dim_lengths["obs"]] = data[0].shape[-1]
     replace = {built[variable.name]: variable for variable in (*data, *parameters)}

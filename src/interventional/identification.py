@@ -427,6 +427,12 @@ def affected(
             f"forced values are computed from {listed(late)}, which changes with them"
         )
     failure = _fails(g, query, equations, read)
+    if failure and not _fails(g, query, equations):
+        raise NotIdentifiedError(
+            f"the effect of forcing {listed(sorted(do))} on {outcome!r} is identified for values "
+            f"that depend on nothing, but these are computed from {listed(sorted(reads))}: "
+            f"{_open_path(g, failure)}"
+        )
     if failure:
         raise NotIdentifiedError(_explain(graph, g, query, failure, do, outcome))
     return (*g.named(query.mediators), outcome)

@@ -1,6 +1,6 @@
 """What `do` may be: parsed once, here, into one array of forced values a column."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,9 +71,49 @@ def parse_do(
     return forced
 
 
-def as_observed(do_names: Mapping[str, Any], schema: Schema, values: Floats) -> dict[str, Floats]:
-    """Return the same columns forced to the values they were observed at."""
-    return {name: values[:, schema.names.index(name)] for name in do_names}
+def columns_read(do: Mapping[Any, Any], X: Table, names: Sequence[str]) -> frozenset[str]:
+    """Return the columns that the policies in `do` compute forced values from.
+
+    Each column in turn is moved; what then comes out otherwise has been read. A policy that fails
+    on moved rows, or answers the same rows in two ways, counts as reading what it may have read.
+
+    Parameters
+    ----------
+    do : mapping
+        As in `parse_do`, and known to be valid.
+    X : DataFrame or ndarray
+        The rows.
+    names : sequence of str
+        The names of its columns.
+    """
+    policies = [what for what in do.values() if callable(what)]
+    if not policies or len(X) < 2:
+        return frozenset()
+
+    def answers(rows: Table) -> list[NDArray[Any]] | None:
+        rng = np.random.default_rng(0)
+        try:
+            return [
+                np.asarray(forced_values(policy, rows, "do", len(rows), 1, rng))
+                for policy in policies
+            ]
+        except Exception:
+            return None
+
+    before = answers(X)
+    read = set()
+    for j, name in enumerate(names):
+        if isinstance(X, pd.DataFrame):
+            frame = X.copy(deep=False)
+            frame.isetitem(j, np.roll(X.iloc[:, j].array, 1))
+            after = answers(frame)
+        else:
+            array = X.copy()
+            array[:, j] = np.roll(X[:, j], 1)
+            after = answers(array)
+        if before is None or after is None or not all(map(np.array_equal, before, after)):
+            read.add(name)
+    return frozenset(read)
 
 
 def describe(do: Mapping[Any, Any]) -> str:

@@ -132,8 +132,17 @@ class StructuralModel:
         """The outcome's equation."""
         return self.equations[-1]
 
-    def reached(self, forced: frozenset[str]) -> tuple[str, ...]:
+    def reached(
+        self, forced: frozenset[str], reads: frozenset[str] = frozenset()
+    ) -> tuple[str, ...]:
         """Return the columns that an intervention changes on its way to the outcome, in order.
+
+        Parameters
+        ----------
+        forced : frozenset of str
+            The columns that are forced.
+        reads : frozenset of str
+            The columns whose factual values the forced values are computed from.
 
         Raises
         ------
@@ -153,7 +162,8 @@ class StructuralModel:
         from interventional.identification import affected, regressions
 
         fitted = regressions(self.graph, self.outcome)
-        return affected(self.graph, fitted, forced, self.outcome)[:-1]
+        reads &= frozenset(self.graph.nodes)
+        return affected(self.graph, fitted, forced, self.outcome, reads)[:-1]
 
     def equation(self, node: str) -> Equation:
         """Return the equation of a node."""
@@ -217,12 +227,12 @@ def generative_model(
                 if variable not in variables:  # a factual value
                     variables[variable] = pm.Data(variable, values[:, j], dims="obs")
             columns = [variables[variable] for variable in equation.variables]
-            regenerated = (how or {}).get(equation.node, "draw")
+            regenerated = (how or {}).get(equation.node)
             variables[equation.node] = _add_equation(equation, columns, regenerated)
     return built
 
 
-def _add_equation(equation: Equation, columns: list[Any], how: Regeneration) -> Any:
+def _add_equation(equation: Equation, columns: list[Any], how: Regeneration | None) -> Any:
     """Add an equation to the model in context; return what stands for its node elsewhere."""
     import pymc as pm
     import pytensor.tensor as pt
@@ -246,7 +256,7 @@ def _add_equation(equation: Equation, columns: list[Any], how: Regeneration) -> 
     return mu if how == "mean" else drawn
 
 
-def _add_categorical(equation: Equation, predictor: Any, how: Regeneration) -> Any:
+def _add_categorical(equation: Equation, predictor: Any, how: Regeneration | None) -> Any:
     import pymc as pm
     import pytensor.tensor as pt
 
@@ -258,7 +268,12 @@ def _add_categorical(equation: Equation, predictor: Any, how: Regeneration) -> A
     against_first = pt.concatenate([pt.zeros_like(predictor[:, :1]), predictor], axis=1)
     mu = pt.special.softmax(against_first, axis=1)
     mu = pm.Deterministic(f"{name}_mu", mu, dims=("obs", f"{name}_level"))
-    return pm.Categorical(name, mu, dims="obs").astype("float64")
+    if how == "draw":  # PyTensor draws a Categorical in a Python loop; the largest score is one
+        scores = pm.Gumbel(f"{name}_score", pt.log(mu), 1.0, dims=("obs", f"{name}_level"))
+        drawn = pm.Deterministic(name, pt.argmax(scores, axis=1), dims="obs")
+    else:
+        drawn = pm.Categorical(name, mu, dims="obs")
+    return drawn.astype("float64")
 
 
 def add_coords(built: "pm.Model", equation: Equation) -> None:

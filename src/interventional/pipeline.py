@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from interventional.design import Floats
 from interventional.exceptions import listed, unknown
-from interventional.intervention import Table, describe, forced_values
+from interventional.intervention import Table, columns_read, describe, forced_values
 from interventional.outcomes import Outcomes
 from interventional.regressor import BayesianInterventionRegressor, Kind
 
@@ -89,7 +89,8 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
         if np.any(after[..., j] != before[:, j])
     }
     _refuse_mixed_graph(path, changed)
-    inner = regressor._outcomes(rows, regressor._query(before, changed), kind, describe(do))
+    query = regressor._query(before, changed, _reads(do, rows, regressor))
+    inner = regressor._outcomes(rows, query, kind, describe(do))
     if not path.inverses:
         return inner
     back = path.to_raw_outcome
@@ -113,6 +114,24 @@ def _refuse_mixed_graph(path: "_Path", changed: Mapping[str, Floats]) -> None:
             "the graph over these columns does not say what the intervention does; put the steps "
             "into the model with design="
         )
+
+
+def _reads(
+    do: Mapping[Any, Any], rows: Table, regressor: BayesianInterventionRegressor
+) -> frozenset[str]:
+    """Return the columns of the model that policies read; none matter without a graph."""
+    names = regressor._model.schema.names
+    if regressor._model.graph is None:
+        return frozenset()
+    raw = list(map(str, rows.columns)) if isinstance(rows, pd.DataFrame) else names
+    read = columns_read(do, rows, raw)
+    if not read <= set(names):
+        raise ValueError(
+            f"do reads column {listed(sorted(read - set(names)))}, which the steps before the "
+            "model turn into others, so that the graph does not say whether it may; put the steps "
+            "into the model with design="
+        )
+    return read
 
 
 @dataclass(frozen=True)

@@ -329,8 +329,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         """
         values = self._read(X)
         rows = values if not isinstance(X, pd.DataFrame) else X
-        forced = self._parse(do, rows, values)
-        return self._outcomes(rows, self._query(values, forced), kind, describe(do))
+        return self._outcomes(rows, self._asked(do, rows, values), kind, describe(do))
 
     def effect(
         self,
@@ -363,19 +362,19 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         """
         values = self._read(X)
         rows = values if not isinstance(X, pd.DataFrame) else X
-        forced = self._parse(do, rows, values)
+        query = self._asked(do, rows, values)
         if baseline is None:
-            at_rest = intervention.as_observed(forced, self._model.schema, values)
+            at_rest = self._as_observed(query)
             rest = f"{', '.join(map(str, do))} as observed"
         elif isinstance(baseline, Mapping) and not baseline:
             raise ValueError(
                 "baseline is empty; leave it out to compare with the same columns as observed"
             )
         else:
-            at_rest = self._parse(baseline, rows, values)
+            at_rest = self._asked(baseline, rows, values)
             rest = describe(baseline)
-        treated = self._outcomes(rows, self._query(values, forced), kind, describe(do))
-        return treated - self._outcomes(rows, self._query(values, at_rest), kind, rest)
+        treated = self._outcomes(rows, query, kind, describe(do))
+        return treated - self._outcomes(rows, at_rest, kind, rest)
 
     def counterfactual(self, X: Any, y: ArrayLike, do: Mapping[Any, Any]) -> Outcomes:
         """Answer what y would have been for these very rows, had some columns been forced.
@@ -415,7 +414,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         target = np.asarray(_check_y(y, y_numeric=True, estimator=self), dtype=np.float64)
         check_consistent_length(values, target)
         rows = values if not isinstance(X, pd.DataFrame) else X
-        query = self._query(values, self._parse(do, rows, values))
+        query = self._asked(do, rows, values)
         observed = {self.outcome: target}
         for node in query.regenerated:
             if self._model.equation(node).family != "gaussian":
@@ -455,11 +454,11 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         """
         values = self._read(X)
         rows = values if not isinstance(X, pd.DataFrame) else X
-        treated = self._query(values, self._parse(do, rows, values))
-        at_rest = intervention.as_observed(treated.forced, self._model.schema, values)
-        if baseline is not None:
-            at_rest = self._parse(baseline, rows, values)
-        rested = self._query(values, at_rest)
+        treated = self._asked(do, rows, values)
+        if baseline is None:
+            rested = self._as_observed(treated)
+        else:
+            rested = self._asked(baseline, rows, values)
         if set(rested.forced) != set(treated.forced):
             raise ValueError(
                 f"decompose: do forces {listed(treated.forced)}, baseline "
@@ -654,15 +653,30 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         sizes = self.idata_["posterior"].dataset.sizes
         return int(sizes["chain"] * sizes["draw"])
 
-    def _parse(self, do: Mapping[Any, Any], rows: Table, values: Floats) -> dict[str, Floats]:
+    def _asked(self, do: Mapping[Any, Any], rows: Table, values: Floats) -> forward.Query:
+        """Return what the user asks, parsed."""
+        schema = self._model.schema
         rng = np.random.default_rng([self._seed, 1])
-        return intervention.parse_do(
-            do, rows, self._model.schema, values, self.outcome, self._n_draws, rng
-        )
+        forced = intervention.parse_do(do, rows, schema, values, self.outcome, self._n_draws, rng)
+        reads: frozenset[str] = frozenset()
+        if self._model.graph is not None:
+            reads = intervention.columns_read(do, rows, schema.names)
+        return self._query(values, forced, reads)
 
-    def _query(self, values: Floats, forced: Mapping[str, Floats]) -> forward.Query:
-        """Return an intervention and what it reaches; refuse what the graph does not license."""
-        return forward.Query(values, forced, self._model.reached(frozenset(forced)))
+    def _as_observed(self, query: forward.Query) -> forward.Query:
+        """Return the query that forces the same columns to the values they were observed at."""
+        names = self._model.schema.names
+        forced = {name: query.values[:, names.index(name)] for name in query.forced}
+        return self._query(query.values, forced, frozenset(forced))
+
+    def _query(
+        self, values: Floats, forced: Mapping[str, Floats], reads: frozenset[str]
+    ) -> forward.Query:
+        """Return an intervention and what it reaches; refuse what the graph does not license.
+
+        `reads` names the columns from whose factual values the forced values are computed.
+        """
+        return forward.Query(values, forced, self._model.reached(frozenset(forced), reads))
 
     def _refuse_confounded_mediators(self, query: forward.Query) -> None:
         """Refuse what mixes worlds if mediators and outcome share causes nobody observed."""

@@ -72,7 +72,7 @@ def simulate(
         j = schema.names.index(node)
         label = node if schema.labels is None else schema.labels[j]
         decoded = schema.decode_column(j, columns[node])
-        found[label] = decoded
+        found[label] = decoded.astype(bool) if schema.dtypes[j] == "bool" else decoded
     return {**found, outcome: columns[outcome]}
 
 

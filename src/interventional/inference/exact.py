@@ -323,7 +323,8 @@ def _invert(
         raise ValueError(_TOO_FLAT)
     low, high = _edges(log_density, t, values)
     t = np.linspace(low, high, _POINTS)
-    density = np.exp(log_density(t) - peak)
+    values = log_density(t) - peak
+    density = np.where(values > -_DROP, np.exp(values), 0.0)  # steps of 1e-300 have no slope
     cumulative = cumulative_simpson(density, x=t, initial=0.0)
     cumulative, kept = np.unique(
         np.maximum.accumulate(cumulative) / cumulative[-1], return_index=True
