@@ -42,6 +42,7 @@ def test_curve_is_the_average_under_do(fitted):
     assert display.individual.shape == (50, 50)
     assert display.ax_.get_xlabel() == "dose, forced"
     assert display.ax_.get_ylabel() == "E[y | do(dose)]"
+    assert display.ax_.get_title(loc="left") == "average and its 90% interval; 50 single rows"
     assert display.figure_ is display.ax_.figure
 
 
@@ -53,7 +54,7 @@ def test_single_rows_are_predictions_of_forced_rows(fitted):
     np.testing.assert_allclose(
         display.individual[1], model.predict(X[:10].assign(dose=1.0)), rtol=1e-10
     )
-    assert len(display.ax_.get_legend_handles_labels()[0]) == 0
+    assert display.ax_.get_title(loc="left") == ""
 
 
 def test_beyond_what_was_observed_is_shaded(fitted):

@@ -195,6 +195,28 @@ def test_contrasts_are_paired(shop):
     np.testing.assert_allclose((up - stay).draws, expected, atol=1e-9)
 
 
+def test_graph_with_and_without_steps():
+    """Forced to what it was, a column still is forced: its mediator is regenerated."""
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=200)
+    X = pd.DataFrame({"x": x, "m": 2 * x + rng.normal(size=200)})
+    y = 3 * X["m"] + X["x"] + rng.normal(size=200)
+    alone = ours(graph="x -> m -> y; x -> y").fit(X, y)
+    scaler = StandardScaler().set_output(transform="pandas")
+    scaled = make_pipeline(scaler, ours(graph="x -> m -> y; x -> y")).fit(X, y)
+    for do in ({"x": lambda X: X["x"]}, {"x": lambda X: X["x"] + 1}, {"x": 0.0}):
+        for kind in ("mean", "predictive"):
+            expected = alone.intervene(X, do, kind=kind).draws
+            np.testing.assert_array_equal(intervene(alone, X, do, kind=kind).draws, expected)
+            through = intervene(scaled, X, do, kind=kind).draws
+            np.testing.assert_allclose(through, expected, atol=1e-8)
+    assert np.ptp(alone.intervene(X, {"x": 0.0}).mean()) < 1e-12
+    both = X.assign(z=1.0)
+    stray = ours(graph="x -> m -> y; x -> y").fit(both, y)
+    with pytest.raises(ValueError, match=r"do: column 'z' is not in the graph"):
+        stray.intervene(both, {"z": 0.0})
+
+
 class TestNonlinearEffects:
     """design=: raw columns stay the variables, effects bend and differ by row."""
 

@@ -185,7 +185,7 @@ def test_persistence(mixed, tmp_path):
     """Every copy answers as the original does, to the last bit."""
     X, y = mixed
     model = estimator(priors={"beta": Prior("Normal", mu=0, sigma=3)}).fit(X, y)
-    model.set_params(priors=None)  # skops takes no Prior of the user's; the fitted ones it takes
+    model.set_params(priors=None)  # of the user's Priors skops would list PyMC's types
     expected = model.intervene(X, do={"city": "oslo"}, kind="predictive").draws
     for how, again in _copies(model, tmp_path):
         np.testing.assert_array_equal(again.predict(X), model.predict(X), err_msg=how)

@@ -240,13 +240,18 @@ class InterventionDisplay:
             ax.plot(x[order], self.individual[order], color=_MUTED, lw=0.6, alpha=0.5)
         if self.kind != "individual":
             low, high = self.average.interval(self.prob, self.ci_kind)[order].T
-            label = f"average, {_percent(self.prob)} interval"
             ax.fill_between(x[order], low, high, color=_COLOR, alpha=0.25, lw=0)
-            ax.plot(x[order], self.average.mean()[order], color=_COLOR, lw=2, label=label)
-            ax.legend(frameon=False, loc="best")
+            ax.plot(x[order], self.average.mean()[order], color=_COLOR, lw=2)
+            self._say_what_is_drawn(ax)
         if self.observed is not None:
             self._mark_observed(ax, x)
         ax.set(xlabel=f"{self.labels['position']}, forced", ylabel=self.labels["outcome"])
+
+    def _say_what_is_drawn(self, ax: "Axes") -> None:
+        text = f"average and its {_percent(self.prob)} interval"
+        if self.individual is not None:
+            text += f"; {self.individual.shape[1]} single rows"
+        ax.set_title(text, loc="left", fontsize="small", color=_COLOR)
 
     def _mark_observed(self, ax: "Axes", x: Floats) -> None:
         """Draw a rug of what was observed, and shade what lies beyond."""
@@ -258,7 +263,9 @@ class InterventionDisplay:
                 ax.axvspan(start, stop, color=_SHADE, zorder=0, lw=0)
         if left < low or high < right:
             text = "shaded: never observed"
-            ax.annotate(text, (0.01, 0.02), xycoords="axes fraction", color=_MUTED, fontsize=8)
+            ax.annotate(
+                text, (0.01, 0.98), xycoords="axes fraction", va="top", color=_MUTED, fontsize=8
+            )
         ticks = (
             self.observed
             if len(self.observed) <= 500
@@ -278,9 +285,8 @@ class InterventionDisplay:
             mean = self.average.mean()
             low, high = self.average.interval(self.prob, self.ci_kind).T
             ax.vlines(x, low, high, color=_COLOR, lw=2.5)
-            label = f"average, {_percent(self.prob)} interval"
-            ax.plot(x, mean, "o", color=_COLOR, ms=7, label=label)
-            ax.legend(frameon=False, loc="best")
+            ax.plot(x, mean, "o", color=_COLOR, ms=7)
+            self._say_what_is_drawn(ax)
         ax.set_xticks(x, [str(_plain(position)) for position in self.positions])
         ax.set_xlim(-0.5, len(x) - 0.5)
         ax.set(xlabel=f"{self.labels['position']}, forced", ylabel=self.labels["outcome"])

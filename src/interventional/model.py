@@ -4,7 +4,7 @@
 makes it the model of data, `pm.do` the model of an intervention.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -153,6 +153,12 @@ class StructuralModel:
         """
         if self.graph is None:
             return ()
+        strays = sorted(forced - set(self.graph.nodes))
+        if strays:
+            raise ValueError(
+                f"do: column {listed(strays)} is not in the graph, which does not say what it "
+                f"causes; the graph holds {listed(self.graph.nodes)}"
+            )
         effects = sorted(forced & self.graph.descendants(self.outcome))
         if effects:
             raise ValueError(
@@ -170,7 +176,7 @@ class StructuralModel:
         return next(equation for equation in self.equations if equation.node == node)
 
 
-def check_names(outcome: str, schema: Schema, suffixes: Sequence[str] = ()) -> None:
+def check_names(outcome: str, schema: Schema, taken: Iterable[str]) -> None:
     """Refuse columns whose names the model needs for something else."""
     if not isinstance(outcome, str) or not outcome:
         raise TypeError(f"outcome must be the outcome's name, a non-empty str, got {outcome!r}")
@@ -179,9 +185,7 @@ def check_names(outcome: str, schema: Schema, suffixes: Sequence[str] = ()) -> N
             f"X has a column {outcome!r}, the name of the outcome; drop the column, or name the "
             "outcome with outcome=..."
         )
-    own = ("_mu", "_beta", "_intercept", "_sigma", "_term")
-    reserved = {"obs", "chain", "draw", *(outcome + suffix for suffix in own)}
-    reserved |= {name + suffix for name in schema.names for suffix in suffixes}
+    reserved = {"obs", "chain", "draw", *taken}
     clashes = [name for name in schema.names if name in reserved]
     if clashes:
         raise ValueError(

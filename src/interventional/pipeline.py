@@ -83,11 +83,9 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
     before = regressor._read(path.transform(rows))
     forced = _parse(do, rows, regressor)
     after = _transformed(path, rows, forced)
-    changed = {
-        name: np.ascontiguousarray(after[..., j])
-        for j, name in enumerate(regressor._model.schema.names)
-        if np.any(after[..., j] != before[:, j])
-    }
+    touched = _touched(path, rows, forced, before, after)
+    names = regressor._model.schema.names
+    changed = {names[j]: np.ascontiguousarray(after[..., j]) for j in touched}
     _refuse_mixed_graph(path, changed)
     query = regressor._query(before, changed, _reads(do, rows, regressor))
     inner = regressor._outcomes(rows, query, kind, describe(do))
@@ -98,6 +96,30 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
         return inner._mapped(back)
     sigma = regressor._draws()[f"{regressor.outcome}_sigma"]
     return inner._mapped(lambda mean: _expected(back, mean, sigma))
+
+
+def _touched(
+    path: "_Path",
+    rows: Table,
+    forced: Mapping[Any, NDArray[Any]],
+    before: Floats,
+    after: Floats,
+) -> list[int]:
+    """Return the columns of the model that depend on a forced raw one, changed by it or not.
+
+    A column that is forced to what it was still is forced: what it causes is drawn anew.
+    """
+    names = path.regressor._model.schema.names
+    moved = {column: np.roll(_values(rows, column), 1) for column in forced}
+    elsewhere = path.regressor._read(path.transform(_with_columns(rows, moved)))
+    raw = {str(column) if isinstance(rows, pd.DataFrame) else f"x{column}" for column in forced}
+    return [
+        j
+        for j, name in enumerate(names)
+        if name in raw
+        or np.any(after[..., j] != before[:, j])
+        or np.any(elsewhere[:, j] != before[:, j])
+    ]
 
 
 def _refuse_mixed_graph(path: "_Path", changed: Mapping[str, Floats]) -> None:
@@ -214,7 +236,10 @@ def _parse(
 def column_of(X: Any, key: Any) -> NDArray[Any]:
     """Return the values of a raw column of X."""
     rows = X if isinstance(X, pd.DataFrame) else np.asarray(X)
-    column = _column(key, rows)
+    return _values(rows, _column(key, rows))
+
+
+def _values(rows: Table, column: Any) -> NDArray[Any]:
     return rows[column].to_numpy() if isinstance(rows, pd.DataFrame) else rows[:, column]
 
 
