@@ -319,8 +319,8 @@ def _compile(model: StructuralModel, plan: _Plan) -> Any:
     parameters = [like(name, 1) for name in _needed(model, plan)]
     generators = [random_generator_type(node) for node in plan.drawn]
     # The number of rows and the generators are inputs too, which do not add dimensions.
-    scores = {node: f"{node}_score" for node in plan.drawn}
-    random = [built[scores[n] if scores[n] in built.named_vars else n] for n in plan.drawn]
+    several = {equation.node for equation in model.equations if equation.n_blocks > 1}
+    random = [built[f"{node}_score" if node in several else node] for node in plan.drawn]
     sources = [variable.owner.inputs[0] for variable in random]
     inner: dict[Any, Any] = dict(zip(sources, generators, strict=True))
     inner[built.dim_lengths["obs"]] = data[0].shape[-1]

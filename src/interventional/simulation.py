@@ -72,7 +72,8 @@ def simulate(
         j = schema.names.index(node)
         label = node if schema.labels is None else schema.labels[j]
         decoded = schema.decode_column(j, columns[node])
-        found[label] = decoded.astype(bool) if schema.dtypes[j] == "bool" else decoded
+        is_bool = schema.dtypes[j] == "bool"
+        found[label] = (decoded.astype(bool) if is_bool else decoded).array  # rows have labels
     return {**found, outcome: columns[outcome]}
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from interventional.graph import CausalGraph
 
 Data = SufficientStatistics | DistinctRows | None
+# What the model appends to the name of a node; and to that of one of three levels or more.
+_SUFFIXES = ("_mu", "_beta", "_intercept", "_sigma", "_term", "_residual")
+_OF_LEVELS = ("_level", "_block", "_score")
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,8 @@ def specify(
     """
     outcome = specification.outcome
     graph = observed_graph(specification.graph, schema, outcome)
-    check_names(outcome, schema, () if graph is None else ("_mu", "_observed", "_residual"))
     regressions = _regressions(graph, schema, outcome)
+    check_names(outcome, schema, _taken(regressions, schema))
     nodes = [regression[0] for regression in regressions]
     designs = _by_node(specification.design, nodes, outcome, "design")
     priors = _priors_by_node(specification.priors, nodes, outcome)
@@ -137,6 +140,19 @@ def _regressions(
         variables = tuple(variable[schema.names[j]] for j in columns)
         found.append((regression.node, columns, variables))
     return found
+
+
+def _taken(
+    regressions: list[tuple[str, tuple[int, ...], tuple[str, ...]]], schema: Schema
+) -> set[str]:
+    """Return the names that the model has for other things than columns."""
+    taken = set()
+    for node, columns, variables in regressions:
+        levels = schema.categories(schema.names.index(node)) if node in schema.names else ()
+        suffixes = _SUFFIXES + _OF_LEVELS if len(levels) > 2 else _SUFFIXES
+        taken |= {node + suffix for suffix in suffixes}
+        taken |= {v for j, v in zip(columns, variables, strict=True) if v != schema.names[j]}
+    return taken
 
 
 @dataclass(frozen=True)
