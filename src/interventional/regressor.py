@@ -571,8 +571,10 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         built = self.build_model(X)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         drawn = simulate(built, self.outcome, schema, parameters, int(seed))
-        table = X if isinstance(X, pd.DataFrame) else self._as_frame(X)
-        return table.assign(**drawn)
+        table = (X if isinstance(X, pd.DataFrame) else self._as_frame(X)).copy()
+        for label, column in drawn.items():
+            table[label] = column
+        return table
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` has run."""
