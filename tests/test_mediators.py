@@ -151,7 +151,7 @@ def test_total_effects_equal_path_tracing():
 def test_controlled_direct_effects_equal_path_tracing():
     """With mediators held, the effect is the sum over the paths that avoid them."""
     effects, truths, unblocked = [], [], []
-    for seed in range(1000, 1090):
+    for seed in range(1000, 1060):
         X, y, graph = linear_scm(seed, n=300, p=5)
         rng = np.random.default_rng(seed)
         paths = [
@@ -178,7 +178,7 @@ def test_controlled_direct_effects_equal_path_tracing():
                 path_tracing(graph, column, lambda a, b, g=graph: g[a][b]["weight"], held)
             )
             unblocked.append(path_tracing(graph, column, lambda a, b, g=graph: g[a][b]["weight"]))
-    assert len(truths) > 30
+    assert len(truths) > 20
     assert_calibrated(effects, truths)
     means, deviations = np.mean(effects, axis=1), np.std(effects, axis=1)
     assert np.mean(np.abs(means - unblocked) / deviations > 5) > 0.5  # blocking matters
@@ -1000,11 +1000,9 @@ def test_blocks_of_rows_do_not_matter(chain, monkeypatch):
     """Where an answer is made in many blocks: the mean to the last bit, the noise in law."""
     model, X, _ = chain
     whole = model.intervene(X, {"x": 1.0}).draws
-    noisy = flat(model.intervene(X, {"x": 1.0}, kind="predictive").draws)
     monkeypatch.setattr(forward, "_BLOCK", 600 * 37)
     np.testing.assert_array_equal(model.intervene(X, {"x": 1.0}).draws, whole)
     again = flat(model.intervene(X, {"x": 1.0}, kind="predictive").draws)
-    np.testing.assert_array_equal(again[:, :37].shape, noisy[:, :37].shape)
     b, s = coefficient(model, "y", "m")[:, None], drawn(model, "m_sigma")[:, None]
     spread = np.sqrt((b * s) ** 2 + drawn(model, "y_sigma")[:, None] ** 2)
     z = (again - flat(whole)) / spread
@@ -1071,21 +1069,20 @@ def test_pipeline_with_scaled_columns(chain):
     assert abs(ours.std() / raw.std() - 1) < N_STANDARD_ERRORS / np.sqrt(len(raw))
 
 
-@pytest.mark.parametrize("wrap", [lambda model: model, scaled])
-def test_pipeline_forces_what_stays_the_same(chain, wrap):
+def test_pipeline_forces_what_stays_the_same(chain):
     """Columns forced to what they are observed at have their effects regenerated nonetheless."""
     model, X, y = chain
-    fitted = wrap(clone(model)).fit(X, y)
-    inside, rows = fitted, X
-    if fitted is not inside or hasattr(fitted, "steps"):
-        inside, rows = fitted[-1], fitted[0].transform(X)
-    for do in ({"x": lambda X: X["x"]}, {"x": lambda X: X["x"], "k": 0.0}):
-        ours = intervene(fitted, X, do)
-        at = {"x": rows["x"].to_numpy()}
-        if "k" in do:
-            at["k"] = 0.0 if rows is X else -X["k"].mean() / X["k"].std(ddof=0)
-        direct = inside.intervene(rows, at)
+    pipeline = scaled(clone(model)).fit(X, y)
+    inside, rows = pipeline[-1], pipeline[0].transform(X)
+    at_zero = -X["k"].mean() / X["k"].std(ddof=0)
+    same = {"x": lambda X: X["x"]}
+    for do, direct in (
+        (same, inside.intervene(rows, same)),
+        (same | {"k": 0.0}, inside.intervene(rows, same | {"k": at_zero})),
+    ):
+        ours = intervene(pipeline, X, do)
         np.testing.assert_allclose(ours.draws, direct.draws, rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(intervene(model, X, same).draws, model.intervene(X, same).draws)
 
 
 def test_pipeline_refuses_what_the_graph_does_not_license():
