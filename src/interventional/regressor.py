@@ -309,7 +309,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         kind : {"mean", "predictive"}, default "mean"
             The expected outcome, or a new outcome, noise included. In an expected outcome the
             noise of regenerated columns is averaged out: in closed form where they enter linear
-            equations of numbers only, else over 50 draws of theirs for each posterior draw.
+            equations of numbers only, as a sum over levels where only columns of levels remain,
+            else over 50 draws of theirs for each posterior draw.
 
         Returns
         -------
@@ -327,8 +328,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         --------
         effect : The difference from what was observed, or from another intervention.
         """
-        values = self._read(X)
-        rows = values if not isinstance(X, pd.DataFrame) else X
+        rows, values = self._read_both(X)
         return self._outcomes(rows, self._asked(do, rows, values), kind, describe(do))
 
     def effect(
@@ -360,8 +360,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         Outcomes
             Draws of the outcome under `do` minus those under `baseline`.
         """
-        values = self._read(X)
-        rows = values if not isinstance(X, pd.DataFrame) else X
+        rows, values = self._read_both(X)
         query = self._asked(do, rows, values)
         if baseline is None:
             at_rest = self._as_observed(query)
@@ -410,10 +409,9 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         --------
         intervene : The outcome of such rows, whatever their own noise was.
         """
-        values = self._read(X)
+        rows, values = self._read_both(X)
         target = np.asarray(_check_y(y, y_numeric=True, estimator=self), dtype=np.float64)
         check_consistent_length(values, target)
-        rows = values if not isinstance(X, pd.DataFrame) else X
         query = self._asked(do, rows, values)
         observed = {self.outcome: target}
         for node in query.regenerated:
@@ -452,8 +450,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             mediators: averages over rows are those of the effect, intervals of single rows hold
             the mediators' noise.
         """
-        values = self._read(X)
-        rows = values if not isinstance(X, pd.DataFrame) else X
+        rows, values = self._read_both(X)
         treated = self._asked(do, rows, values)
         if baseline is None:
             rested = self._as_observed(treated)
@@ -628,6 +625,11 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         return schema.encode(
             validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
         )
+
+    def _read_both(self, X: Any) -> tuple[Table, Floats]:
+        """Return the rows as a policy sees them, and encoded."""
+        values = self._read(X)
+        return X if isinstance(X, pd.DataFrame) else values, values
 
     def _specification(self) -> Specification:
         return Specification(
