@@ -355,6 +355,8 @@ class Outcomes:
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the posterior: its density for one row, intervals in order for many.
 
+        Of more than 1,000 rows, 1,000 are drawn, evenly spaced in the order of their means.
+
         Parameters
         ----------
         ax : matplotlib Axes, optional

@@ -289,8 +289,8 @@ def _column(key: Any, rows: Table) -> Any:
 
 
 def _raw(values: ArrayLike, rows: Table, column: Any, where: str) -> NDArray[Any]:
-    """Return forced values as an array that the raw column can hold."""
-    array = values.to_numpy() if isinstance(values, pd.Series) else np.asarray(values)
+    """Return forced values as an array of its own that the raw column can hold."""
+    array = np.array(values.to_numpy() if isinstance(values, pd.Series) else values)
     if pd.isna(array).any() or (array.dtype.kind == "f" and not np.isfinite(array).all()):
         raise ValueError(f"{where} holds NaN or infinity; a column can only be forced to values")
     held = rows[column].dtype if isinstance(rows, pd.DataFrame) else rows.dtype

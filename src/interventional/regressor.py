@@ -239,7 +239,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         -------
         ndarray of shape (n,), or a pair of them
         """
-        matrix = self._model.of_outcome.matrix(self._read(X))
+        values = self._read(X)
+        matrix = self._model.of_outcome.matrix(values)
         mean = matrix @ self.coef_ + self.intercept_
         if not return_std:
             return mean
