@@ -332,6 +332,32 @@ class TestErrors:
         with pytest.raises(ValueError, match="'site'"):
             models["flat"].intervene(table(), {"site": stats.norm(0, 1)})
 
+    def test_columns_that_follow_in_later_rows_only(self, monkeypatch):
+        """A step that derives a column in no row of the first chunk: not taken for observed."""
+
+        def add_premium(X):
+            return X.assign(premium=(X["price"] > 100).astype(float))
+
+        rng = np.random.default_rng(0)
+        X = pd.DataFrame({"price": rng.uniform(0, 200, size=N)})
+        y = X["price"] / 10 + 10 * (X["price"] > 100) + 0.1 * rng.normal(size=N)
+        model = make_pipeline(
+            FunctionTransformer(add_premium), estimator(graph="price -> y; premium -> y")
+        ).fit(X, y)
+        cheap = X / 2  # a premium in no row
+        law = stats.norm(np.where(np.arange(N) < 2 * CHUNK, 50.0, 150.0), 1.0)
+        held = intervene(model, cheap, {"price": law}).mean()
+        np.testing.assert_allclose(held[[0, -1]], [5.0, 25.0], atol=0.5)
+        monkeypatch.setattr(samples, "AT_ONCE", 0)
+        outcomes = intervene(model, cheap, {"price": law})
+        for want in (outcomes.mean, outcomes.average, lambda: outcomes.draws):
+            with pytest.raises(ValueError, match=r"rows 14 to 20: .* derive 'premium' from"):
+                want()
+        few = cheap.iloc[: 2 * CHUNK]
+        np.testing.assert_allclose(
+            intervene(model, few, {"price": stats.norm(50, 1)}).mean(), 5, atol=0.5
+        )
+
     def test_parameters_of_a_chunks_length(self, models, lazy):
         """As many parameters as a chunk has rows are not one a row."""
         law = stats.norm(np.zeros(CHUNK), 1.0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -135,6 +135,8 @@ def _changed(
         touched |= (steps.chunk(k, chunk) != before[chunk]).any(axis=(0, 1))
         if large:  # the rest is computed when it is asked for
             break
+    if large:
+        steps = replace(steps, untouched=np.flatnonzero(~touched), before=before)
     return {names[j]: _Column(steps, int(j)) for j in np.flatnonzero(touched)}
 
 
@@ -301,13 +303,33 @@ def _raw(values: ArrayLike, rows: Table, column: Any, where: str) -> NDArray[Any
 
 @dataclass(frozen=True, eq=False)
 class _Steps:
-    """What the regressor sees of rows of which some raw columns are drawn from a distribution."""
+    """What the regressor sees of rows of which some raw columns are drawn from a distribution.
+
+    Attributes
+    ----------
+    steps : tuple
+        The steps before the regressor.
+    schema : Schema
+        What the columns of the regressor are.
+    rows : DataFrame or ndarray
+        The raw rows.
+    forced : mapping
+        What raw columns are forced to.
+    n_draws : int
+        How many posterior draws there are.
+    untouched : ndarray
+        Positions of columns that were found not to follow from what is forced.
+    before : ndarray of shape (n, columns), optional
+        Encoded rows as they were observed: what those columns must stay at.
+    """
 
     steps: tuple[Any, ...]
     schema: Schema
     rows: Table
     forced: Mapping[Any, "NDArray[Any] | Drawn"]
     n_draws: int
+    untouched: NDArray[np.intp] = field(default_factory=lambda: np.arange(0))
+    before: Floats | None = None
 
     def chunk(self, k: int, chunk: slice) -> Floats:
         """Return the k-th chunk of rows, encoded, of shape (draws, rows, columns)."""
@@ -315,12 +337,27 @@ class _Steps:
         last, found = self._last.get("chunk", (-1, None))  # asked for column by column
         if found is None or last != k:
             found = self._transformed(k, chunk)
+            self._refuse_moved(found, chunk)
             self._last["chunk"] = (k, found)
         return found
 
     @cached_property
     def _last(self) -> dict[str, tuple[int, Floats]]:
         return {}
+
+    def _refuse_moved(self, found: Floats, chunk: slice) -> None:
+        """Refuse rows in which a column moves that moves in no row that was tried."""
+        if self.before is None or not len(self.untouched):
+            return
+        moved = found[..., self.untouched] != self.before[chunk][:, self.untouched]
+        if moved.any():
+            j = self.untouched[int(np.argmax(moved.any(axis=(0, 1))))]
+            raise ValueError(
+                f"rows {chunk.start} to {chunk.stop - 1}: the steps before the model derive "
+                f"{self.schema.names[j]!r} from what is forced, which they do in none of the rows "
+                "that were tried first, so that it was not taken for forced; ask for fewer rows "
+                "at a time"
+            )
 
     def _transformed(self, k: int, chunk: slice) -> Floats:
         rows = self.rows.iloc[chunk] if isinstance(self.rows, pd.DataFrame) else self.rows[chunk]
