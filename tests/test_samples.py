@@ -225,6 +225,19 @@ class TestMemory:
             tracemalloc.stop()
             assert peak < 20e6, peak
 
+    def test_draws_of_a_contrast_are_held_once(self, monkeypatch):
+        """4,000 draws of 1,000 rows are 32 MB; neither side of their difference is held whole."""
+        rng = np.random.default_rng(0)
+        left, right = (samples.Held(rng.normal(size=(4000, 1000))) for _ in range(2))
+        monkeypatch.setattr(samples, "BLOCK", 1 << 16)
+        sides = [samples.Mapped(each, np.negative) for each in (left, right)]
+        tracemalloc.start()
+        difference = samples.Contrast(*sides, "-").held()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 36e6, peak
+        np.testing.assert_array_equal(difference, right.values - left.values)
+
     def test_draws_of_too_many_are_refused(self, models, lazy, monkeypatch):
         """The message says how large they would be, and what works instead."""
         outcomes = ask(models, "predictive")

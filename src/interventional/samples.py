@@ -141,7 +141,14 @@ class Samples:
             "mean, std, quantile, interval, probability, average and summary work without; for "
             "draws ask for fewer rows at a time, or fit with fewer draws",
         )
-        return self.block(slice(0, self.n))
+        return self._filled()
+
+    def _filled(self) -> Floats:
+        """Return all samples, put together block by block: no side of a contrast is held whole."""
+        out = np.empty((self.n_draws, self.n))
+        for rows in self.blocks():
+            out[:, rows] = self.block(rows)
+        return out
 
     def blocks(self) -> Iterator[slice]:
         """Iterate over blocks of rows."""
@@ -167,6 +174,9 @@ class Held(Samples):
     def block(self, rows: slice) -> Floats:
         """Return the samples of consecutive rows."""
         return self.values[:, rows]
+
+    def _filled(self) -> Floats:
+        return self.values
 
 
 class Chunked(Samples):
@@ -195,6 +205,9 @@ class Chunked(Samples):
             out[:, start - rows.start : stop - rows.start] = values[:, here]
         assert out is not None
         return out
+
+    def _filled(self) -> Floats:
+        return self.block(slice(0, self.n))
 
     def first_chunk(self) -> Floats:
         """Return the samples of the first chunk of rows: what is wrong tends to show there."""
