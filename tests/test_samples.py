@@ -238,6 +238,13 @@ class TestMemory:
         assert peak < 36e6, peak
         np.testing.assert_array_equal(difference, right.values - left.values)
 
+    def test_pickle_holds_no_chunk(self, models, lazy):
+        """What steps made of the last chunk is not kept."""
+        outcomes = ask(models, "steps, policy")
+        before = len(pickle.dumps(outcomes))
+        outcomes.mean()
+        assert len(pickle.dumps(outcomes)) == before
+
     def test_draws_of_too_many_are_refused(self, models, lazy, monkeypatch):
         """The message says how large they would be, and what works instead."""
         outcomes = ask(models, "predictive")

@@ -345,6 +345,10 @@ class _Steps:
     def _last(self) -> dict[str, tuple[int, Floats]]:
         return {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A chunk is made again in a moment, and is larger than all the rest.
+        return {name: value for name, value in self.__dict__.items() if name != "_last"}
+
     def _refuse_moved(self, found: Floats, chunk: slice) -> None:
         """Refuse rows in which a column moves that moves in no row that was tried."""
         if self.before is None or not len(self.untouched):
