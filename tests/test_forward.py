@@ -16,7 +16,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from interventional import BayesianInterventionRegressor, forward
+from interventional import BayesianInterventionRegressor, samples
 from interventional.priors import python_mode
 
 LEVELS = ["high", "low", "mid"]  # as they are sorted, the order of their codes
@@ -282,20 +282,17 @@ class TestStochasticPolicy:
 
 
 class TestBlocks:
-    """Rows are drawn in blocks; which blocks does not matter."""
+    """Rows are drawn in chunks, each from noise of its own."""
 
-    @pytest.mark.parametrize("case", ["two columns", "levels and number", "pipeline", "policy"])
+    @pytest.mark.parametrize("case", ["two columns", "levels and number", "pipeline"])
     @pytest.mark.parametrize("rows_a_block", [1, 4, 14])
     def test_mean_is_the_same(self, monkeypatch, case, rows_a_block):
         """The expected outcome of a row does not depend on its neighbours, rounding aside."""
-        if case == "policy":
-            columns, parameters, do = NUMBERS, {}, {"b": stats.norm(0, 1), "a": VALUES}
-        else:
-            columns, parameters, do, _ = CASES[case]
+        columns, parameters, do, _ = CASES[case]
         model = fit(columns, **parameters)
         X = rows(N, seed=2)[columns]
         whole = model.intervene(X, do).draws.values
-        monkeypatch.setattr(forward, "_BLOCK", 200 * rows_a_block)
+        monkeypatch.setattr(samples, "CHUNK", 200 * rows_a_block)
         blocks = model.intervene(X, do).draws.values
         np.testing.assert_allclose(blocks, whole, rtol=1e-13, atol=1e-13)
 
@@ -303,7 +300,7 @@ class TestBlocks:
     def test_noise_is_fresh_in_every_block(self, monkeypatch, rows_a_block):
         """Rows with the same covariates have independent N(0, 1) noise, block after block."""
         model = fit(NUMBERS)
-        monkeypatch.setattr(forward, "_BLOCK", 200 * rows_a_block)
+        monkeypatch.setattr(samples, "CHUNK", 200 * rows_a_block)
         X = pd.DataFrame({"a": np.zeros(100), "b": np.zeros(100)})
         mu = flat(model.intervene(X, {"b": 1}).draws)
         y = flat(model.intervene(X, {"b": 1}, kind="predictive").draws)
@@ -315,7 +312,7 @@ class TestBlocks:
     def test_effect_pairs_the_noise(self, monkeypatch):
         """A shift by 2 has the effect 2 beta in every draw, noise or not."""
         model = fit(NUMBERS)
-        monkeypatch.setattr(forward, "_BLOCK", 200 * 4)
+        monkeypatch.setattr(samples, "CHUNK", 200 * 4)
         X = rows(N, seed=2)[NUMBERS]
         lift = model.effect(X, {"b": lambda X: X["b"] + 2}, kind="predictive")
         expected = np.broadcast_to(2 * parameters_of(model)[1][:, 1:], (200, N))

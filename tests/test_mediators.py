@@ -1000,7 +1000,7 @@ def test_blocks_of_rows_do_not_matter(chain, monkeypatch):
     """Where an answer is made in many blocks: the mean to the last bit, the noise in law."""
     model, X, _ = chain
     whole = model.intervene(X, {"x": 1.0}).draws
-    monkeypatch.setattr(forward, "_BLOCK", 600 * 37)
+    monkeypatch.setattr("interventional.samples.CHUNK", 600 * 37)
     np.testing.assert_array_equal(model.intervene(X, {"x": 1.0}).draws, whole)
     again = flat(model.intervene(X, {"x": 1.0}, kind="predictive").draws)
     b, s = coefficient(model, "y", "m")[:, None], drawn(model, "m_sigma")[:, None]

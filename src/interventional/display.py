@@ -9,14 +9,16 @@ from sklearn.utils import check_random_state
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from interventional.exceptions import unknown
-from interventional.outcomes import CiKind, Floats, Outcomes, interval_defaults
+from interventional.outcomes import CiKind, Outcomes, interval_defaults
 from interventional.pipeline import column_of, intervene
+from interventional.samples import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Kind = Literal["average", "individual", "both"]
+_MOST_ROWS = 1000  # that are drawn one by one: as many as a picture is wide
 _COLOR, _MUTED, _SHADE = "#1f5a92", "#8a8a8a", "#eeeeee"
 
 
@@ -306,7 +308,9 @@ class InterventionDisplay:
 
 
 def plot_outcomes(outcomes: Outcomes, ax: "Axes | None" = None) -> "Axes":
-    """Draw outcomes: the density of one row's draws, or every row's interval in order.
+    """Draw outcomes: the density of one row's draws, or intervals of rows in order of their means.
+
+    Of more than 1,000 rows, 1,000 are drawn, evenly spaced in that order.
 
     Parameters
     ----------
@@ -318,13 +322,12 @@ def plot_outcomes(outcomes: Outcomes, ax: "Axes | None" = None) -> "Axes":
     check_matplotlib_support("Outcomes.plot")
     ax = _new_axes(3.6) if ax is None else ax
     prob, ci_kind = interval_defaults(None, None)
-    interval = outcomes.interval(prob, ci_kind)
     mean = outcomes.mean()
     if len(outcomes) == 1:
+        interval = outcomes.interval(prob, ci_kind)
         from arviz_stats.base import array_stats
 
-        samples = outcomes.draws.values.ravel()
-        x, density, _ = array_stats.kde(samples)
+        x, density, _ = array_stats.kde(outcomes.draws.values.ravel())
         ax.fill_between(x, density, color=_COLOR, alpha=0.25, lw=0)
         ax.plot(x, density, color=_COLOR, lw=2)
         ax.hlines(0, *interval[0], color=_COLOR, lw=4)
@@ -335,10 +338,11 @@ def plot_outcomes(outcomes: Outcomes, ax: "Axes | None" = None) -> "Axes":
         ax.set(xlabel=f"{outcomes.estimand}, mean and {_percent(prob)} interval")
     else:
         order = np.argsort(mean, kind="stable")
-        rank = np.arange(len(order))
-        low, high = interval[order].T
+        rank = np.linspace(0, len(order) - 1, min(len(order), _MOST_ROWS)).astype(np.intp)
+        rows, back = np.unique(order[rank], return_inverse=True)
+        low, high = outcomes._at(rows).interval(prob, ci_kind)[back].T
         ax.fill_between(rank, low, high, color=_COLOR, alpha=0.25, lw=0)
-        ax.plot(rank, mean[order], color=_COLOR, lw=1.5)
+        ax.plot(rank, mean[order[rank]], color=_COLOR, lw=1.5)
         ax.set(xlabel="rows, in order", ylabel=f"{outcomes.estimand}, {_percent(prob)} interval")
     ax.spines[["top", "right"]].set_visible(False)
     return ax

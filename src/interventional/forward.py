@@ -4,23 +4,25 @@
 intervention does not reach, which keep the row's values. The nodes that it does reach are
 regenerated. The graph that results is vectorised over the posterior and compiled for the plain
 Python linker, once per structure; columns, forced values and parameters are its inputs.
+
+An answer is `Samples`: each chunk of rows is drawn when it is asked for, from noise of its own.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from interventional.cache import StructureCache
 from interventional.design import Floats, TreatmentCoding
 from interventional.model import Equation, Regeneration, StructuralModel, generative_model
 from interventional.priors import python_mode
+from interventional.samples import Chunked, Linear, Rows
 
 _functions = StructureCache(64, per_thread=True)
-_BLOCK = 1 << 24  # draws times rows that are in the making at a time
-_LARGEST = 1 << 30  # draws times rows that an answer holds: 8 GB
 _INNER = 50  # draws of mediators that an expectation averages over, where it has no closed form
 
 
@@ -33,14 +35,31 @@ class Query:
     values : ndarray of shape (n, columns)
         Encoded rows as they were observed.
     forced : mapping
-        What each column is forced to, of shape (n,), or (draws, n) if it differs by draw.
+        What each column is forced to, of shape (n,), or samples if it differs by draw; for a
+        chunk of rows (rows,) or (draws, rows).
     regenerated : tuple of str
         The columns that the intervention reaches, in topological order, without the outcome.
+    chunk : int
+        Which chunk of rows this is: part of the key of its noise.
     """
 
     values: Floats
-    forced: Mapping[str, Floats]
+    forced: Mapping[str, Floats | Chunked]
     regenerated: tuple[str, ...] = ()
+    chunk: int = 0
+
+    @property
+    def differs_by_draw(self) -> bool:
+        """Whether any column is forced to other values in each draw."""
+        return any(isinstance(value, Chunked) for value in self.forced.values())
+
+    def at(self, k: int, rows: slice) -> "Query":
+        """Return the same question of the k-th chunk of rows."""
+        forced = {
+            name: value.chunk(k, rows) if isinstance(value, Chunked) else value[rows]
+            for name, value in self.forced.items()
+        }
+        return Query(self.values[rows], forced, self.regenerated, k)
 
 
 @dataclass(frozen=True)
@@ -63,12 +82,11 @@ class _Plan:
         object.__setattr__(self, "drawn", tuple(drawn))
 
 
-def predictive(
-    model: StructuralModel, query: Query, parameters: Mapping[str, Floats], seed: int
-) -> Floats:
-    """Draw new outcomes, noise included.
+@dataclass(frozen=True, eq=False)
+class Answer(Chunked):
+    """What a model says to a query: samples of shape (draws, n).
 
-    Parameters
+    Attributes
     ----------
     model : StructuralModel
         The equations.
@@ -77,37 +95,128 @@ def predictive(
     parameters : mapping
         Posterior draws of each parameter, of shape (draws, ...).
     seed : int
-        Equal seeds give equal noise, node by node: contrasts are paired.
-
-    Returns
-    -------
-    ndarray of shape (draws, n)
+        Equal seeds give equal noise, node by node and row by row: contrasts are paired.
     """
-    how: dict[str, Regeneration] = dict.fromkeys(query.regenerated, "draw")
-    return _draw(model, query, parameters, model.outcome, how, [seed], noise=True)
+
+    model: StructuralModel
+    query: Query
+    parameters: Mapping[str, Floats]
+    seed: int
+
+    @property
+    def n_draws(self) -> int:  # type: ignore[override]
+        """How many posterior draws there are."""
+        return len(next(iter(self.parameters.values())))
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        """How many rows there are."""
+        return len(self.query.values)
 
 
-def expected(
-    model: StructuralModel, query: Query, parameters: Mapping[str, Floats], seed: int
-) -> Floats:
-    """Return the expected outcome for each posterior draw, the noise of mediators averaged out.
+class Predictive(Answer):
+    """New outcomes, noise included."""
+
+    def chunk(self, k: int, rows: slice) -> Floats:
+        """Draw the k-th chunk of rows."""
+        query = self.query.at(k, rows)
+        how: dict[str, Regeneration] = dict.fromkeys(query.regenerated, "draw")
+        return _draw(
+            self.model, query, self.parameters, self.model.outcome, how, [self.seed, 0], noise=True
+        )
+
+
+class Expected(Answer):
+    """The expected outcome for each posterior draw, the noise of mediators averaged out.
 
     Exact where each mediator enters linear Gaussian equations only, or is categorical and reached
-    by no other; else the average over independent draws of the mediators, the same in every call
-    with the same seed.
-
-    Parameters and returned shape are those of `predictive`.
+    by no other; else the average over independent draws of the mediators, the same whenever the
+    seed is.
     """
+
+    def chunk(self, k: int, rows: slice) -> Floats:
+        """Compute the k-th chunk of rows."""
+        return _expected(self.model, self.query.at(k, rows), self.parameters, self.seed)
+
+    def linear(self) -> Linear | None:
+        """Return the closed form, where what is regenerated enters by its mean, linearly."""
+        model, query = self.model, self.query
+        nodes = (*query.regenerated, model.outcome)
+        reached = [equation for equation in model.equations if equation.node in nodes]
+        how = _linear_or_drawn(model, query.regenerated)
+        gaussian = all(equation.family == "gaussian" for equation in reached)
+        if query.differs_by_draw or "draw" in how.values() or not gaussian:
+            return None
+        return _linear(reached, query, self.parameters)
+
+
+@dataclass(frozen=True, eq=False)
+class Retrospective(Answer):
+    """The outcome that each row would have had, its residuals kept.
+
+    Attributes
+    ----------
+    observed : mapping
+        What each regenerated node and the outcome were observed at, (n,).
+    """
+
+    observed: Mapping[str, Floats]
+
+    def chunk(self, k: int, rows: slice) -> Floats:
+        """Compute the k-th chunk of rows."""
+        model, parameters, query = self.model, self.parameters, self.query.at(k, rows)
+        at_rest = Query(query.values, {})
+        residuals = {
+            node: self.observed[node][rows]
+            - _draw(model, at_rest, parameters, node, {}, [], noise=False)
+            for node in (*query.regenerated, model.outcome)
+        }
+        how: dict[str, Regeneration] = dict.fromkeys(query.regenerated, "residual")
+        mean = _draw(
+            model, query, parameters, model.outcome, how, [], noise=False, residuals=residuals
+        )
+        return mean + residuals[model.outcome]
+
+
+@dataclass(frozen=True, eq=False)
+class Through(Answer):
+    """The expected outcome with mediators as another intervention on the rows would draw them.
+
+    Attributes
+    ----------
+    mediators : Query
+        That intervention.
+    """
+
+    mediators: Query
+
+    def chunk(self, k: int, rows: slice) -> Floats:
+        """Compute the k-th chunk of rows, mediators with the noise that `Predictive` gives."""
+        model, parameters, key = self.model, self.parameters, [self.seed, 0]
+        query, others = self.query.at(k, rows), self.mediators.at(k, rows)
+        forced = dict(query.forced)
+        how: dict[str, Regeneration] = {}
+        for node in others.regenerated:
+            how[node] = "draw"
+            forced[node] = _draw(model, others, parameters, node, how, key, noise=True)
+        query = replace(query, forced=forced, regenerated=())
+        return _draw(model, query, parameters, model.outcome, {}, [], noise=False)
+
+
+def _expected(
+    model: StructuralModel, query: Query, parameters: Mapping[str, Floats], seed: int
+) -> Floats:
+    """Return the expected outcome of a chunk of rows."""
     how = _linear_or_drawn(model, query.regenerated)
     if "draw" not in how.values():
-        return _draw(model, query, parameters, model.outcome, how, [seed], noise=False)
+        return _draw(model, query, parameters, model.outcome, how, [], noise=False)
     drawn = [node for node, what in how.items() if what == "draw"]
     levels = [range(len(model.equation(node).levels)) for node in drawn]
     if all(levels) and np.prod([len(codes) for codes in levels]) <= _INNER:
         return _over_levels(model, query, parameters, how, dict(zip(drawn, levels, strict=True)))
     total: Floats | float = 0.0
     for k in range(_INNER):
-        total += _draw(model, query, parameters, model.outcome, how, [seed, k], noise=False)
+        total += _draw(model, query, parameters, model.outcome, how, [seed, 1 + k], noise=False)
     return np.asarray(total / _INNER)
 
 
@@ -130,54 +239,71 @@ def _over_levels(
         for node, code in at.items():
             several = model.equation(node).n_blocks > 1
             level = code if several else None
-            p = _draw(model, here, parameters, node, rest, [0], noise=False, level=level)
+            p = _draw(model, here, parameters, node, rest, [], noise=False, level=level)
             weight = weight * (p if several or code == 1 else 1 - p)
-        total += weight * _draw(model, here, parameters, model.outcome, rest, [0], noise=False)
+        total += weight * _draw(model, here, parameters, model.outcome, rest, [], noise=False)
     return np.asarray(total)
 
 
-def draw_node(
-    model: StructuralModel,
+def _linear(
+    equations: list[Equation],
     query: Query,
     parameters: Mapping[str, Floats],
-    node: str,
-    seed: int,
-) -> Floats:
-    """Draw one regenerated node, with the noise that `predictive` gives it, (draws, n)."""
-    before = query.regenerated[: query.regenerated.index(node)]
-    how: dict[str, Regeneration] = dict.fromkeys((*before, node), "draw")
-    return _draw(model, query, parameters, node, how, [seed], noise=True)
+) -> Linear:
+    """Return the expected outcome as linear in the terms of all equations on the way to it.
 
-
-def retrospective(
-    model: StructuralModel,
-    query: Query,
-    parameters: Mapping[str, Floats],
-    observed: Mapping[str, Floats],
-) -> Floats:
-    """Return the outcome that each row would have had, its residuals kept.
-
-    Parameters
-    ----------
-    model, query, parameters
-        As in `predictive`.
-    observed : mapping
-        What each regenerated node and the outcome were observed at, (n,).
-
-    Returns
-    -------
-    ndarray of shape (draws, n)
+    A regenerated column counts as its own equation's terms, with their coefficients times those
+    that it has further on: the sum over paths, for each posterior draw (Wright 1934).
     """
-    at_rest = Query(query.values, {})
-    residuals = {
-        node: observed[node] - _draw(model, at_rest, parameters, node, {}, [0], noise=False)
-        for node in (*query.regenerated, model.outcome)
-    }
-    how: dict[str, Regeneration] = dict.fromkeys(query.regenerated, "residual")
-    mean = _draw(
-        model, query, parameters, model.outcome, how, [0], noise=False, residuals=residuals
+    regenerated = query.regenerated
+    passed: dict[str, Floats | float] = {equations[-1].node: 1.0}  # on to the outcome
+    intercept: Floats | float = 0.0
+    coefficients, parts = [], []
+    for equation in reversed(equations):
+        if equation.node not in passed:
+            continue
+        factor = passed[equation.node]
+        if equation.has_intercept:
+            intercept = intercept + factor * parameters[f"{equation.node}_intercept"]
+        beta = np.reshape(factor, (-1, 1)) * parameters[f"{equation.node}_beta"]
+        own = np.ones(beta.shape[1], dtype=bool)
+        for position, variable in enumerate(equation.variables):
+            if variable in regenerated:
+                assert isinstance(equation.design, TreatmentCoding)
+                term = equation.design.picks.index((position, None))
+                own[term] = False
+                passed[variable] = passed.get(variable, 0.0) + beta[:, term]
+        coefficients.append(beta[:, own])
+        parts.append(_Terms(equation, own, query))
+
+    def matrix(rows: Rows) -> Floats:
+        return parts[0](rows) if len(parts) == 1 else np.hstack([part(rows) for part in parts])
+
+    joined = np.hstack(coefficients)
+    return Linear(
+        matrix, len(query.values), joined, np.broadcast_to(np.asarray(intercept), len(joined))
     )
-    return mean + residuals[model.outcome]
+
+
+@dataclass(frozen=True, eq=False)
+class _Terms:
+    """The terms of an equation under an intervention, but those of regenerated columns."""
+
+    equation: Equation
+    own: NDArray[np.bool_]
+    query: Query
+
+    def __call__(self, rows: Rows) -> Floats:
+        """Return the terms of some rows, (rows, terms)."""
+        equation, values = self.equation, self.query.values[rows]
+        columns = values[:, equation.columns]
+        for position, variable in enumerate(equation.variables):
+            forced = self.query.forced.get(variable)
+            if forced is not None:
+                assert not isinstance(forced, Chunked)
+                columns[:, position] = forced[rows]
+        matrix = equation.design.matrix(columns)
+        return matrix if self.own.all() else matrix[:, self.own]
 
 
 def _linear_or_drawn(
@@ -213,14 +339,17 @@ def _draw(
     parameters: Mapping[str, Floats],
     target: str,
     how: Mapping[str, Regeneration],
-    seed: list[int],
+    key: list[int],
     *,
     noise: bool,
     residuals: Mapping[str, Floats] | None = None,
     level: int | None = None,
 ) -> Floats:
-    """Evaluate a node of the graph, or a level's probability, under `pm.do`, in blocks of rows."""
-    forced = query.forced
+    """Evaluate a node of the graph, or a level's probability, under `pm.do`, in a chunk of rows.
+
+    `key` is that of the noise, where any is drawn: a seed, and the number of a stream.
+    """
+    forced = {name: np.asarray(value) for name, value in query.forced.items()}
     plan = _Plan(
         target,
         noise,
@@ -229,12 +358,14 @@ def _draw(
         tuple(sorted(name for name, value in forced.items() if value.ndim == 2)),
         tuple(sorted(how.items())),
     )
-    key = (model.schema.names, tuple(equation.structure for equation in model.equations), plan)
-    function = _functions.get(key, lambda: _compile(model, plan))
+    structure = (model.schema.names, tuple(equation.structure for equation in model.equations))
+    function = _functions.get((*structure, plan), lambda: _compile(model, plan))
     names = model.schema.names
     held = _held(model, plan)
     coded = {equation.node for equation in model.equations if equation.family == "categorical"}
-    inputs = [forced.get(name, query.values[:, names.index(name)]) for name in held]
+    inputs = [
+        forced[name] if name in forced else query.values[:, names.index(name)] for name in held
+    ]
     inputs = [
         array.astype(np.int64) if name in coded else array
         for name, array in zip(held, inputs, strict=True)
@@ -244,22 +375,8 @@ def _draw(
     draws = [parameters[name] for name in _needed(model, plan)]
     # Each node has a source of noise of its own, whatever else is drawn: contrasts are paired.
     nodes = [*names, model.outcome]
-    generators = [np.random.default_rng([*seed, nodes.index(node)]) for node in plan.drawn]
-
-    n_draws, n = len(draws[0]), len(query.values)
-    if n_draws * n > _LARGEST:
-        raise ValueError(
-            f"{n_draws:,} draws of {n:,} rows are {8e-9 * n_draws * n:,.0f} GB; ask for fewer "
-            "rows at a time, or fit with fewer draws"
-        )
-    out = np.empty((n_draws, n))
-    step = max(1, _BLOCK // n_draws)
-    for start in range(0, n, step):
-        rows = slice(start, start + step)
-        block = [array[..., rows] for array in inputs]
-        fresh = [generator.spawn(1)[0] for generator in generators]
-        out[:, rows] = function(*block, *draws, *fresh)
-    return out
+    fresh = [np.random.default_rng([*key, nodes.index(node), query.chunk]) for node in plan.drawn]
+    return np.asarray(function(*inputs, *draws, *fresh))
 
 
 def _held(model: StructuralModel, plan: _Plan) -> list[str]:

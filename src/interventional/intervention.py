@@ -1,17 +1,84 @@
-"""What `do` may be: parsed once, here, into one array of forced values a column."""
+"""What `do` may be: parsed once, here, into what each column is forced to."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from interventional.design import Floats, Schema
 from interventional.exceptions import listed
+from interventional.samples import Chunked, is_large
 
 Table = pd.DataFrame | NDArray[Any]
+Forced = Floats | Chunked
+_STREAM = 1 << 20  # of random numbers: none that regenerated columns and outcomes take
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn(Chunked):
+    """A frozen distribution, drawn from for each row and posterior draw.
+
+    Attributes
+    ----------
+    distribution : rv_generic
+        The family of `scipy.stats`.
+    parameters : dict
+        Its parameters by name or position, arrays that broadcast to (n_draws, n).
+    n_draws, n : int
+        Number of posterior draws and of rows.
+    key : tuple of int
+        Which random numbers: equal keys give equal draws.
+    where : str
+        Where the distribution stood, for messages.
+    """
+
+    distribution: Any
+    parameters: Mapping[int | str, NDArray[Any]]
+    n_draws: int
+    n: int
+    key: tuple[int, ...]
+    where: str
+
+    def chunk(self, k: int, rows: slice) -> NDArray[Any]:
+        """Return the draws for the k-th chunk of rows, not yet encoded."""
+        here = {
+            name: value[..., rows] if value.ndim and value.shape[-1] == self.n else value
+            for name, value in self.parameters.items()
+        }
+        args = [here[name] for name in here if isinstance(name, int)]
+        named = {name: value for name, value in here.items() if isinstance(name, str)}
+        size = (self.n_draws, rows.stop - rows.start)
+        rng = np.random.default_rng([self.key[0], _STREAM, self.key[1], k])
+        try:
+            return np.asarray(self.distribution.rvs(*args, **named, size=size, random_state=rng))
+        except ValueError as error:  # parameters that the family does not allow
+            raise ValueError(f"{self.where}: {error}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded(Chunked):
+    """Draws of a distribution as the model takes them: numbers, or codes of levels."""
+
+    drawn: Drawn
+    schema: Schema
+    j: int
+
+    @property
+    def n_draws(self) -> int:  # type: ignore[override]
+        """How many draws there are."""
+        return self.drawn.n_draws
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        """How many rows there are."""
+        return self.drawn.n
+
+    def chunk(self, k: int, rows: slice) -> Floats:
+        """Return the encoded draws for the k-th chunk of rows."""
+        return _encoded(self.drawn.chunk(k, rows), self.schema, self.j, self.drawn.where)
 
 
 def parse_do(
@@ -21,8 +88,8 @@ def parse_do(
     values: Floats,
     outcome: str,
     n_draws: int,
-    rng: Generator,
-) -> dict[str, Floats]:
+    seed: int,
+) -> dict[str, Forced]:
     """Return the forced values by column name.
 
     All entries read X as it was before the intervention.
@@ -42,13 +109,13 @@ def parse_do(
         Name of the outcome, which cannot be forced.
     n_draws : int
         How many posterior draws there are; a distribution is drawn from for each and every row.
-    rng : Generator
+    seed : int
         Source of such draws.
 
     Returns
     -------
     dict
-        Arrays of shape (n,), or (n_draws, n) for a distribution.
+        Arrays of shape (n,), not shared with the user; for a distribution its draws.
     """
     if not isinstance(do, Mapping):
         raise TypeError(
@@ -56,7 +123,7 @@ def parse_do(
         )
     if not do:
         raise ValueError("do is empty; to predict without forcing anything, use predict(X)")
-    forced: dict[str, Floats] = {}
+    forced: dict[str, Forced] = {}
     for key, what in do.items():
         if key == outcome and outcome not in schema.names:
             raise ValueError(f"do: {outcome!r} is the outcome; force its causes instead")
@@ -67,7 +134,7 @@ def parse_do(
         name = schema.names[j]
         if name in forced:
             raise ValueError(f"do forces column {name!r} twice")
-        forced[name] = _forced(what, X, schema, j, len(values), n_draws, rng)
+        forced[name] = _forced(what, X, schema, j, len(values), n_draws, seed)
     return forced
 
 
@@ -91,11 +158,12 @@ def columns_read(do: Mapping[Any, Any], X: Table, names: Sequence[str]) -> froze
         return frozenset()
 
     def answers(rows: Table) -> list[NDArray[Any]] | None:
-        rng = np.random.default_rng(0)
         try:
+            values = [
+                forced_values(policy, rows, "do", len(rows), 1, (0, 0)) for policy in policies
+            ]
             return [
-                np.asarray(forced_values(policy, rows, "do", len(rows), 1, rng))
-                for policy in policies
+                each.held() if isinstance(each, Drawn) else np.asarray(each) for each in values
             ]
         except Exception:
             return None
@@ -131,22 +199,31 @@ def _in_words(what: Any) -> str:
 
 
 def _forced(
-    what: Any, X: Table, schema: Schema, j: int, n: int, n_draws: int, rng: Generator
-) -> Floats:
-    """Return what column j is forced to, encoded, of shape (n,) or (n_draws, n)."""
+    what: Any, X: Table, schema: Schema, j: int, n: int, n_draws: int, seed: int
+) -> Forced:
+    """Return what column j is forced to, encoded."""
     where = f"do[{schema.names[j]!r}]"
-    what = forced_values(what, X, where, n, n_draws, rng)
-    column = schema.encode_column(j, what, where)
+    what = forced_values(what, X, where, n, n_draws, (seed, j))
+    if isinstance(what, Drawn):
+        encoded = Encoded(what, schema, j)
+        if is_large(n_draws, n):  # few are drawn at once, and fail at once
+            encoded.first_chunk()
+        return encoded
+    # A copy: answers that are computed later do not follow what becomes of the user's array.
+    return np.array(np.broadcast_to(_encoded(what, schema, j, where), n))
+
+
+def _encoded(values: ArrayLike, schema: Schema, j: int, where: str) -> Floats:
+    column = schema.encode_column(j, values, where)
     if not np.isfinite(column).all():
         bad = column[~np.isfinite(column)].ravel()[0]
         raise ValueError(f"{where} holds {bad}; a column can only be forced to finite values")
-    shape = column.shape if column.ndim == 2 else (n,)
-    return np.ascontiguousarray(np.broadcast_to(column, shape))
+    return column
 
 
 def forced_values(
-    what: Any, X: Table, where: str, n: int, n_draws: int, rng: Generator
-) -> ArrayLike:
+    what: Any, X: Table, where: str, n: int, n_draws: int, key: tuple[int, int]
+) -> "ArrayLike | Drawn":
     """Return what a column is forced to as the user means it, not yet encoded.
 
     Parameters
@@ -159,23 +236,18 @@ def forced_values(
         Where the entry stood, for messages.
     n, n_draws : int
         Number of rows and of posterior draws.
-    rng : Generator
-        Source of draws from a distribution.
+    key : tuple of int
+        Source of draws from a distribution: a seed, and the position of the column.
 
     Returns
     -------
-    scalar or array-like of shape (n,) or (n_draws, n)
+    scalar, array-like of shape (n,), or Drawn
     """
-    shape: tuple[int, ...] = (n,)
     if callable(what):
         what = _called(what, X, where)
     if _is_distribution(what):
-        shape = (n_draws, n)
-        try:
-            what = what.rvs(size=shape, random_state=rng)
-        except ValueError as error:  # parameters that are not one a row
-            raise ValueError(f"{where}: {error}") from error
-    elif isinstance(what, pd.Series):
+        return _drawn(what, where, n, n_draws, key)
+    if isinstance(what, pd.Series):
         what = _aligned(what, X, where)
     if what is None or isinstance(what, Mapping | set | pd.DataFrame):
         raise TypeError(
@@ -185,10 +257,28 @@ def forced_values(
     try:
         found = np.shape(what)
     except ValueError as error:  # a ragged list
-        raise ValueError(f"{where}: {error}; allowed are a scalar or shape {shape}") from None
-    if found and found != shape:
-        raise ValueError(f"{where} has shape {found}; allowed are a scalar or {shape}")
+        raise ValueError(f"{where}: {error}; allowed are a scalar or shape {(n,)}") from None
+    if found not in ((), (n,)):
+        raise ValueError(f"{where} has shape {found}; allowed are a scalar or {(n,)}")
     return what
+
+
+def _drawn(what: Any, where: str, n: int, n_draws: int, key: tuple[int, int]) -> Drawn:
+    """Return the draws of a frozen distribution, whose parameters are one a row or one for all."""
+    parameters = {
+        name: np.array(value) for name, value in (*enumerate(what.args), *what.kwds.items())
+    }
+    for name, value in parameters.items():
+        try:
+            fits = np.broadcast_shapes(value.shape, (n_draws, n)) == (n_draws, n)
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(
+                f"{where}: parameter {name!r} of the distribution has shape {value.shape}; "
+                f"allowed are a scalar or {(n,)}"
+            )
+    return Drawn(what.dist, parameters, n_draws, n, key, where)
 
 
 def _is_distribution(what: Any) -> bool:

@@ -1,20 +1,32 @@
 """What an intervention would do, as a posterior: `Outcomes`."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from pandas.api.extensions import ExtensionDtype
 
 from interventional.exceptions import unknown
+from interventional.samples import (
+    Contrast,
+    Floats,
+    Held,
+    HighestDensity,
+    Inside,
+    Mapped,
+    Quantiles,
+    Reduction,
+    Samples,
+    Shares,
+    at_once,
+)
 
 if TYPE_CHECKING:
+    import xarray as xr
     from matplotlib.axes import Axes
 
-Floats = NDArray[np.float64]
 CiKind = Literal["eti", "hdi"]
 
 
@@ -23,6 +35,9 @@ class Outcomes:
 
     What `intervene` and `effect` return. Every summary is taken over the posterior draws; averages
     over rows are taken inside each draw first, so that their intervals are those of the average.
+
+    Many draws of many rows are not held: up to 16 million numbers are computed at once, more block
+    by block whenever something is asked of them. Nothing but `draws` needs them all in memory.
 
     Parameters
     ----------
@@ -35,10 +50,8 @@ class Outcomes:
 
     Attributes
     ----------
-    draws : DataArray of shape (chain, draw, obs)
-        The draws.
     estimand : str
-        What they are draws of.
+        What the draws are draws of.
 
     See Also
     --------
@@ -62,19 +75,78 @@ class Outcomes:
     array([0.])
     """
 
-    def __init__(self, draws: xr.DataArray, estimand: str, covariates: pd.DataFrame | None = None):
-        self.draws = draws
-        self.estimand = estimand
+    def __init__(
+        self, draws: "xr.DataArray", estimand: str, covariates: pd.DataFrame | None = None
+    ):
+        chains, per_chain, n = draws.shape
+        labels = draws.indexes.get("obs", pd.RangeIndex(n))
         # A copy: what the user does to X afterwards is not what the rows were.
-        self._covariates = None if covariates is None else covariates.copy()
+        covariates = None if covariates is None else covariates.copy()
+        values = np.asarray(draws.values, dtype=np.float64).reshape(-1, n)
+        posterior = draws.attrs.get("posterior")
+        self._set(Held(values), (chains, per_chain), labels, estimand, covariates, posterior)
+        self._array = draws
+
+    _array: "xr.DataArray | None"
+
+    def _set(
+        self,
+        samples: Samples,
+        shape: tuple[int, int],
+        labels: pd.Index,
+        estimand: str,
+        covariates: pd.DataFrame | None,
+        posterior: str | None,
+    ) -> None:
+        self._samples = samples
+        self._shape = shape
+        self._labels = labels
+        self.estimand = estimand
+        self._covariates = covariates
+        self._posterior = posterior
+        self._array = None
+
+    @property
+    def draws(self) -> "xr.DataArray":
+        """The draws: a DataArray of shape (chain, draw, obs).
+
+        Raises
+        ------
+        ValueError
+            If they are more than 2**30 numbers, which take 8 GB. Summaries work without them.
+
+        Notes
+        -----
+        Where they were too many to be computed at once, they are computed here, each time.
+        """
+        if self._array is not None:
+            return self._array
+        import xarray as xr
+
+        chains, per_chain = self._shape
+        array = xr.DataArray(
+            self._samples.held().reshape(chains, per_chain, len(self)),
+            dims=("chain", "draw", "obs"),
+            coords={
+                "chain": np.arange(chains),
+                "draw": np.arange(per_chain),
+                # with its dimension: a named index would else bring one of its own
+                "obs": ("obs", self._labels),
+            },
+            name="outcome",
+            attrs={} if self._posterior is None else {"posterior": self._posterior},
+        )
+        if isinstance(self._samples, Held):
+            self._array = array
+        return array
 
     def mean(self) -> Floats:
         """Return the posterior mean of each row, shape (n,)."""
-        return self._samples.mean(axis=0)
+        return self._samples.mean()
 
     def std(self) -> Floats:
         """Return the posterior standard deviation of each row, shape (n,)."""
-        return self._samples.std(axis=0, ddof=1)
+        return self._samples.std()
 
     def quantile(self, q: ArrayLike) -> Floats:
         """Return posterior quantiles of each row.
@@ -91,8 +163,8 @@ class Outcomes:
         probabilities = np.asarray(q, dtype=np.float64)
         if probabilities.ndim > 1 or not np.all((probabilities >= 0) & (probabilities <= 1)):
             raise ValueError(f"q must hold probabilities between 0 and 1, got {q!r}")
-        quantiles = np.quantile(self._samples, probabilities, axis=0)
-        return quantiles.T if probabilities.ndim else quantiles
+        quantiles = self._samples.reduce(Quantiles(tuple(probabilities.ravel().tolist())))[0]
+        return quantiles if probabilities.ndim else quantiles[:, 0]
 
     def interval(self, prob: float | None = None, kind: CiKind | None = None) -> Floats:
         """Return a posterior credible interval of each row.
@@ -108,12 +180,7 @@ class Outcomes:
         -------
         ndarray of shape (n, 2)
         """
-        prob, kind = interval_defaults(prob, kind)
-        if kind == "eti":
-            return self.quantile([(1 - prob) / 2, (1 + prob) / 2])
-        from arviz_stats.base import array_stats
-
-        return np.asarray(array_stats.hdi(self._samples, prob, axis=0))
+        return self._samples.reduce(_interval(*interval_defaults(prob, kind)))[0]
 
     def probability(self, above: float | None = None, below: float | None = None) -> Floats:
         """Return the posterior probability that each row's outcome lies in a range.
@@ -129,12 +196,7 @@ class Outcomes:
         """
         if above is None and below is None:
             raise ValueError("probability needs above=..., below=... or both")
-        inside = np.ones(self._samples.shape, dtype=bool)
-        if above is not None:
-            inside &= self._samples > above
-        if below is not None:
-            inside &= self._samples < below
-        return inside.mean(axis=0)
+        return self._samples.reduce(Inside(above, below))[0]
 
     def average(
         self, weights: ArrayLike | None = None, by: Hashable | ArrayLike | None = None
@@ -153,7 +215,7 @@ class Outcomes:
         Outcomes
             Of one row, or of a row a group.
         """
-        n = self._samples.shape[1]
+        n = len(self)
         weight = np.ones(n) if weights is None else self._per_row(weights, "weights", np.float64)
         if not np.all(np.isfinite(weight)) or np.any(weight < 0) or not weight.sum() > 0:
             raise ValueError("weights must be finite, not negative, and not all zero")
@@ -164,16 +226,14 @@ class Outcomes:
             labels = pd.Index(np.asarray(found))
             if (codes < 0).any():
                 raise ValueError(f"by has a missing value in row {int(np.argmax(codes < 0))}")
-        shares = np.zeros((n, len(labels)))
-        shares[np.arange(n), codes] = weight
-        total = shares.sum(axis=0)
+        total = np.bincount(codes, weight, minlength=len(labels))
         if not np.all(total > 0):
             raise ValueError(
                 f"the weights of group {labels[int(np.argmin(total))]!r} are all zero"
             )
-        averaged = self._samples @ (shares / total)
+        averaged = self._samples.average(Shares(codes, weight / total[codes], len(labels)))
         over = "average" if by is None else "average by group"
-        return self._like(averaged, labels, f"{over} of {self.estimand}")
+        return self._like(Held(averaged), labels, f"{over} of {self.estimand}")
 
     def summary(self, prob: float | None = None, kind: CiKind | None = None) -> pd.DataFrame:
         """Return mean, sd and interval of each row, in columns named as ArviZ names them.
@@ -184,10 +244,11 @@ class Outcomes:
             As in `interval`.
         """
         prob, kind = interval_defaults(prob, kind)
-        low, high = self.interval(prob, kind).T
+        mean, sd, interval = self._samples.summary(_interval(prob, kind))
         stem = f"{kind}{int(round(100 * prob, 6))}"
-        columns = {"mean": self.mean(), "sd": self.std(), f"{stem}_lb": low, f"{stem}_ub": high}
-        return pd.DataFrame(columns, index=self.draws.indexes["obs"].rename(None))
+        low, high = interval.T
+        columns = {"mean": mean, "sd": sd, f"{stem}_lb": low, f"{stem}_ub": high}
+        return pd.DataFrame(columns, index=self._labels.rename(None))
 
     @staticmethod
     def concat(outcomes: "Mapping[Any, Outcomes]") -> "Outcomes":
@@ -200,14 +261,14 @@ class Outcomes:
         """
         first = next(iter(outcomes.values()))
         for name, each in outcomes.items():
-            if len(each) != 1 or each.draws.shape[:2] != first.draws.shape[:2]:
+            if len(each) != 1 or each._shape != first._shape:
                 raise ValueError(
                     f"concat takes averages of the same draws; {name!r} has {len(each)} rows and "
-                    f"{each.draws.shape[:2]} draws"
+                    f"{each._shape} draws"
                 )
-        samples = np.column_stack([each._samples for each in outcomes.values()])
+        samples = np.column_stack([each._samples.held() for each in outcomes.values()])
         labels = pd.Index(list(outcomes), tupleize_cols=False)
-        return first._like(samples, labels, "average outcome by scenario")
+        return first._like(Held(samples), labels, "average outcome by scenario")
 
     @staticmethod
     def compare(
@@ -274,13 +335,15 @@ class Outcomes:
         joined = pd.concat(tables)
         return joined.droplevel(1) if by is None else joined
 
-    def to_datatree(self) -> xr.DataTree:
+    def to_datatree(self) -> "xr.DataTree":
         """Return the draws as ArviZ takes them, in group ``predictions``.
 
         Where labels of rows repeat, ``obs`` counts the rows and ``label`` holds the labels.
         """
+        import xarray as xr
+
         dataset = self.draws.rename("outcome").to_dataset()
-        index = self.draws.indexes["obs"]
+        index = self._labels
         if not index.is_unique:  # ArviZ picks rows by their labels
             labels = ("obs", index.astype(object))
             dataset = dataset.assign_coords(obs=np.arange(len(index)), label=labels)
@@ -291,6 +354,8 @@ class Outcomes:
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the posterior: its density for one row, intervals in order for many.
+
+        Of more than 1,000 rows, 1,000 are drawn, evenly spaced in the order of their means.
 
         Parameters
         ----------
@@ -303,11 +368,11 @@ class Outcomes:
 
     def __sub__(self, other: "Outcomes") -> "Outcomes":
         """Return the difference, paired draw by draw."""
-        return self._contrast(other, np.subtract, "-")
+        return self._contrast(other, "-")
 
     def __truediv__(self, other: "Outcomes") -> "Outcomes":
         """Return the ratio, paired draw by draw."""
-        return self._contrast(other, np.divide, "/")
+        return self._contrast(other, "/")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the posterior means, shape (n,)."""
@@ -319,74 +384,64 @@ class Outcomes:
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return int(self.draws.sizes["obs"])
+        return self._samples.n
 
     def __iter__(self) -> Iterator[float]:
         """Iterate over the posterior means; pandas then takes outcomes for a column."""
         return iter(self.mean())
 
     def __repr__(self) -> str:
-        n, n_draws = len(self), self._samples.shape[0]
-        rows = "1 row" if n == 1 else f"{n} rows"
-        return f"<Outcomes: {self.estimand}, {rows}, {n_draws} draws>"
+        rows = "1 row" if len(self) == 1 else f"{len(self)} rows"
+        return f"<Outcomes: {self.estimand}, {rows}, {self._samples.n_draws} draws>"
 
-    @property
-    def _samples(self) -> Floats:
-        values: Floats = self.draws.values
-        return values.reshape(-1, values.shape[-1])
-
-    def _mapped(self, function: Callable[[Floats], Floats]) -> "Outcomes":
+    def _mapped(self, function: Reduction) -> "Outcomes":
         """Return a function of the samples, (draws, n) to (draws, n), of the same rows."""
-        index = self.draws.indexes["obs"]
-        return self._like(function(self._samples), index, self.estimand, self._covariates)
+        mapped = at_once(Mapped(self._samples, function))
+        return self._like(mapped, self._labels, self.estimand, self._covariates)
 
-    def _contrast(self, other: object, operation: Any, sign: str) -> "Outcomes":
+    def _at(self, positions: NDArray[np.intp]) -> "Outcomes":
+        """Return some of the rows, by ascending positions."""
+        return self._like(self._samples.at(positions), self._labels[positions], self.estimand)
+
+    def _contrast(self, other: object, sign: Literal["-", "/"]) -> "Outcomes":
         if not isinstance(other, Outcomes):
             raise TypeError(f"Outcomes combine with Outcomes, got {type(other).__name__}")
-        if self.draws.shape[:2] != other.draws.shape[:2]:
+        if self._shape != other._shape:
             raise ValueError(
-                f"the draws do not pair: (chain, draw) is {self.draws.shape[:2]} here and "
-                f"{other.draws.shape[:2]} there; contrast outcomes of one fitted model"
+                f"the draws do not pair: (chain, draw) is {self._shape} here and "
+                f"{other._shape} there; contrast outcomes of one fitted model"
             )
-        if self.draws.attrs.get("posterior") != other.draws.attrs.get("posterior"):
+        if self._posterior != other._posterior:
             # Two fits with one seed have draws that move together: their difference would look
             # far more certain than it is.
             raise ValueError(
                 "the draws do not pair: they are of two posteriors; contrast outcomes of one "
                 "fitted model"
             )
-        index, other_index = self.draws.indexes["obs"], other.draws.indexes["obs"]
-        if not index.equals(other_index):
+        if not self._labels.equals(other._labels):
             raise ValueError(
-                f"the rows are not the same: {len(index)} rows here, {len(other_index)} there, or "
+                f"the rows are not the same: {len(self)} rows here, {len(other)} there, or "
                 "other labels; contrast outcomes of the same rows"
             )
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values = operation(self._samples, other._samples)
-        if not np.isfinite(values).all():
-            raise ValueError("the denominator is zero in some draws; take a difference instead")
+        samples = at_once(Contrast(self._samples, other._samples, sign))
         sides = [_bracketed(self.estimand), _bracketed(other.estimand)]
-        return self._like(values, index, f" {sign} ".join(sides), self._covariates)
+        return self._like(samples, self._labels, f" {sign} ".join(sides), self._covariates)
 
     def _like(
         self,
-        samples: Floats,
+        samples: Samples,
         labels: pd.Index,
         estimand: str,
         covariates: pd.DataFrame | None = None,
     ) -> "Outcomes":
-        chains, draws = self.draws.shape[:2]
-        posterior = self.draws.attrs.get("posterior")
-        return from_samples(
-            samples, chains, draws, labels, estimand, covariates, posterior=posterior
-        )
+        return from_samples(samples, self._shape, labels, estimand, covariates, self._posterior)
 
     def _per_row(self, values: ArrayLike, what: str, dtype: Any = None) -> NDArray[Any]:
         n = len(self)
-        if isinstance(values, pd.Series) and not values.index.equals(self.draws.indexes["obs"]):
-            if set(values.index) != set(self.draws.indexes["obs"]) or not values.index.is_unique:
+        if isinstance(values, pd.Series) and not values.index.equals(self._labels):
+            if set(values.index) != set(self._labels) or not values.index.is_unique:
                 raise ValueError(f"{what}: its index is not that of the rows")
-            values = values.reindex(self.draws.indexes["obs"])
+            values = values.reindex(self._labels)
         array = np.asarray(values, dtype=dtype)
         if array.shape != (n,):
             raise ValueError(f"{what} must have shape {(n,)}, got {array.shape}")
@@ -400,7 +455,7 @@ class Outcomes:
         if np.ndim(by) == 0 or (isinstance(by, tuple) and by in columns):
             if self._covariates is None or by not in columns:
                 raise ValueError(unknown("column in by:", by, columns))
-            by = self._covariates[by].set_axis(self.draws.indexes["obs"])
+            by = self._covariates[by].set_axis(self._labels)
         groups = self._per_row(by, "by")
         dtype = getattr(by, "dtype", None)
         if isinstance(dtype, pd.CategoricalDtype):
@@ -409,35 +464,40 @@ class Outcomes:
 
 
 def from_samples(
-    samples: Floats,
-    chains: int,
-    draws: int,
-    labels: pd.Index | None,
+    samples: Samples,
+    shape: tuple[int, int],
+    labels: pd.Index,
     estimand: str,
     covariates: pd.DataFrame | None = None,
-    *,
     posterior: str | None = None,
 ) -> Outcomes:
-    """Return the outcomes that hold samples of shape (chains * draws, n).
+    """Return the outcomes that hold samples.
 
-    Outcomes that carry the same `posterior`, a fingerprint, are paired draw by draw.
+    Parameters
+    ----------
+    samples : Samples
+        Samples of (chains * draws, n).
+    shape : tuple of int
+        Chains, and draws of each.
+    labels : Index of length n
+        The labels of the rows.
+    estimand : str
+        What the samples are samples of.
+    covariates : DataFrame, optional
+        The rows' columns as they were observed, which nobody else changes.
+    posterior : str, optional
+        A fingerprint: outcomes with the same one are paired draw by draw.
     """
-    n = samples.shape[1]
     if isinstance(labels, pd.MultiIndex):
         labels = labels.to_flat_index()  # xarray has no dimension with a MultiIndex of its own
-    array = xr.DataArray(
-        samples.reshape(chains, draws, n),
-        dims=("chain", "draw", "obs"),
-        coords={
-            "chain": np.arange(chains),
-            "draw": np.arange(draws),
-            # with its dimension: a named index would else bring one of its own
-            "obs": ("obs", pd.RangeIndex(n) if labels is None else labels),
-        },
-        name="outcome",
-        attrs={} if posterior is None else {"posterior": posterior},
-    )
-    return Outcomes(array, estimand, covariates)
+    outcomes = Outcomes.__new__(Outcomes)
+    outcomes._set(samples, shape, labels, estimand, covariates, posterior)
+    return outcomes
+
+
+def _interval(prob: float, kind: CiKind) -> Reduction:
+    """Return the interval of each row, as a function of its samples."""
+    return Quantiles(((1 - prob) / 2, (1 + prob) / 2)) if kind == "eti" else HighestDensity(prob)
 
 
 def _bracketed(estimand: str) -> str:

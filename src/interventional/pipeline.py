@@ -1,7 +1,9 @@
 """`intervene` on whole scikit-learn estimators: force raw columns, before any preprocessing."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,14 +13,22 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from interventional.design import Floats
+from interventional.design import Floats, Schema
 from interventional.exceptions import listed, unknown
-from interventional.intervention import Table, columns_read, describe, forced_values
+from interventional.intervention import (
+    Drawn,
+    Forced,
+    Table,
+    columns_read,
+    describe,
+    forced_values,
+)
 from interventional.outcomes import Outcomes
 from interventional.regressor import BayesianInterventionRegressor, Kind
+from interventional.samples import Chunked, is_large, rows_of_chunk, slices
 
 _NODES = 20  # of the Gauss-Hermite rule behind an inverse transform: exp(2 z) to the last digit
-_BLOCK = 1 << 18  # rows that are transformed at a time where a policy is drawn
+_BLOCK = 1 << 18  # rows that are transformed at a time where a distribution is drawn
 
 
 def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
@@ -80,49 +90,55 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
     rows = X if isinstance(X, pd.DataFrame) else np.asarray(X)
     if rows.ndim != 2:
         raise ValueError(f"X must have two dimensions, rows and columns, got shape {rows.shape}")
+    if is_large(regressor._n_draws, len(rows)):  # what is computed later is of X as it is now
+        rows = rows.copy()
     before = regressor._read(path.transform(rows))
     forced = _parse(do, rows, regressor)
-    after = _transformed(path, rows, forced)
-    touched = _touched(path, rows, forced, before, after)
-    names = regressor._model.schema.names
-    changed = {names[j]: np.ascontiguousarray(after[..., j]) for j in touched}
+    changed = _changed(path, rows, forced, before)
     _refuse_mixed_graph(path, changed)
     query = regressor._query(before, changed, _reads(do, rows, regressor))
     inner = regressor._outcomes(rows, query, kind, describe(do))
     if not path.inverses:
         return inner
-    back = path.to_raw_outcome
+    back = _ToRaw(path.inverses)
     if kind == "predictive":
         return inner._mapped(back)
     sigma = regressor._draws()[f"{regressor.outcome}_sigma"]
-    return inner._mapped(lambda mean: _expected(back, mean, sigma))
+    return inner._mapped(_RawExpectation(back, sigma))
 
 
-def _touched(
-    path: "_Path",
-    rows: Table,
-    forced: Mapping[Any, NDArray[Any]],
-    before: Floats,
-    after: Floats,
-) -> list[int]:
-    """Return the columns of the model that depend on a forced raw one, changed by it or not.
+def _changed(
+    path: "_Path", rows: Table, forced: Mapping[Any, "NDArray[Any] | Drawn"], before: Floats
+) -> dict[str, Forced]:
+    """Return the columns of the model that depend on a forced raw one, and their values.
 
     A column that is forced to what it was still is forced: what it causes is drawn anew.
     """
-    names = path.regressor._model.schema.names
+    model = path.regressor._model
+    names = model.schema.names
     moved = {column: np.roll(_values(rows, column), 1) for column in forced}
     elsewhere = path.regressor._read(path.transform(_with_columns(rows, moved)))
     raw = {str(column) if isinstance(rows, pd.DataFrame) else f"x{column}" for column in forced}
-    return [
-        j
-        for j, name in enumerate(names)
-        if name in raw
-        or np.any(after[..., j] != before[:, j])
-        or np.any(elsewhere[:, j] != before[:, j])
-    ]
+    touched = np.array([name in raw for name in names])
+    touched |= (elsewhere != before).any(axis=0)
+    fixed = {key: values for key, values in forced.items() if not isinstance(values, Drawn)}
+    if len(fixed) == len(forced):
+        after = path.regressor._read(path.transform(_with_columns(rows, fixed)))
+        touched |= (after != before).any(axis=0)
+        return {names[j]: after[:, j].copy() for j in np.flatnonzero(touched)}
+    large = is_large(path.regressor._n_draws, len(rows))
+    kept = deepcopy(path.steps) if large else path.steps  # a later fit changes them in place
+    steps = _Steps(kept, model.schema, rows, forced, path.regressor._n_draws)
+    if large and model.graph is None:  # drawn values may move any column, in some row or draw
+        touched[:] = True
+    for k, chunk in enumerate(slices(len(rows), rows_of_chunk(steps.n_draws))):
+        touched |= (steps.chunk(k, chunk) != before[chunk]).any(axis=(0, 1))
+        if large:  # the rest is computed when it is asked for
+            break
+    return {names[j]: _Column(steps, int(j)) for j in np.flatnonzero(touched)}
 
 
-def _refuse_mixed_graph(path: "_Path", changed: Mapping[str, Floats]) -> None:
+def _refuse_mixed_graph(path: "_Path", changed: Mapping[str, Forced]) -> None:
     """Refuse steps that derive one node of a graph from another, which the graph cannot know."""
     graph = path.regressor._model.graph
     if graph is None or not path.steps:
@@ -166,11 +182,22 @@ class _Path:
 
     def transform(self, rows: Any) -> Any:
         """Return what the regressor sees of raw rows."""
-        for step in self.steps:
-            rows = step.transform(rows)
-        return rows
+        return _through(self.steps, rows)
 
-    def to_raw_outcome(self, outcome: Floats) -> Floats:
+
+def _through(steps: tuple[Any, ...], rows: Any) -> Any:
+    for step in steps:
+        rows = step.transform(rows)
+    return rows
+
+
+@dataclass(frozen=True, eq=False)
+class _ToRaw:
+    """The inverses of what was done to the target, outermost first."""
+
+    inverses: tuple[Any, ...]
+
+    def __call__(self, outcome: Floats) -> Floats:
         """Return outcomes in raw units, in their own shape."""
         column = outcome.reshape(-1, 1)
         for transformer in reversed(self.inverses):
@@ -215,21 +242,25 @@ def _unwrap(estimator: Any) -> _Path:
 
 def _parse(
     do: Mapping[Any, Any], rows: Table, regressor: BayesianInterventionRegressor
-) -> dict[Any, NDArray[Any]]:
+) -> dict[Any, NDArray[Any] | Drawn]:
     """Return what each raw column is forced to, by label or position."""
     if not isinstance(do, Mapping):
         raise TypeError(f"do must map columns to what they are forced to, got {do!r}")
     if not do:
         raise ValueError("do is empty; to predict without forcing anything, use predict(X)")
-    rng = np.random.default_rng([regressor._seed, 1])
-    forced: dict[Any, NDArray[Any]] = {}
+    labels = list(rows.columns) if isinstance(rows, pd.DataFrame) else list(range(rows.shape[1]))
+    forced: dict[Any, NDArray[Any] | Drawn] = {}
     for key, what in do.items():
         column = _column(key, rows)
         if column in forced:
             raise ValueError(f"do forces column {key!r} twice")
         where = f"do[{key!r}]"
-        values = forced_values(what, rows, where, len(rows), regressor._n_draws, rng)
-        forced[column] = _raw(values, rows, column, where)
+        key = (regressor._seed, labels.index(column))
+        values = forced_values(what, rows, where, len(rows), regressor._n_draws, key)
+        if isinstance(values, Drawn):
+            forced[column] = values
+        else:
+            forced[column] = _raw(values, rows, column, where)
     return forced
 
 
@@ -258,8 +289,8 @@ def _column(key: Any, rows: Table) -> Any:
 
 
 def _raw(values: ArrayLike, rows: Table, column: Any, where: str) -> NDArray[Any]:
-    """Return forced values as an array that the raw column can hold."""
-    array = values.to_numpy() if isinstance(values, pd.Series) else np.asarray(values)
+    """Return forced values as an array of its own that the raw column can hold."""
+    array = np.array(values.to_numpy() if isinstance(values, pd.Series) else values)
     if pd.isna(array).any() or (array.dtype.kind == "f" and not np.isfinite(array).all()):
         raise ValueError(f"{where} holds NaN or infinity; a column can only be forced to values")
     held = rows[column].dtype if isinstance(rows, pd.DataFrame) else rows.dtype
@@ -268,33 +299,72 @@ def _raw(values: ArrayLike, rows: Table, column: Any, where: str) -> NDArray[Any
     return array
 
 
-def _transformed(path: _Path, rows: Table, forced: Mapping[Any, NDArray[Any]]) -> Floats:
-    """Return what the regressor sees, encoded, if raw columns are forced.
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """What the regressor sees of rows of which some raw columns are drawn from a distribution."""
 
-    Returns
-    -------
-    ndarray of shape (n, columns), or (draws, n, columns) if a policy is drawn.
-    """
-    read = path.regressor._read
-    by_draw = {key for key, values in forced.items() if values.ndim == 2}
-    if not by_draw:
-        return read(path.transform(_with_columns(rows, forced)))
-    n, n_draws = len(rows), path.regressor._n_draws
-    step = max(1, _BLOCK // n)
-    parts = []
-    for start in range(0, n_draws, step):  # draws become rows, so that the steps run but once
-        size = min(step, n_draws - start)
-        again = np.tile(np.arange(n), size)
-        repeated = rows.iloc[again] if isinstance(rows, pd.DataFrame) else rows[again]
-        columns = {
-            key: values[start : start + size].ravel()
-            if key in by_draw
-            else np.tile(np.broadcast_to(values, n), size)
-            for key, values in forced.items()
-        }
-        part = read(path.transform(_with_columns(repeated, columns)))
-        parts.append(part.reshape(size, n, -1))
-    return np.concatenate(parts)
+    steps: tuple[Any, ...]
+    schema: Schema
+    rows: Table
+    forced: Mapping[Any, "NDArray[Any] | Drawn"]
+    n_draws: int
+
+    def chunk(self, k: int, chunk: slice) -> Floats:
+        """Return the k-th chunk of rows, encoded, of shape (draws, rows, columns)."""
+        found: Floats | None
+        last, found = self._last.get("chunk", (-1, None))  # asked for column by column
+        if found is None or last != k:
+            found = self._transformed(k, chunk)
+            self._last["chunk"] = (k, found)
+        return found
+
+    @cached_property
+    def _last(self) -> dict[str, tuple[int, Floats]]:
+        return {}
+
+    def _transformed(self, k: int, chunk: slice) -> Floats:
+        rows = self.rows.iloc[chunk] if isinstance(self.rows, pd.DataFrame) else self.rows[chunk]
+        n = len(rows)
+        forced: dict[Any, NDArray[Any]] = {}
+        for column, values in self.forced.items():
+            if isinstance(values, Drawn):
+                forced[column] = _raw(values.chunk(k, chunk), self.rows, column, values.where)
+            else:
+                forced[column] = np.broadcast_to(values, len(self.rows))[chunk]
+        parts = []
+        for draws in slices(self.n_draws, _BLOCK // n):  # draws become rows: the steps run once
+            size = draws.stop - draws.start
+            again = np.tile(np.arange(n), size)
+            repeated = rows.iloc[again] if isinstance(rows, pd.DataFrame) else rows[again]
+            columns = {
+                column: values[draws].ravel() if values.ndim == 2 else np.tile(values, size)
+                for column, values in forced.items()
+            }
+            seen = self.schema.encode(_through(self.steps, _with_columns(repeated, columns)))
+            parts.append(seen.reshape(size, n, -1))
+        return np.concatenate(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Column(Chunked):
+    """A column of the model that differs by draw."""
+
+    steps: _Steps
+    j: int
+
+    @property
+    def n_draws(self) -> int:  # type: ignore[override]
+        """How many draws there are."""
+        return self.steps.n_draws
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        """How many rows there are."""
+        return len(self.steps.rows)
+
+    def chunk(self, k: int, rows: slice) -> Floats:
+        """Return the column for the k-th chunk of rows."""
+        return self.steps.chunk(k, rows)[..., self.j]
 
 
 def _with_columns(rows: Table, columns: Mapping[Any, NDArray[Any]]) -> Table:
@@ -317,10 +387,17 @@ def _with_columns(rows: Table, columns: Mapping[Any, NDArray[Any]]) -> Table:
     return frame
 
 
-def _expected(back: Any, mean: Floats, sigma: Floats) -> Floats:
-    """Return E[back(mean + sigma * noise)] for each draw and row, by Gauss-Hermite quadrature."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
-    total = np.zeros_like(mean)
-    for node, weight in zip(nodes, weights / weights.sum(), strict=True):
-        total += weight * back(mean + node * sigma[:, None])
-    return total
+@dataclass(frozen=True, eq=False)
+class _RawExpectation:
+    """E[back(mean + sigma * noise)] for each draw and row, by Gauss-Hermite quadrature."""
+
+    back: _ToRaw
+    sigma: Floats
+
+    def __call__(self, mean: Floats) -> Floats:
+        """Return the expectation of the raw outcome, given that of the model's."""
+        nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+        total = np.zeros_like(mean)
+        for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+            total += weight * self.back(mean + node * self.sigma[:, None])
+        return total

@@ -24,6 +24,7 @@ from interventional.inference import ENGINES, Sampling, infer_all, to_datatree
 from interventional.intervention import describe
 from interventional.model import generative_model
 from interventional.outcomes import Outcomes, from_samples
+from interventional.samples import Contrast, Linear, Samples, at_once, is_large
 from interventional.simulation import simulate
 from interventional.structural import Draft, Specification, draft, specify
 from interventional.validation import (
@@ -342,18 +343,11 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         if not return_std:
             return mean
         draws = self._draws()
-        parameters = draws[f"{self.outcome}_beta"]
         sigma = draws[f"{self.outcome}_sigma"]
-        distance = matrix
-        if (
-            self._model.of_outcome.has_intercept
-        ):  # at the means, where it is not correlated with the rest
-            at_means = draws[f"{self.outcome}_intercept"] + parameters @ self._term_means
-            parameters = np.column_stack([at_means, parameters])
-            distance = np.column_stack([np.ones(len(matrix)), matrix - self._term_means])
-        covariance = np.cov(parameters, rowvar=False, ddof=1).reshape(2 * (distance.shape[1],))
-        variance = np.einsum("ij,jk,ik->i", distance, covariance, distance)
-        return mean, np.sqrt(np.maximum(variance, 0.0) + np.mean(np.square(sigma)))
+        intercept = draws.get(f"{self.outcome}_intercept", np.zeros(len(sigma)))
+        beta = draws[f"{self.outcome}_beta"]
+        of_mean = Linear(lambda rows: matrix[rows], len(matrix), beta, intercept).std()
+        return mean, np.hypot(of_mean, np.sqrt(np.mean(np.square(sigma))))
 
     def sample_y(
         self,
@@ -508,7 +502,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         intervene : The outcome of such rows, whatever their own noise was.
         """
         rows, values = self._read_both(X)
-        target = np.asarray(_check_y(y, y_numeric=True, estimator=self), dtype=np.float64)
+        target = np.array(_check_y(y, y_numeric=True, estimator=self), dtype=np.float64)
         check_consistent_length(values, target)
         query = self._asked(do, rows, values)
         observed = {self.outcome: target}
@@ -520,7 +514,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 )
             observed[node] = values[:, self._model.schema.names.index(node)]
         self._refuse_confounded_mediators(query)
-        samples = forward.retrospective(self._model, query, self._draws(), observed)
+        samples = forward.Retrospective(self._model, query, self._draws(), self._seed, observed)
         estimand = f"{self.outcome} had it been that {describe(do)}"
         return self._as_outcomes(rows, samples, estimand)
 
@@ -560,27 +554,21 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 f"{listed(rested.forced)}; they must force the same columns"
             )
         self._refuse_confounded_mediators(treated)
-        draws, seed = self._draws(), self._seed
-        mediators = [
-            {
-                node: forward.draw_node(self._model, query, draws, node, seed)
-                for node in query.regenerated
-            }
-            for query in (rested, treated)
-        ]
+        draws = self._draws()
 
-        def outcome(forced: Mapping[str, Floats], through: Mapping[str, Floats]) -> Floats:
-            query = forward.Query(values, {**forced, **through})
-            return forward.expected(self._model, query, draws, seed)
+        def outcome(query: forward.Query, mediators: forward.Query) -> Samples:
+            return at_once(forward.Through(self._model, query, draws, self._seed, mediators))
 
-        neither = outcome(rested.forced, mediators[0])
-        direct = outcome(treated.forced, mediators[0])
-        both = outcome(treated.forced, mediators[1])
+        neither = outcome(rested, rested)
+        direct = outcome(treated, rested)
+        both = outcome(treated, treated)
         words = describe(do)
-        parts = {"direct": direct - neither, "indirect": both - direct, "total": both - neither}
+        parts = {"direct": (direct, neither), "indirect": (both, direct), "total": (both, neither)}
         return {
-            name: self._as_outcomes(rows, samples, f"{name} effect on {self.outcome} of {words}")
-            for name, samples in parts.items()
+            name: self._as_outcomes(
+                rows, Contrast(*pair, "-"), f"{name} effect on {self.outcome} of {words}"
+            )
+            for name, pair in parts.items()
         }
 
     def build_model(self, X: Any, y: ArrayLike | None = None) -> "pm.Model":
@@ -740,6 +728,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     def _read_both(self, X: Any) -> tuple[Table, Floats]:
         """Return the rows as a policy sees them, and encoded."""
         values = self._read(X)
+        if is_large(self._n_draws, len(values)):  # what is computed later is of X as it is now
+            values = np.array(values, order="C")
         return X if isinstance(X, pd.DataFrame) else values, values
 
     def _specification(self) -> Specification:
@@ -771,8 +761,9 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     def _asked(self, do: Mapping[Any, Any], rows: Table, values: Floats) -> forward.Query:
         """Return what the user asks, parsed."""
         schema = self._model.schema
-        rng = np.random.default_rng([self._seed, 1])
-        forced = intervention.parse_do(do, rows, schema, values, self.outcome, self._n_draws, rng)
+        forced = intervention.parse_do(
+            do, rows, schema, values, self.outcome, self._n_draws, self._seed
+        )
         reads: frozenset[str] = frozenset()
         if self._model.graph is not None:
             reads = intervention.columns_read(do, rows, schema.names)
@@ -781,11 +772,13 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     def _as_observed(self, query: forward.Query) -> forward.Query:
         """Return the query that forces the same columns to the values they were observed at."""
         names = self._model.schema.names
-        forced = {name: query.values[:, names.index(name)] for name in query.forced}
+        forced: dict[str, intervention.Forced] = {
+            name: query.values[:, names.index(name)] for name in query.forced
+        }
         return self._query(query.values, forced, frozenset(forced))
 
     def _query(
-        self, values: Floats, forced: Mapping[str, Floats], reads: frozenset[str]
+        self, values: Floats, forced: Mapping[str, intervention.Forced], reads: frozenset[str]
     ) -> forward.Query:
         """Return an intervention and what it reaches; refuse what the graph does not license.
 
@@ -801,24 +794,20 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     def _outcomes(self, rows: Table, query: forward.Query, kind: Kind, words: str) -> Outcomes:
         if kind not in ("mean", "predictive"):
             raise ValueError(unknown("kind", kind, ("mean", "predictive")))
-        draw = forward.predictive if kind == "predictive" else forward.expected
-        samples = draw(self._model, query, self._draws(), self._seed)
+        answer = forward.Predictive if kind == "predictive" else forward.Expected
+        samples = answer(self._model, query, self._draws(), self._seed)
         estimand = f"{self.outcome} | do({words})"
         return self._as_outcomes(
             rows, samples, estimand if kind == "predictive" else f"E[{estimand}]"
         )
 
-    def _as_outcomes(self, rows: Table, samples: Floats, estimand: str) -> Outcomes:
-        posterior = self.idata_["posterior"].dataset
-        table = rows if isinstance(rows, pd.DataFrame) else self._as_frame(rows)
+    def _as_outcomes(self, rows: Table, samples: Samples, estimand: str) -> Outcomes:
+        sizes = self.idata_["posterior"].dataset.sizes
+        # A copy: what the user does to X afterwards is not what the rows were.
+        table = (rows if isinstance(rows, pd.DataFrame) else self._as_frame(rows)).copy()
+        shape = (sizes["chain"], sizes["draw"])
         return from_samples(
-            samples,
-            posterior.sizes["chain"],
-            posterior.sizes["draw"],
-            table.index,
-            estimand,
-            table,
-            posterior=self._fingerprint,
+            at_once(samples), shape, table.index, estimand, table, self._fingerprint
         )
 
     def _as_frame(self, X: Any) -> pd.DataFrame:
