@@ -127,7 +127,8 @@ class Schema:
         if ours is None and theirs is None:  # bools beside numbers are numbers
             same = self.dtypes[j] == other.dtypes[j]
             return None, self.dtypes[j] if same else None, None
-        if ours is None or theirs is None or self.dtypes[j] != other.dtypes[j]:
+        categories = [s.dtypes[j] == "category" for s in (self, other)]
+        if ours is None or theirs is None or categories[0] != categories[1]:
             before, now = (s.dtypes[j] or "number" for s in (self, other))
             raise TypeError(
                 f"column {self.names[j]!r} holds values of dtype {now}; before it was {before}"

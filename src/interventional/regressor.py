@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import joblib
 import numpy as np
 import pandas as pd
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.exceptions import NotFittedError
@@ -15,7 +14,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
-from interventional import forward, intervention
+from interventional import distributed, forward, intervention
 from interventional.accumulation import Accumulated
 from interventional.design import Floats, Schema
 from interventional.distributed import accumulate, is_distributed, is_distributed_frame
@@ -335,8 +334,13 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n,), or a pair of them
+        ndarray of shape (n,), or a pair of them; for Dask rows a Dask Series or Array
         """
+        if is_distributed(X):
+            self._check_fitted()
+            if return_std:
+                raise ValueError("return_std=True takes rows in memory; X is a Dask collection")
+            return distributed.predict(self, X)
         values = self._read(X)
         matrix = self._model.of_outcome.matrix(values)
         mean = matrix @ self.coef_ + self.intercept_
@@ -420,6 +424,10 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         --------
         effect : The difference from what was observed, or from another intervention.
         """
+        if is_distributed(X):
+            self._refuse_before_dask(do, kind)
+            estimand = self._estimand(describe(do), kind)
+            return distributed.answer(self, "intervene", X, estimand, do, kind=kind)
         rows, values = self._read_both(X)
         return self._outcomes(rows, self._asked(do, rows, values), kind, describe(do))
 
@@ -452,6 +460,16 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         Outcomes
             Draws of the outcome under `do` minus those under `baseline`.
         """
+        if is_distributed(X):
+            self._refuse_before_dask(do, kind)
+            rest = f"{', '.join(map(str, do))} as observed"
+            if baseline is not None:
+                self._refuse_before_dask(baseline, kind)
+                rest = describe(baseline)
+            words = [self._estimand(side, kind) for side in (describe(do), rest)]
+            return distributed.answer(
+                self, "effect", X, " - ".join(words), do, baseline, kind=kind
+            )
         rows, values = self._read_both(X)
         query = self._asked(do, rows, values)
         if baseline is None:
@@ -680,6 +698,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the state that `__getstate__` gave."""
         if "idata_" in state:
+            import xarray as xr
+
             groups = {key: xr.Dataset.from_dict(d) for key, d in state["idata_"].items()}
             state = {**state, "idata_": xr.DataTree.from_dict(groups)}
         super().__setstate__(state)
@@ -796,10 +816,19 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             raise ValueError(unknown("kind", kind, ("mean", "predictive")))
         answer = forward.Predictive if kind == "predictive" else forward.Expected
         samples = answer(self._model, query, self._draws(), self._seed)
+        return self._as_outcomes(rows, samples, self._estimand(words, kind))
+
+    def _estimand(self, words: str, kind: Kind) -> str:
         estimand = f"{self.outcome} | do({words})"
-        return self._as_outcomes(
-            rows, samples, estimand if kind == "predictive" else f"E[{estimand}]"
-        )
+        return estimand if kind == "predictive" else f"E[{estimand}]"
+
+    def _refuse_before_dask(self, do: Mapping[Any, Any], kind: Kind) -> None:
+        """Refuse at the call what no partition could answer."""
+        self._check_fitted()
+        if kind not in ("mean", "predictive"):
+            raise ValueError(unknown("kind", kind, ("mean", "predictive")))
+        names = intervention.forced_names(do, self._model.schema, self.outcome)
+        self._model.reached(frozenset(names))
 
     def _as_outcomes(self, rows: Table, samples: Samples, estimand: str) -> Outcomes:
         sizes = self.idata_["posterior"].dataset.sizes
