@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from interventional.design import Floats
@@ -207,7 +206,9 @@ class Factor:
 
 def _triangular(rows: Floats) -> Floats:
     """Return the triangular factor, its diagonal not negative; `rows` may be overwritten."""
-    r = scipy.linalg.qr(rows, mode="r", overwrite_a=True, check_finite=False)[0][: rows.shape[1]]
+    from scipy.linalg import qr
+
+    r = qr(rows, mode="r", overwrite_a=True, check_finite=False)[0][: rows.shape[1]]
     r *= np.where(np.diagonal(r) < 0, -1.0, 1.0)[:, None]
     return r
 
