@@ -1,5 +1,6 @@
 """The data of the benchmark, from a seed. Written by the runner, read by every worker."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,8 @@ class Data:
         The rows that questions are about; those of the fit by default.
     options : dict
         What the workload says beyond its data.
+    source : str
+        Where the rows came from.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Data:
     y: NDArray[np.float64]
     asked: NDArray[np.float64]
     options: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
 
     @property
     def names(self) -> list[str]:
@@ -111,7 +115,22 @@ def read(message: dict[str, Any]) -> Data:
     """Read what `Workload.message` names."""
     X, y = _arrays(message["data"])
     asked = _arrays(message["asked"])[0] if message["asked"] else X
-    return Data(message["name"], X, y, asked, message["options"])
+    return Data(message["name"], X, y, asked, message["options"], message["data"])
+
+
+def kept(data: Data, fit: Callable[[Data], Any]) -> Any:
+    """Return the fit to some rows, from before if the last question was about the same ones.
+
+    Only for what is asked of a fit. What times the fit itself calls it.
+    """
+    key = (data.source, fit)
+    if not data.source or key not in _fits:
+        _fits.clear()
+        _fits[key] = fit(data)
+    return _fits[key]
+
+
+_fits: dict[tuple[str, Callable[[Data], Any]], Any] = {}
 
 
 def folds(n: int, k: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:

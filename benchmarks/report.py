@@ -70,6 +70,8 @@ def parts(record: Record) -> Iterator[str]:
     yield "![Seconds of a fit against the number of rows](images/benchmarks_growth.png)"
     yield "## All workloads"
     yield REMARKS
+    if record["left_out"]:
+        yield f"Left out, as time was over: {', '.join(record['left_out'])}."
     for workload in record["timed"]:
         yield f"### {title(workload)}"
         yield results_table(workload, markdown=True)
@@ -116,8 +118,8 @@ AGAIN = """
 ## Run it again
 
 ```
-make bench                                               # everything; about 35 minutes
-.venv/bin/python -m benchmarks.run --only claims         # what the claims rest on
+make bench                                               # everything; about 15 minutes
+.venv/bin/python -m benchmarks.run --only claims         # what the claims rest on, half of it
 .venv/bin/python -m benchmarks.run --peer bambi          # one peer, and ours
 .venv/bin/python -m benchmarks.run --quick               # a few minutes, to see that all works
 .venv/bin/python -m benchmarks.report                    # this page, from the last run
@@ -135,7 +137,8 @@ def machine(record: Record) -> str:
     lines = [
         f"{where['processor']}, {where['cores']} cores, {where['memory']} of memory, "
         f"{where['system']}, Python {where['python']}; {record['date']}, "
-        f"{record['rounds']} rounds, {record['minutes']} minutes. Load when it began: {where['load'][0]}."
+        f"{record['rounds']} rounds, {record['minutes']} minutes. "
+        f"Load when it began: {where['load'][0]}."
     ]
     blas = next((p["blas"] for p in peers.values() if p.get("blas")), [])
     if blas:

@@ -1,5 +1,6 @@
 """Talks to the peers' processes: the runner's end of `benchmarks.worker`."""
 
+import contextlib
 import json
 import os
 import queue
@@ -10,7 +11,7 @@ from typing import Any, Self
 
 from benchmarks.environments import ROOT, peer, python_of, variables
 
-LIMIT = 90.0  # seconds that one call may take
+LIMIT = 120.0  # seconds that one call may take
 
 
 class WorkerError(Exception):
@@ -23,12 +24,11 @@ class Worker:
     def __init__(self, name: str, **extra: str):
         self.name = name
         own = peer(name).REQUIREMENTS is not None
-        self._log = open(os.devnull, "w") if not os.environ.get("BENCH_LOG") else None
         self._process = subprocess.Popen(
             [python_of(name), "-m", "benchmarks.worker", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._log,
+            stderr=None if os.environ.get("BENCHMARKS_VERBOSE") else subprocess.DEVNULL,
             text=True,
             cwd=ROOT,
             env=variables(own) | extra,
@@ -75,8 +75,6 @@ class Worker:
         if self.alive:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        if self._log is not None:
-            self._log.close()
 
     def __enter__(self) -> Self:
         return self
@@ -100,11 +98,16 @@ class Workers:
         """Let all peers forget what they have prepared."""
         for worker in self._workers.values():
             if worker.alive:
-                worker.ask("drop")
+                with contextlib.suppress(WorkerError):
+                    worker.ask("drop")
+
+    def end(self) -> None:
+        """End all processes."""
+        for worker in self._workers.values():
+            worker.end()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in self._workers.values():
-            worker.end()
+        self.end()

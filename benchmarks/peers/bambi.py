@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import answers
-from benchmarks.data import CHAINS, DRAWS, TUNE, Data
+from benchmarks.data import CHAINS, DRAWS, TUNE, Data, kept
 from benchmarks.peers.interventional import rows_answer
 from benchmarks.peers.pymc_by_hand import averaged, by_row, quiet, read_averaged
 
@@ -67,7 +67,7 @@ def do(data: Data, model: Any, trace: Any, value: float) -> Any:
 
 
 def intervene(data: Data) -> Any:
-    model, trace = fit_model(data)
+    model, trace = kept(data, fit_model)
     return (
         lambda: do(data, model, trace, 0.0),
         lambda draws: answers.from_draws(draws.mean(axis=-1)),
@@ -75,12 +75,12 @@ def intervene(data: Data) -> Any:
 
 
 def average(data: Data) -> Any:
-    model, trace = fit_model(data)
+    model, trace = kept(data, fit_model)
     return lambda: averaged(do(data, model, trace, 0.0)), read_averaged
 
 
 def rows(data: Data) -> Any:
-    model, trace = fit_model(data)
+    model, trace = kept(data, fit_model)
     return lambda: by_row(do(data, model, trace, 0.0)), rows_answer
 
 
@@ -89,7 +89,7 @@ def contrast(data: Data, model: Any, trace: Any) -> Any:
 
 
 def effect(data: Data) -> Any:
-    model, trace = fit_model(data)
+    model, trace = kept(data, fit_model)
     return lambda: contrast(data, model, trace), read_averaged
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import answers
-from benchmarks.data import CHAINS, DRAWS, TUNE, Data
+from benchmarks.data import CHAINS, DRAWS, TUNE, Data, kept
 from benchmarks.peers.interventional import rows_answer
 from benchmarks.peers.pymc_by_hand import averaged, by_row, read_averaged
 
@@ -53,6 +53,10 @@ def sampler(data: Data) -> Callable[[], Any]:
     return run
 
 
+def sample(data: Data) -> Any:
+    return sampler(data)()
+
+
 def fit(data: Data) -> Any:
     return sampler(data), lambda samples: answers.from_draws(samples["beta"])
 
@@ -74,22 +78,22 @@ def product(data: Data) -> Callable[[Any, float], Any]:
 
 
 def intervene(data: Data) -> Any:
-    samples, do = sampler(data)(), product(data)
+    samples, do = kept(data, sample), product(data)
     return lambda: do(samples, 0.0), lambda draws: answers.from_draws(draws.mean(axis=-1))
 
 
 def average(data: Data) -> Any:
-    samples, do = sampler(data)(), product(data)
+    samples, do = kept(data, sample), product(data)
     return lambda: averaged(do(samples, 0.0)), read_averaged
 
 
 def rows(data: Data) -> Any:
-    samples, do = sampler(data)(), product(data)
+    samples, do = kept(data, sample), product(data)
     return lambda: by_row(do(samples, 0.0)), rows_answer
 
 
 def effect(data: Data) -> Any:
-    samples, do = sampler(data)(), product(data)
+    samples, do = kept(data, sample), product(data)
     return lambda: averaged(do(samples, 1.0) - do(samples, 0.0)), read_averaged
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import answers
-from benchmarks.data import CHAINS, DRAWS, TUNE, Data
+from benchmarks.data import CHAINS, DRAWS, TUNE, Data, kept
 from benchmarks.peers.pymc_by_hand import quiet
 
 TITLE = "pathmc"
@@ -69,12 +69,12 @@ def ask(data: Data, model: Any) -> Any:
 
 
 def effect(data: Data) -> Any:
-    model = fit_model(data)
+    model = kept(data, fit_model)
     return lambda: ask(data, model), lambda result: _by_chain(result[0].draws("y"))
 
 
 def average(data: Data) -> Any:
-    model = fit_model(data)
+    model = kept(data, fit_model)
 
     def run() -> Any:
         outcome = model.do({data.names[data.forced]: 0.0})
