@@ -313,7 +313,7 @@ class Fresh:
                 try:
                     with Worker(name) as worker:
                         result |= worker.ask(
-                            "weigh", limit=600, task=workload.task, contestant=contestant,
+                            "weigh", limit=180, task=workload.task, contestant=contestant,
                             message=message,
                         )  # fmt: skip
                     print(
