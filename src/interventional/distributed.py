@@ -109,10 +109,8 @@ def answer(
         own = dict(zip(by_row, values, strict=True))
         rest = {key: what for key, what in do.items() if key not in own}
         parts.append(asked(shipped, k, method, rows, rest, own, arguments, keywords))
-    posterior = model.idata_["posterior"].dataset.sizes
     index = X._meta.index if is_distributed_frame(X) else pd.RangeIndex(0)
-    shape = posterior["chain"], posterior["draw"]
-    return DaskOutcomes(parts, estimand, shape, model._fingerprint, index)
+    return DaskOutcomes(parts, estimand, model._shape, model._fingerprint, index)
 
 
 @dataclass(frozen=True, eq=False)

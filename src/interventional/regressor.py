@@ -35,12 +35,13 @@ from interventional.validation import (
 
 if TYPE_CHECKING:
     import pymc as pm
+    import xarray as xr
     from pymc_extras.prior import Prior
 
 Kind = Literal["mean", "predictive"]
 Table = pd.DataFrame | NDArray[Any]
 # What is gone where rows that came in batches do not determine a model yet.
-_POSTERIOR = ("idata_", "coef_", "intercept_", "graph_", "_model", "_term_means", "_fingerprint")
+_POSTERIOR = ("_idata", "coef_", "intercept_", "graph_", "_model", "_term_means", "_fingerprint")
 
 
 class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
@@ -305,7 +306,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         model, seen = specify(parsed, values, target, weights, accumulated)
         posteriors = infer_all(model, seen, self.inference, sampling)
         means = [data.x_mean for data in seen if data is not None]
-        self.idata_ = to_datatree(model, posteriors)
+        self._idata = to_datatree(model, posteriors)
         self._model = model
         self._term_means = means[-1]
         self._seed = sampling.seed
@@ -679,7 +680,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` has run."""
-        return hasattr(self, "idata_")
+        return hasattr(self, "_idata")
 
     def _check_fitted(self) -> None:
         why = vars(self).get("_undetermined")
@@ -687,10 +688,22 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             raise NotFittedError(f"the batches so far do not determine the model: {why}")
         check_is_fitted(self)
 
+    @property
+    def idata_(self) -> "xr.DataTree":
+        """Posterior draws, as ArviZ takes them."""
+        if isinstance(self._idata, dict):  # from a pickle, and not asked for until now
+            import xarray as xr
+
+            groups = {key: xr.Dataset.from_dict(group) for key, group in self._idata.items()}
+            self._idata = xr.DataTree.from_dict(groups)
+        return self._idata
+
     def __getstate__(self) -> dict[str, Any]:
         """Return the state to pickle, draws as plain arrays: any reader of pickles takes these."""
         state = dict(super().__getstate__())
-        if "idata_" in state:
+        if "_idata" in state:
+            state["idata_"] = state.pop("_idata")
+        if "idata_" in state and not isinstance(state["idata_"], dict):
             groups = state["idata_"].children.items()
             state["idata_"] = {key: group.to_dataset().to_dict("array") for key, group in groups}
         return state
@@ -698,10 +711,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the state that `__getstate__` gave."""
         if "idata_" in state:
-            import xarray as xr
-
-            groups = {key: xr.Dataset.from_dict(d) for key, d in state["idata_"].items()}
-            state = {**state, "idata_": xr.DataTree.from_dict(groups)}
+            state = {**state, "_idata": state["idata_"]}
+            del state["idata_"]
         super().__setstate__(state)
 
     def _sampling(self) -> Sampling:
@@ -765,18 +776,28 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
 
     def _draws(self) -> dict[str, Floats]:
         """Return the posterior draws of all equations' parameters, (draws, ...) each."""
-        posterior = self.idata_["posterior"].dataset
         found = {}
         for equation in self._model.equations:
             for name in equation.parameters:
-                values = posterior[name].values
+                values = self._posterior(name)
                 found[name] = values.reshape(-1, *values.shape[2:])
         return found
 
+    def _posterior(self, name: str) -> Floats:
+        """Return the posterior draws of a variable, (chains, draws, ...); xarray is not needed."""
+        if isinstance(self._idata, dict):
+            return np.asarray(self._idata["posterior"]["data_vars"][name]["data"])
+        return np.asarray(self._idata["posterior"].dataset[name].values)
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        """How many chains there are, and draws of each."""
+        chains, draws = self._posterior(self._model.of_outcome.parameters[0]).shape[:2]
+        return chains, draws
+
     @property
     def _n_draws(self) -> int:
-        sizes = self.idata_["posterior"].dataset.sizes
-        return int(sizes["chain"] * sizes["draw"])
+        return int(np.prod(self._shape))
 
     def _asked(self, do: Mapping[Any, Any], rows: Table, values: Floats) -> forward.Query:
         """Return what the user asks, parsed."""
@@ -831,12 +852,10 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         self._model.reached(frozenset(names))
 
     def _as_outcomes(self, rows: Table, samples: Samples, estimand: str) -> Outcomes:
-        sizes = self.idata_["posterior"].dataset.sizes
         # A copy: what the user does to X afterwards is not what the rows were.
         table = (rows if isinstance(rows, pd.DataFrame) else self._as_frame(rows)).copy()
-        shape = (sizes["chain"], sizes["draw"])
         return from_samples(
-            at_once(samples), shape, table.index, estimand, table, self._fingerprint
+            at_once(samples), self._shape, table.index, estimand, table, self._fingerprint
         )
 
     def _as_frame(self, X: Any) -> pd.DataFrame:
