@@ -30,7 +30,7 @@ def new(data: Data, inference: str = "exact", **parameters: Any) -> Any:
             "sigma": Prior("HalfNormal", sigma=1),
         }
     return BayesianInterventionRegressor(
-        inference=inference, draws=DRAWS, tune=TUNE, chains=CHAINS, random_state=0, n_jobs=-1,
+        inference=inference, draws=DRAWS, tune=TUNE, chains=CHAINS, random_state=1, n_jobs=-1,
         **parameters,
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """NumPyro by hand: the same model in JAX, its chains vectorised and compiled once."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,11 @@ LARGEST = {"fit": 2e5, "answer": 2e5, "intervene": 1e5, "average": 1e5, "rows": 
 REMARKS: dict[str, str] = {}
 
 
-def sampler(data: Data) -> Callable[[], Any]:
-    """Return a call that runs NUTS.
+@cache
+def compiled(gallery: bool) -> Any:
+    """Return all of NUTS as one compiled function, of the data and the priors' numbers.
 
-    Only its first time compiles, as all of it is one compiled function. Left to itself,
-    `MCMC.run` compiles anew each time that it is given arrays.
+    Left to itself, `MCMC.run` compiles anew each time that it is given arrays.
     """
     import numpyro
 
@@ -30,32 +31,33 @@ def sampler(data: Data) -> Callable[[], Any]:
     from numpyro import distributions as dist
     from numpyro.infer import MCMC, NUTS
 
-    p, gallery = data.priors, data.name == "gallery"
-
-    def model(X: Any, y: Any = None) -> None:
+    def model(X: Any, y: Any, p: dict[str, Any]) -> None:
         beta = numpyro.sample("beta", dist.Normal(0.0, p["beta"]).to_event(1))
         center = numpyro.sample("center", dist.Normal(p["center"], p["center_sd"]))
-        scale = dist.HalfNormal(1.0)
+        scale = dist.HalfNormal(p["sigma"])
         if not gallery:
             scale = dist.FoldedDistribution(dist.StudentT(4, 0, p["sigma"]))
         sigma = numpyro.sample("sigma", scale)
-        mu = numpyro.deterministic("mu", center + X @ beta)
-        numpyro.sample("y", dist.Normal(mu, sigma), obs=y)
+        numpyro.sample("y", dist.Normal(center + X @ beta, sigma), obs=y)
 
     @jax.jit
-    def chains(key: Any, X: Any, y: Any) -> Any:
+    def chains(X: Any, y: Any, p: dict[str, Any]) -> Any:
         mcmc = MCMC(
             NUTS(model), num_warmup=TUNE, num_samples=DRAWS, num_chains=CHAINS,
             chain_method="vectorized", progress_bar=False,
         )  # fmt: skip
-        mcmc.run(key, X, y)
-        samples = mcmc.get_samples(group_by_chain=True)
-        return {name: samples[name] for name in ("beta", "center", "sigma")}  # not mu
+        mcmc.run(jax.random.PRNGKey(1), X, y, p)
+        return mcmc.get_samples(group_by_chain=True)
 
-    design = data.design
+    return chains
+
+
+def sampler(data: Data) -> Callable[[], Any]:
+    """Return a call that runs NUTS; the first at a size compiles."""
+    chains, design, priors = compiled(data.name == "gallery"), data.design, data.priors
 
     def run() -> Any:
-        samples = chains(jax.random.PRNGKey(1), design, data.y)
+        samples = chains(design, data.y, priors)
         return {name: np.asarray(values) for name, values in samples.items()}
 
     return run
