@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +112,11 @@ class Factor:
         width : int
             Number of columns.
         """
+        with _one_thread().limit(limits=1, user_api="blas"):
+            return cls._of(blocks, width)
+
+    @classmethod
+    def _of(cls, blocks: Iterable[tuple[Floats, Floats, Floats | None]], width: int) -> "Factor":
         n, weight = 0, 0.0
         shift, r = np.zeros(width), np.empty((0, 1 + width))
         low, high = np.full(width, np.inf), np.full(width, -np.inf)
@@ -202,6 +209,19 @@ class Factor:
             has_intercept=intercept,
             constant=constant,
         )
+
+
+@cache
+def _one_thread() -> Any:
+    """Return what can hold BLAS to one thread.
+
+    The blocks are small: several threads gain nothing, and where another process has a core they
+    wait for each other most of the time.
+    """
+    import scipy.linalg  # noqa: F401 (its BLAS is not NumPy's, and must be there to be found)
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _triangular(rows: Floats) -> Floats:
