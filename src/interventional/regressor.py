@@ -283,7 +283,9 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     ) -> tuple[Schema, Floats, Floats, Floats | None]:
         """Return what the columns are, encoded rows, the outcome, and weights above zero."""
         if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but y is None")
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
         target = np.asarray(_check_y(y, y_numeric=True, estimator=self), dtype=np.float64)
         schema, values = self._read_new(X, reset=first)
         check_consistent_length(values, target)
