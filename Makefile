@@ -32,7 +32,7 @@ format: $(STAMP) ## Fix what can be fixed, and format
 	$(VENV_PYTHON) -m ruff format .
 
 bench: $(STAMP) ## Run the benchmarks
-	$(VENV_PYTHON) benchmarks/run.py
+	$(VENV_PYTHON) -m benchmarks.run
 
 constraints: $(STAMP) ## Resolve the newest versions into constraints.txt
 	$(UV) pip compile pyproject.toml --extra dev --upgrade --quiet --python $(VENV_PYTHON) \

@@ -1,197 +1,343 @@
-"""Time the package beside its peers, in one run, and print ratios.
+"""Time the package beside its peers, in one run: `python -m benchmarks.run`.
 
-Every competitor answers first, and the answers are compared; then all of them are timed in turns,
-so that a busy moment of the machine hits all alike, and the median of the rounds counts.
+Every contestant answers first, and the answers are compared; then all are timed in turns, so that
+a busy moment of the machine hits all alike, and the median of the rounds counts. Each peer runs in
+a process of its own, in an environment of its own where its requirements are not ours.
 """
 
+import argparse
 import json
-import logging
-import os
-import platform
+import statistics
+import subprocess
+import sys
+import tempfile
 import time
-import warnings
-from collections.abc import Callable, Mapping
-from importlib.metadata import version
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-import numpy as np
-import pandas as pd
-import pymc as pm
-from sklearn.datasets import load_diabetes
-from sklearn.linear_model import BayesianRidge, LinearRegression
+from benchmarks import answers, workloads
+from benchmarks.claims import judge
+from benchmarks.environments import HERE, PEERS, ROOT, NotInstalledError, machine, peer, variables
+from benchmarks.report import claims_table, results_table
+from benchmarks.workers import Worker, WorkerError, Workers
+from benchmarks.workloads import Workload
 
-from interventional import BayesianInterventionRegressor
+RESULTS = HERE / "results" / "latest.json"
+ROUNDS = 5
+SLOW = 4.0  # seconds; slower contestants run once, but where a claim rests on their time
+BUDGET = 15.0  # minutes; what no claim rests on is left out when they are over
+TURN = 0.2  # seconds that a quick contestant is called for, in each turn
 
-ROUNDS = 5  # of slow competitors; fast ones are called several times a round
-CHAINS, DRAWS = 4, 1000
-RESULTS = Path(__file__).parent / "results" / "latest.json"
-PACKAGES = ["interventional", "pymc", "nutpie", "numpy", "scipy", "scikit-learn", "pandas"]
+CLAIMED = ("interventional", "floor", "pymc_by_hand")  # the peers that claims are about
+
+Result = dict[str, Any]
 
 
 def main() -> None:
-    logging.getLogger("pymc").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning)  # of third parties
-    X, y = load_diabetes(return_X_y=True, as_frame=True, scaled=False)
-
-    check_fits(X, y)
-    fit = interleaved(
-        {
-            "interventional, exact": lambda: new().fit(X, y),
-            "interventional, NUTS (warm)": lambda: new(inference="nuts").fit(X, y),
-            "LinearRegression": lambda: LinearRegression().fit(X, y),
-            "BayesianRidge": lambda: BayesianRidge().fit(X, y),
-            "PyMC by hand, nutpie, with compilation": lambda: sample(by_hand(X, y)),
-            "PyMC by hand, nutpie, sampling alone": Sampler(by_hand(X, y)),
-        }
-    )
-    few, scenario = X.head(100), 0.0
-    model = new().fit(X, y)
-    hand = HandMadeDo(few, model, scenario)
-    check_answers(model, hand, few, scenario)
-    intervene = interleaved(
-        {
-            "interventional, intervene": lambda: model.intervene(few, do={"bmi": scenario}),
-            "PyMC by hand: pm.do, sample_posterior_predictive": hand,
-        }
-    )
-    tasks = {
-        f"fit, {X.shape[0]} rows, {X.shape[1]} columns, {CHAINS * DRAWS} draws": fit,
-        f"intervene, {len(few)} rows, {CHAINS * DRAWS} draws": intervene,
+    options = parse()
+    start = time.monotonic()
+    peers = [
+        name for name in PEERS if not options.peer or name in {"interventional", *options.peer}
+    ]
+    record: dict[str, Any] = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "quick": options.quick,
+        "rounds": options.rounds,
+        "machine": machine(),
+        "peers": installed(peers),
     }
-    machine = {
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": {package: version(package) for package in PACKAGES},
-    }
-    print_tables(tasks, machine)
+    peers = [name for name in peers if "versions" in record["peers"][name]]
+    wanted = chosen(options)
+    record["timed"], record["left_out"] = [], []
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as scratch:
+        folder = Path(scratch)
+        fresh = Fresh(peers, folder, options)
+        record["imports"] = fresh.imports()
+        with Workers() as workers:
+            # What claims rest on comes first, so that it is there when time runs out.
+            for workload in sorted(wanted, key=lambda w: not w.decides):
+                if not workload.decides and time.monotonic() - start > 60 * options.minutes:
+                    record["left_out"].append(workload.key)
+                    continue
+                record["timed"].append(
+                    reported(timed(workload, workers, peers, folder, options.rounds))
+                )
+                if workload is [w for w in wanted if w.decides][-1]:
+                    workers.end()
+                    record["first"] = reported(fresh.first_calls())
+                    record["memory"] = fresh.memory()
+                    record["cold"] = reported(fresh.cold())
+    places = [workload.key for workload in wanted]
+    record["timed"].sort(key=lambda found: places.index(found["key"]))
+    if record["left_out"]:
+        print(f"\nLeft out, as time was over: {', '.join(record['left_out'])}")
+    record["claims"] = judge(record)
+    record["minutes"] = round((time.monotonic() - start) / 60, 1)
+    print("\n" + claims_table(record["claims"]))
     RESULTS.parent.mkdir(exist_ok=True)
-    record = {"machine": machine, "seconds": tasks}
-    RESULTS.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    print(f"\nTimes of every round: {RESULTS}")
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"\nAll rounds: {RESULTS.relative_to(ROOT)}. {record['minutes']} minutes.")
 
 
-def new(**parameters: Any) -> BayesianInterventionRegressor:
-    return BayesianInterventionRegressor(
-        draws=DRAWS, chains=CHAINS, random_state=0, n_jobs=-1, **parameters
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peer", action="append", choices=PEERS, help="only this one, and ours")
+    parser.add_argument("--only", choices=["claims"], help="only what the claims rest on")
+    parser.add_argument(
+        "--quick", action="store_true", help="few rounds, few rows: to see that all works"
     )
+    parser.add_argument(
+        "--minutes", type=float, default=BUDGET,
+        help="after these, leave out what no claim rests on; %(default)g by default",
+    )  # fmt: skip
+    options = parser.parse_args()
+    options.rounds = 1 if options.quick else ROUNDS
+    return options
 
 
-def by_hand(X: pd.DataFrame, y: pd.Series) -> pm.Model:
-    """Return the model that a careful notebook would have: centred, one matrix product."""
-    scale = 2.5 * y.std(ddof=0)
-    with pm.Model(coords={"term": list(X), "obs": X.index}) as model:
-        centred = pm.Data("X", (X - X.mean()).to_numpy(), dims=("obs", "term"))
-        beta = pm.Normal("beta", 0, (scale / X.std(ddof=0)).to_numpy(), dims="term")
-        center = pm.Normal("center", y.mean(), scale)
-        sigma = pm.HalfStudentT("sigma", nu=4, sigma=y.std(ddof=0))
-        mu = center + centred @ beta
-        pm.Normal("y", mu, sigma, observed=y.to_numpy(), dims="obs")
-    return model
+def chosen(options: argparse.Namespace) -> list[Workload]:
+    """Return the workloads to time."""
+    found = [
+        *workloads.FIT, *workloads.SEARCH, *workloads.NUTS, *workloads.ASK, *workloads.ANSWER,
+    ]  # fmt: skip
+    if options.only == "claims":
+        found = [w for w in found if w.decides]
+    if options.quick:
+        found = [w for w in found if w.cells <= 200_000]
+    return found
 
 
-def sample(model: pm.Model) -> Any:
-    with model:
-        return pm.sample(
-            draws=DRAWS,
-            chains=CHAINS,
-            nuts_sampler="nutpie",
-            var_names=["beta", "center", "sigma"],
-            random_seed=0,
-            progressbar=False,
-            compute_convergence_checks=False,
-        )
+def installed(peers: list[str]) -> dict[str, Result]:
+    """Return each peer's versions, or why it is not there."""
+    found = {}
+    for name in peers:
+        title = peer(name).TITLE
+        try:
+            with Worker(name) as worker:
+                found[name] = {"title": title, **worker.ask("versions")}
+            versions = ", ".join(f"{k} {v}" for k, v in found[name]["versions"].items())
+            print(f"{title}: {versions}", flush=True)
+        except (WorkerError, NotInstalledError) as problem:
+            found[name] = {"title": title, "reason": str(problem)}
+            print(f"{title}: not installed: {problem}", flush=True)
+    return found
 
 
-class Sampler:
-    """NUTS of a model that nutpie has compiled beforehand."""
-
-    def __init__(self, model: pm.Model):
-        import nutpie
-
-        self.compiled = nutpie.compile_pymc_model(model)
-
-    def __call__(self) -> Any:
-        import nutpie
-
-        return nutpie.sample(self.compiled, draws=DRAWS, chains=CHAINS, seed=0, progress_bar=False)
+def contestants(workload: Workload, peers: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield who takes part: peer and contestant."""
+    for name in peers:
+        if workload.only and name not in workload.only:
+            continue
+        for task, contestant in peer(name).TASKS:
+            if task == workload.task:
+                yield name, contestant
 
 
-class HandMadeDo:
-    """`pm.do` and posterior prediction, as one would write them, from the same posterior."""
-
-    def __init__(self, rows: pd.DataFrame, model: BayesianInterventionRegressor, value: float):
-        self.rows, self.value = rows, value
-        self.model, self.posterior = model.build_model(rows), model.idata_
-
-    def __call__(self) -> Any:
-        forced = pm.do(self.model, {"bmi": np.full(len(self.rows), self.value)})
-        with forced:
-            return pm.sample_posterior_predictive(
-                self.posterior, var_names=["y_mu"], predictions=True, progressbar=False
+def timed(
+    workload: Workload, workers: Workers, peers: list[str], folder: Path, rounds: int
+) -> dict[str, Any]:
+    """Let all contestants answer, and then time them in turns."""
+    message = workload.message(folder)
+    results = []
+    for name, contestant in contestants(workload, peers):
+        result = entry(name, contestant)
+        results.append(result)
+        if workload.cells > peer(name).LARGEST.get(workload.task, float("inf")):
+            result["not_timed"] = "not asked: so many rows take it minutes or too much memory"
+            continue
+        try:
+            result |= workers[name].ask(
+                "prepare", task=workload.task, contestant=contestant, message=message
             )
+        except WorkerError as problem:
+            result["not_timed"] = str(problem)
+    compare(results)
+    for result in results:
+        if "not_timed" not in result:
+            result["seconds"] = []
+    ready = [result for result in results if "seconds" in result]
+    for turn in range(rounds):
+        for result in ready:
+            if "not_timed" in result or (turn and once(result) and not rests(workload, result)):
+                continue
+            try:
+                result["seconds"].append(take_turn(workers, result))
+            except WorkerError as problem:
+                result["not_timed"] = str(problem)
+                del result["seconds"]
+    workers.drop()
+    return {"task": workload.task, "key": workload.key, "results": results} | {
+        "fit": workload.fit, "asked": workload.asked, "options": workload.options,
+    }  # fmt: skip
 
 
-def check_fits(X: pd.DataFrame, y: pd.Series) -> None:
-    """Refuse to time what does not agree: posterior means within five standard errors."""
-    trace = sample(by_hand(X, y))["posterior"]
-    theirs = trace["beta"].values.reshape(-1, X.shape[1])
-    error = theirs.std(axis=0) / np.sqrt(CHAINS * DRAWS / 10)  # draws of a chain are correlated
-    for inference in ("exact", "nuts"):
-        gap = np.abs(new(inference=inference).fit(X, y).coef_ - theirs.mean(axis=0))
-        assert (gap < 5 * error).all(), (inference, gap / error)
-    least_squares = LinearRegression().fit(X, y).coef_
-    assert (np.abs(new().fit(X, y).coef_ - least_squares) < theirs.std(axis=0)).all()
+def entry(name: str, contestant: str) -> Result:
+    declared = peer(name)
+    return {
+        "peer": name,
+        "contestant": contestant,
+        "title": f"{declared.TITLE}: {contestant}" if name != "floor" else contestant,
+        "remark": declared.REMARKS.get(contestant, ""),
+    }
 
 
-def check_answers(
-    model: BayesianInterventionRegressor, hand: HandMadeDo, rows: pd.DataFrame, value: float
-) -> None:
-    """The same posterior draws must give the same answer to rounding."""
-    ours = model.intervene(rows, do={"bmi": value}).draws.values
-    np.testing.assert_allclose(hand()["predictions"]["y_mu"].values, ours, rtol=1e-8)
+def rests(workload: Workload, result: Result) -> bool:
+    """Whether a claim rests on what this contestant takes."""
+    return workload.decides and result["peer"] in CLAIMED
 
 
-def interleaved(competitors: Mapping[str, Callable[[], Any]]) -> dict[str, list[float]]:
-    """Return seconds of each competitor's rounds, taken in turns after one call to warm up."""
-    repeats = {}
-    for name, call in competitors.items():
-        call()
-        repeats[name] = max(1, min(100, int(0.2 / seconds(call))))
-    times: dict[str, list[float]] = {name: [] for name in competitors}
-    for _ in range(ROUNDS):
-        for name, call in competitors.items():
-            several = [seconds(call) for _ in range(repeats[name])]
-            times[name].append(median(several))
-    return times
+def once(result: Result) -> bool:
+    """Whether one round is all that a slow contestant gets."""
+    return bool(result["first"] > SLOW)
 
 
-def seconds(call: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+def take_turn(workers: Workers, result: Result) -> float:
+    """Return the median of as many calls as fit into a turn, at least one."""
+    if "repeats" not in result:
+        # The first call compiled or read something; the second tells how long a call is.
+        second = _run(workers, result, 1)[0] if result["first"] < 1 else result["first"]
+        result["repeats"] = max(1, min(100, int(TURN / max(second, 1e-6))))
+    return statistics.median(_run(workers, result, result["repeats"]))
 
 
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+def _run(workers: Workers, result: Result, repeats: int) -> list[float]:
+    reply = workers[result["peer"]].ask("run", contestant=result["contestant"], repeats=repeats)
+    return list(reply["seconds"])
 
 
-def print_tables(tasks: Mapping[str, Mapping[str, list[float]]], machine: dict[str, Any]) -> None:
-    print(f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}")
-    print(", ".join(f"{package} {number}" for package, number in machine["versions"].items()))
-    for task, times in tasks.items():
-        ours = median(next(iter(times.values())))
-        print(f"\n{task}\n{'':50}{'median':>12}{'range':>20}{'times ours':>12}")
-        for name, rounds in times.items():
-            spread = f"{1e3 * min(rounds):.1f} to {1e3 * max(rounds):.1f}"
-            milliseconds = f"{1e3 * median(rounds):.1f} ms"
-            print(f"{name:50}{milliseconds:>12}{spread:>20}{median(rounds) / ours:>12.2f}")
+def compare(results: list[Result]) -> None:
+    """Say how far each answer is from ours; who should agree and does not is not timed."""
+    ours = next(
+        (r["answer"] for r in results if r["peer"] == "interventional" and "answer" in r), None
+    )
+    for result in results:
+        answer = result.pop("answer", None)
+        if answer is None or ours is None:
+            continue
+        same = not result["remark"]
+        result["distance"] = round(answers.distance(answer, ours, same=same), 3)
+        result["agrees"] = result["distance"] <= 1
+        if same and not result["agrees"]:
+            result["not_timed"] = f"another answer: {result['distance']:.1f} times what may differ"
+
+
+def reported(workload: dict[str, Any]) -> dict[str, Any]:
+    print("\n" + results_table(workload), flush=True)
+    return workload
+
+
+class Fresh:
+    """What is measured in new processes: imports, first answers and memory."""
+
+    def __init__(self, peers: list[str], folder: Path, options: argparse.Namespace):
+        self.peers, self.folder, self.options = peers, folder, options
+
+    def imports(self) -> dict[str, list[float]]:
+        """Return seconds of import statements, in turns."""
+        statements = ("import interventional", "import sklearn, pandas", "import pymc")
+        times: dict[str, list[float]] = {statement: [] for statement in statements}
+        for turn in range(1 + (2 if self.options.quick else 11)):
+            for statement in statements[: 3 if turn < 4 else 2]:
+                code = (
+                    "import time; start = time.perf_counter()\n"
+                    f"{statement}\nprint(time.perf_counter() - start)"
+                )
+                done = subprocess.run(
+                    [sys.executable, "-c", code],
+                    capture_output=True, text=True, check=True, cwd=ROOT,
+                    env=variables(own=False),
+                )  # fmt: skip
+                if turn:  # before the first, files are not in the system's memory
+                    times[statement].append(float(done.stdout))
+        for statement, seconds in times.items():
+            print(f"{statement}: {statistics.median(seconds):.3f} s", flush=True)
+        return times
+
+    def cold(self) -> dict[str, Any]:
+        """Time from starting Python to the first answer, compilers' caches on disk filled."""
+        found = self._started(workloads.COLD, from_start=True)
+        return found | {"title": "Cold start: from `python` to the first answer, in new processes"}
+
+    def first_calls(self) -> dict[str, Any]:
+        """Time the first question put to a fitted model, imports done."""
+        found = self._started(workloads.FIRST, from_start=False)
+        return found | {"title": "The first intervene of a process, the model fitted"}
+
+    def _started(self, workload: Workload, *, from_start: bool) -> dict[str, Any]:
+        message = workload.message(self.folder)
+        results = [entry(*who) for who in contestants(workload, self.peers)]
+        for turn in range(1 + self.options.rounds):  # the first fills caches, and is not counted
+            for result in results:
+                if "not_timed" in result:
+                    continue
+                if turn > 1 and result["peer"] not in CLAIMED and max(result["seconds"]) > SLOW:
+                    continue
+                start = time.perf_counter()
+                try:
+                    with Worker(result["peer"]) as worker:
+                        reply = worker.ask(
+                            "prepare", task=workload.task, contestant=result["contestant"],
+                            message=message,
+                        )  # fmt: skip
+                        passed = time.perf_counter() - start
+                except WorkerError as problem:
+                    result["not_timed"] = str(problem)
+                    result.pop("seconds", None)
+                    continue
+                if turn == 0:
+                    result["answer"] = reply["answer"]
+                    result["seconds"] = []
+                else:
+                    result["seconds"].append(passed if from_start else reply["first"])
+        compare(results)
+        return {
+            "task": workload.task, "key": workload.key, "results": results,
+            "fit": workload.fit, "asked": workload.asked, "options": workload.options,
+        }  # fmt: skip
+
+    def memory(self) -> list[dict[str, Any]]:
+        """Measure peak memory."""
+        found = []
+        for workload in workloads.MEMORY:
+            if self.options.quick:
+                workload = smaller(workload)
+            message = workload.message(self.folder)
+            results = []
+            for name, contestant in contestants(workload, self.peers):
+                if workload.cells > peer(name).LARGEST.get(workload.task, float("inf")):
+                    continue
+                result = entry(name, contestant)
+                results.append(result)
+                try:
+                    with Worker(name) as worker:
+                        result |= worker.ask(
+                            "weigh", limit=180, task=workload.task, contestant=contestant,
+                            message=message,
+                        )  # fmt: skip
+                    print(
+                        f"memory, {workload.key}, {result['title']}: "
+                        f"{result['extra'] / 1e6:.0f} MB beside {result['data'] / 1e6:.0f} MB of "
+                        f"data, {result['seconds']:.2f} s",
+                        flush=True,
+                    )
+                except WorkerError as problem:
+                    result["not_timed"] = str(problem)
+                    print(f"memory, {workload.key}, {result['title']}: {problem}", flush=True)
+            compare(results)
+            found.append({"task": workload.task, "key": workload.key, "results": results})
+        return found
+
+
+def smaller(workload: Workload) -> Workload:
+    """Return a memory workload that is over quickly."""
+    sizes = {"linear-1000000-20": "linear-10000-20", "gallery-1000000-3": "gallery-10000-3"}
+    options = {**workload.options, "rows": 200_000} if workload.options else {}
+    return Workload(
+        workload.task, sizes.get(workload.fit, workload.fit),
+        sizes.get(workload.asked, workload.asked), options=options,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

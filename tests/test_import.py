@@ -10,7 +10,7 @@ import pandas as pd
 from interventional import BayesianInterventionRegressor
 
 HEAVY = ("pymc", "pymc_extras", "pytensor", "arviz", "arviz_stats", "numba", "nutpie")
-HEAVY += ("matplotlib", "dask")
+HEAVY += ("matplotlib", "dask", "xarray")
 
 
 def run(code, *arguments):

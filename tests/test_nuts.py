@@ -1,13 +1,17 @@
 """NUTS against the exact engine, and against PyMC models written out by hand."""
 
 import re
+import threading
 import warnings
 
+import arviz as az
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from pymc_extras.prior import Prior
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
 
 from interventional import BayesianInterventionRegressor
 from interventional.inference import nuts
@@ -225,6 +229,49 @@ class TestDefaultStructure:
         np.testing.assert_array_equal(self.draws(self.fitted(X, y, n_jobs=2)), once)
         assert not np.isclose(self.draws(self.fitted(X, y, random_state=4)), once).all()
 
+    def test_equations_run_side_by_side_where_there_is_room(self, monkeypatch):
+        """Two equations of one chain each under n_jobs=2: at the same time, the same numbers."""
+        import nutpie
+
+        X, y = rows(17, 50, 3)
+        X = pd.DataFrame(X, columns=["a", "b", "c"])
+        settings = {"graph": "a -> b; a -> y; b -> y; c -> y", "chains": 1}
+        alone = self.draws(self.fitted(X, y, n_jobs=1, **settings))
+        both_are_here, sample = threading.Barrier(2, timeout=60), nutpie.sample
+
+        def together(*args, **kwargs):
+            both_are_here.wait()
+            return sample(*args, **kwargs)
+
+        monkeypatch.setattr(nutpie, "sample", together)
+        np.testing.assert_array_equal(self.draws(self.fitted(X, y, n_jobs=2, **settings)), alone)
+
+    def test_grid_search_does_not_oversubscribe(self, monkeypatch):
+        """Two fits side by side, one chain at a time in each, unless the user asks for more."""
+        import nutpie
+
+        lock, running, peaks = threading.Lock(), [], []
+        sample = nutpie.sample
+
+        def counted(*args, cores, **kwargs):
+            with lock:
+                running.append(cores)
+                peaks.append(sum(running))
+            try:
+                return sample(*args, cores=cores, **kwargs)
+            finally:
+                with lock:
+                    running.remove(cores)
+
+        X, y = rows(18, 60, 3)
+        self.fitted(X, y)
+        monkeypatch.setattr(nutpie, "sample", counted)
+        model = BayesianInterventionRegressor(inference="nuts", random_state=0)
+        with joblib.parallel_config("threading"):
+            GridSearchCV(model, {"tune": [500, 600]}, cv=3, n_jobs=2).fit(X, y)
+        assert len(peaks) == 7
+        assert max(peaks) <= 2
+
     def test_chains_differ(self):
         X, y = rows(9, 50, 3)
         chains = self.fitted(X, y).idata_["posterior"]["y_sigma"].values
@@ -253,13 +300,21 @@ class TestDefaultStructure:
         assert capfd.readouterr() == ("", "")
 
     def test_warns_with_numbers_if_it_has_not_converged(self):
-        """Ten draws without warm-up."""
+        """Ten draws without warm-up; the numbers are ArviZ's."""
         X, y = rows(13, 50, 3)
+        X -= X.mean(axis=0)  # so that the intercept is the one that was sampled
         model = BayesianInterventionRegressor(inference="nuts", draws=10, tune=0, random_state=0)
         message = r"R-hat up to (\d+\.\d+|inf|nan).*effective sample size down to \d+.*Raise tune"
         with pytest.warns(ConvergenceWarning, match=message) as caught:
             model.fit(X, y)
         assert len(caught) == 1
+        posterior = model.idata_["posterior"].dataset
+        with np.errstate(all="ignore"):  # chains that do not move have no variance to divide by
+            worst = max(float(values.max()) for values in az.rhat(posterior).values())
+            effective = min(float(values.min()) for values in az.ess(posterior).values())
+        said = str(caught[0].message)
+        assert f"R-hat up to {worst:.3f} " in said
+        assert f"sample size down to {effective:.0f} " in said
 
     def test_tree(self):
         """Dims, coordinates, engine and sampler statistics, as ArviZ takes them."""

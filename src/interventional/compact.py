@@ -155,15 +155,16 @@ def categorical_model(equation: Equation, rows: DistinctRows) -> "pm.Model":
         if equation.has_intercept:
             by = linear_predictor(equation, data["shift"][None], beta)[0]
             eta += add_intercept(equation, by, lambda path: data[f"intercept{path}"])
-        eta = eta.reshape((-1, equation.n_blocks))
-        eta = pt.concatenate([pt.zeros_like(eta[:, :1]), eta], axis=1)
+        level = shared[LEVELS]
         if equation.n_blocks == 1:
-            pm.Bernoulli(name, logit_p=eta[:, 1])
+            pm.Bernoulli(name, logit_p=eta)
+            once = level * eta - pt.softplus(eta)
         else:
+            eta = pt.concatenate([pt.zeros_like(eta[:, :1]), eta], axis=1)
             pm.Categorical(name, logit_p=eta)
+            own = pt.eq(level[:, None], np.arange(len(equation.levels)))
+            once = (own * pt.special.log_softmax(eta, axis=1)).sum(axis=1)
         # A row of weight w has w times the log density; once it is counted by being observed.
-        row = pt.arange(eta.shape[0])
-        once = eta[row, shared[LEVELS]] - pt.logsumexp(eta, axis=1)
         pm.Potential(f"{name}_weights", (shared[WEIGHTS] - 1) * once)
     return pm.observe(model, {name: shared[CODES]})
 

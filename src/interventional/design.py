@@ -34,12 +34,15 @@ class Schema:
     dtypes : tuple of (str or None)
         The name of the pandas dtype of each column of levels; ``"bool"`` for one of bools, which
         enter as numbers; None for a column of numbers.
+    orders : tuple of (tuple or None)
+        All categories of the dtype of each column of categories, those that do not occur included.
     """
 
     names: tuple[str, ...]
     labels: tuple[Hashable, ...] | None
     levels: tuple[tuple[Any, ...] | None, ...]
     dtypes: tuple[str | None, ...]
+    orders: tuple[tuple[Any, ...] | None, ...]
 
     @classmethod
     def of(cls, X: pd.DataFrame | NDArray[Any]) -> "Schema":
@@ -47,7 +50,7 @@ class Schema:
         n_columns = X.shape[1]
         if not isinstance(X, pd.DataFrame):
             nothing = (None,) * n_columns
-            return cls(tuple(f"x{j}" for j in range(n_columns)), None, nothing, nothing)
+            return cls(tuple(f"x{j}" for j in range(n_columns)), None, nothing, nothing, nothing)
         labels = tuple(X.columns)
         repeated = [label for label, count in Counter(labels).items() if count > 1]
         if repeated:
@@ -58,13 +61,16 @@ class Schema:
             names = tuple(f"x{j}" for j in range(n_columns))
         levels: list[tuple[Any, ...] | None] = []
         dtypes: list[str | None] = []
+        orders: list[tuple[Any, ...] | None] = []
         for label in labels:
             column = X[label]
             found = None if _holds_numbers(column) else _levels_of(column)
             levels.append(found)
             is_bool = found is None and pd.api.types.is_bool_dtype(column.dtype)
             dtypes.append("bool" if is_bool else None if found is None else str(column.dtype))
-        return cls(names, labels, tuple(levels), tuple(dtypes))
+            is_category = isinstance(column.dtype, pd.CategoricalDtype)
+            orders.append(tuple(column.cat.categories.tolist()) if is_category else None)
+        return cls(names, labels, tuple(levels), tuple(dtypes), tuple(orders))
 
     @property
     def has_levels(self) -> bool:
@@ -78,6 +84,13 @@ class Schema:
             return (False, True) if self.dtypes[j] == "bool" else ()
         return levels
 
+    def may_have_term(self, name: str) -> bool:
+        """Whether a term of this name would be that of a level which has not occurred yet."""
+        column, bracket, _ = name.partition("[")
+        if not bracket or column not in self.names:
+            return False
+        return self.levels[self.names.index(column)] is not None
+
     def subset(self, columns: Sequence[int]) -> "Schema":
         """Return what some of the columns are."""
         return Schema(
@@ -85,7 +98,47 @@ class Schema:
             None if self.labels is None else tuple(self.labels[j] for j in columns),
             tuple(self.levels[j] for j in columns),
             tuple(self.dtypes[j] for j in columns),
+            tuple(self.orders[j] for j in columns),
         )
+
+    def merge(self, other: "Schema") -> "Schema":
+        """Return what the columns of both one's rows and the other's are: levels are united.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the columns are not the same, or hold numbers here and levels there.
+        """
+        if self == other:
+            return self
+        if self.labels != other.labels or len(self.names) != len(other.names):
+            ours, theirs = (s.names if s.labels is None else s.labels for s in (self, other))
+            raise ValueError(
+                f"the columns are {listed(theirs)}; they must be those of before, in the same "
+                f"order: {listed(ours)}"
+            )
+        merged = [self._merge_column(other, j) for j in range(len(self.names))]
+        levels, dtypes, orders = (tuple(part) for part in zip(*merged, strict=True))
+        return Schema(self.names, self.labels, levels, dtypes, orders)
+
+    def _merge_column(self, other: "Schema", j: int) -> tuple[Any, Any, Any]:
+        """Return levels, dtype and order of a column in both."""
+        ours, theirs = self.levels[j], other.levels[j]
+        if ours is None and theirs is None:  # bools beside numbers are numbers
+            same = self.dtypes[j] == other.dtypes[j]
+            return None, self.dtypes[j] if same else None, None
+        categories = [s.dtypes[j] == "category" for s in (self, other)]
+        if ours is None or theirs is None or categories[0] != categories[1]:
+            before, now = (s.dtypes[j] or "number" for s in (self, other))
+            raise TypeError(
+                f"column {self.names[j]!r} holds values of dtype {now}; before it was {before}"
+            )
+        found = {*ours, *theirs}
+        order = self.orders[j], other.orders[j]
+        if order[0] is None or order[1] is None:
+            return tuple(sorted(found)), self.dtypes[j], None
+        united = (*order[0], *(level for level in order[1] if level not in order[0]))
+        return tuple(level for level in united if level in found), self.dtypes[j], united
 
     def position(self, key: object) -> int:
         """Return the position of the column that a user calls `key`.
@@ -258,7 +311,7 @@ class Design(Protocol):
     def matrix(self, values: Floats) -> Floats:
         """Return the design matrix, (n, terms), of encoded rows, (n, columns)."""
 
-    def sources(self, values: Floats) -> list[set[int]]:
+    def sources(self, values: Floats | None) -> list[set[int]]:
         """Return for each term the positions of the columns that it depends on."""
 
 
@@ -295,7 +348,7 @@ class TreatmentCoding:
         ]
         return np.column_stack(columns) if columns else np.empty((len(values), 0))
 
-    def sources(self, values: Floats) -> list[set[int]]:
+    def sources(self, values: Floats | None) -> list[set[int]]:
         """Return for each term the one column that it comes from."""
         return [{j} for j, _ in self.picks]
 
@@ -368,8 +421,9 @@ class TransformedDesign:
             )
         return matrix
 
-    def sources(self, values: Floats) -> list[set[int]]:
+    def sources(self, values: Floats | None) -> list[set[int]]:
         """Return for each term the columns that it moves with, found by moving each in turn."""
+        assert values is not None
         spread = np.linspace(0, len(values) - 1, min(len(values), 200)).astype(np.intp)
         extremes = [values.argmin(axis=0), values.argmax(axis=0)]  # a rare level counts too
         rows = values[np.unique(np.concatenate([spread, *extremes]))]
@@ -393,8 +447,9 @@ class TransformedDesign:
         return tuple(names)
 
 
-def make_design(schema: Schema, transformer: Any, values: Floats) -> Design:
+def make_design(schema: Schema, transformer: Any, values: Floats | None) -> Design:
     """Return the design of a model: by dtype, or a clone of `transformer` fitted to the rows."""
     if transformer is None:
         return TreatmentCoding(schema)
+    assert values is not None
     return TransformedDesign(schema, transformer, values)

@@ -42,3 +42,7 @@ class NotIdentifiedError(ValueError):
     >>> CausalGraph("x -> y; x <-> y").is_identified("x", "y").identified
     False
     """
+
+
+class UndeterminedError(ValueError):
+    """The data are too few or too uniform for the model to have a posterior; more may help."""

@@ -117,25 +117,43 @@ def parse_do(
     dict
         Arrays of shape (n,), not shared with the user; for a distribution its draws.
     """
+    names = forced_names(do, schema, outcome)
+    return {
+        name: _forced(what, X, schema, schema.names.index(name), len(values), n_draws, seed)
+        for name, what in zip(names, do.values(), strict=True)
+    }
+
+
+def forced_names(do: Mapping[Any, Any], schema: Schema, outcome: str) -> list[str]:
+    """Return the names of the columns that `do` forces, in its order.
+
+    Parameters
+    ----------
+    do : mapping
+        As in `parse_do`.
+    schema : Schema
+        What the columns are.
+    outcome : str
+        Name of the outcome, which cannot be forced.
+    """
     if not isinstance(do, Mapping):
         raise TypeError(
             f"do must be a mapping from columns to what they are forced to, got {do!r}"
         )
     if not do:
         raise ValueError("do is empty; to predict without forcing anything, use predict(X)")
-    forced: dict[str, Forced] = {}
-    for key, what in do.items():
+    names: list[str] = []
+    for key in do:
         if key == outcome and outcome not in schema.names:
             raise ValueError(f"do: {outcome!r} is the outcome; force its causes instead")
         try:
-            j = schema.position(key)
+            name = schema.names[schema.position(key)]
         except ValueError as error:
             raise ValueError(f"do: {error}") from None
-        name = schema.names[j]
-        if name in forced:
+        if name in names:
             raise ValueError(f"do forces column {name!r} twice")
-        forced[name] = _forced(what, X, schema, j, len(values), n_draws, seed)
-    return forced
+        names.append(name)
+    return names
 
 
 def columns_read(do: Mapping[Any, Any], X: Table, names: Sequence[str]) -> frozenset[str]:

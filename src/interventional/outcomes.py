@@ -215,17 +215,9 @@ class Outcomes:
         Outcomes
             Of one row, or of a row a group.
         """
-        n = len(self)
-        weight = np.ones(n) if weights is None else self._per_row(weights, "weights", np.float64)
-        if not np.all(np.isfinite(weight)) or np.any(weight < 0) or not weight.sum() > 0:
+        codes, weight, labels = self._shares(weights, by)
+        if not weight.sum() > 0:
             raise ValueError("weights must be finite, not negative, and not all zero")
-        if by is None:
-            codes, labels = np.zeros(n, dtype=np.intp), pd.Index(["average"])
-        else:
-            codes, found = pd.factorize(self._groups(by), sort=True)
-            labels = pd.Index(np.asarray(found))
-            if (codes < 0).any():
-                raise ValueError(f"by has a missing value in row {int(np.argmax(codes < 0))}")
         total = np.bincount(codes, weight, minlength=len(labels))
         if not np.all(total > 0):
             raise ValueError(
@@ -435,6 +427,21 @@ class Outcomes:
         covariates: pd.DataFrame | None = None,
     ) -> "Outcomes":
         return from_samples(samples, self._shape, labels, estimand, covariates, self._posterior)
+
+    def _shares(
+        self, weights: ArrayLike | None, by: Hashable | ArrayLike | None
+    ) -> tuple[NDArray[np.intp], Floats, pd.Index]:
+        """Return the group of each row, its weight, and the labels of the groups."""
+        n = len(self)
+        weight = np.ones(n) if weights is None else self._per_row(weights, "weights", np.float64)
+        if not np.all(np.isfinite(weight)) or np.any(weight < 0):
+            raise ValueError("weights must be finite, not negative, and not all zero")
+        if by is None:
+            return np.zeros(n, dtype=np.intp), weight, pd.Index(["average"])
+        codes, found = pd.factorize(self._groups(by), sort=True)
+        if (codes < 0).any():
+            raise ValueError(f"by has a missing value in row {int(np.argmax(codes < 0))}")
+        return codes, weight, pd.Index(np.asarray(found))
 
     def _per_row(self, values: ArrayLike, what: str, dtype: Any = None) -> NDArray[Any]:
         n = len(self)

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.compose import TransformedTargetRegressor
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from interventional.design import Floats, Schema
@@ -215,6 +213,9 @@ class _ToRaw:
 
 def _unwrap(estimator: Any) -> _Path:
     """Return the way through an estimator to the regressor in which it ends."""
+    from sklearn.compose import TransformedTargetRegressor
+    from sklearn.pipeline import Pipeline
+
     steps: list[Any] = []
     inverses: list[Any] = []
     inner = estimator

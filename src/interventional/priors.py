@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interventional.design import Design, Floats
-from interventional.exceptions import listed, unknown
+from interventional.exceptions import UndeterminedError, listed, unknown
 
 if TYPE_CHECKING:
     from pymc_extras.prior import Prior
@@ -252,7 +252,7 @@ class EquationPriors:
 def resolve(
     user: "Mapping[str, Prior] | None",
     design: Design,
-    values: Floats,
+    values: Floats | None,
     moments: Moments | None,
     *,
     fit_intercept: bool,
@@ -267,8 +267,8 @@ def resolve(
         The ``priors`` parameter of the estimator.
     design : Design
         The design of the equation.
-    values : ndarray of shape (n, columns)
-        Encoded rows, to see which terms come from a column.
+    values : ndarray of shape (n, columns) or None
+        Encoded rows, to see which terms of a transformer come from a column.
     moments : Moments or None
         What the defaults are scaled by; None for an outcome that nobody has seen yet, whose
         defaults are those of standardised data.
@@ -286,7 +286,7 @@ def resolve(
     if fit_intercept and "intercept" not in given:
         by_default = True
     if by_default and not moments.y_scale > 0:
-        raise ValueError(
+        raise UndeterminedError(
             f"y is constant (n_samples={moments.n}), so the default priors, which take their "
             "scale from its standard deviation, are undefined; give priors for beta, intercept "
             "and sigma, the last one such that sigma cannot go to 0"
@@ -335,7 +335,9 @@ def _checked(
     names = (*design.schema.names, *design.terms)
     for key in user:
         if key not in _RESERVED and key not in names:
-            raise ValueError(unknown("name in priors:", key, dict.fromkeys((*_RESERVED, *names))))
+            message = unknown("name in priors:", key, dict.fromkeys((*_RESERVED, *names)))
+            level = isinstance(key, str) and design.schema.may_have_term(key)
+            raise UndeterminedError(message) if level else ValueError(message)
         if key in _RESERVED and key in names:
             raise ValueError(
                 f"priors: {key!r} is both a column and the name for all of an equation's {key}; "
@@ -361,7 +363,9 @@ def _checked(
     return given
 
 
-def _owners(given: Mapping[str, PriorSpec], design: Design, values: Floats) -> list[str | None]:
+def _owners(
+    given: Mapping[str, PriorSpec], design: Design, values: Floats | None
+) -> list[str | None]:
     """Return for each term the key of the prior that it takes: its own, its column's, or all's."""
     named = [key for key in given if key not in _RESERVED]
     owners: list[str | None] = ["beta" if "beta" in given else None] * len(design.terms)
@@ -372,7 +376,9 @@ def _owners(given: Mapping[str, PriorSpec], design: Design, values: Floats) -> l
             alone = {design.schema.names.index(key)}
             terms = [term for term, found in enumerate(sources) if found == alone]
             if not terms and key not in design.terms:
-                raise ValueError(f"priors[{key!r}]: no term of the design comes from it alone")
+                raise UndeterminedError(
+                    f"priors[{key!r}]: no term of the design comes from it alone"
+                )
             for term in terms:
                 owners[term] = key
     for key in named:

@@ -7,23 +7,25 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import joblib
 import numpy as np
 import pandas as pd
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
-from interventional import forward, intervention
+from interventional import distributed, forward, intervention
+from interventional.accumulation import Accumulated
 from interventional.design import Floats, Schema
-from interventional.exceptions import listed, unknown
+from interventional.distributed import accumulate, is_distributed, is_distributed_frame
+from interventional.exceptions import UndeterminedError, listed, unknown
 from interventional.inference import ENGINES, Sampling, infer_all, to_datatree
 from interventional.intervention import describe
 from interventional.model import generative_model
 from interventional.outcomes import Outcomes, from_samples
 from interventional.samples import Contrast, Linear, Samples, at_once, is_large
 from interventional.simulation import simulate
-from interventional.structural import Specification, specify
+from interventional.structural import Draft, Specification, draft, specify
 from interventional.validation import (
     read_weights,
     refuse_empty,
@@ -33,10 +35,13 @@ from interventional.validation import (
 
 if TYPE_CHECKING:
     import pymc as pm
+    import xarray as xr
     from pymc_extras.prior import Prior
 
 Kind = Literal["mean", "predictive"]
 Table = pd.DataFrame | NDArray[Any]
+# What is gone where rows that came in batches do not determine a model yet.
+_POSTERIOR = ("_idata", "coef_", "intercept_", "graph_", "_model", "_term_means", "_fingerprint")
 
 
 class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
@@ -198,29 +203,124 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             If something is wrong with the data or a parameter. The estimator is then as before.
         """
         with restored_on_failure(self):
-            sampling = self._sampling()
-            target = np.asarray(validate_data(self, y=y, y_numeric=True), dtype=np.float64)
-            schema, values = self._read_new(X)
-            check_consistent_length(values, target)
-            weights = read_weights(sample_weight, values)
-            if weights is not None and not weights.all():
-                kept = weights > 0
-                values, target, weights = values[kept], target[kept], weights[kept]
-            model, seen = specify(self._specification(), schema, values, target, weights)
-            posteriors = infer_all(model, seen, self.inference, sampling)
-            means = [data.x_mean for data in seen if data is not None]
-            self.idata_ = to_datatree(model, posteriors)
-            self._model = model
-            self._term_means = means[-1]
-            self._seed = sampling.seed
-            draws = self._draws()
-            self._fingerprint = joblib.hash(draws)
-            self.coef_ = draws[f"{self.outcome}_beta"].mean(axis=0)
-            self.intercept_ = 0.0
-            if model.of_outcome.has_intercept:
-                self.intercept_ = float(draws[f"{self.outcome}_intercept"].mean())
-            self.graph_ = model.graph
+            if is_distributed(X):
+                self._read_meta(X)
+                total = accumulate(self, X, y, sample_weight)
+                self._condition(draft(self._specification(), total.schema), total)
+                return self
+            schema, values, target, weights = self._read_training(X, y, sample_weight)
+            parsed = draft(self._specification(), schema)
+            accumulated = None
+            if any(map(parsed.adds_up, parsed.nodes)):
+                accumulated = Accumulated.of(schema, parsed.columns, values, target, weights)
+            self._condition(parsed, accumulated, values, target, weights)
         return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Condition the model on more data, beside what it has seen.
+
+        What Gaussian equations see of their rows is a sum over rows. So whatever the batches, the
+        posterior is the one that `fit` has on all rows at once, to rounding, default priors
+        included. A batch may lack levels that others have.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`: rows that were not given before.
+
+        Returns
+        -------
+        self
+            Not fitted yet, but waiting for more, as long as the rows do not determine the model,
+            as when y is constant so far.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If something is wrong with the data or a parameter, there is a `design`, or a column of
+            levels or bools has an equation. The estimator is then as before.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from interventional import BayesianInterventionRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> model = BayesianInterventionRegressor(random_state=0)
+        >>> for _ in range(10):
+        ...     X = rng.normal(size=(1000, 2))
+        ...     model = model.partial_fit(X, X @ [1.0, -2.0] + rng.normal(size=1000))
+        >>> model.coef_.round(1)
+        array([ 1., -2.])
+        """
+        with restored_on_failure(self):
+            before = vars(self).get("_accumulated")
+            if is_distributed(X):
+                self._read_meta(X, reset=before is None)
+                batch = accumulate(self, X, y, sample_weight)
+            else:
+                batch = self._batch(X, y, sample_weight, first=before is None)
+            total = batch if before is None else before + batch
+            try:
+                self._condition(draft(self._specification(), total.schema), total)
+            except UndeterminedError as error:
+                for name in set(_POSTERIOR) & set(vars(self)):
+                    delattr(self, name)
+                self._accumulated, self._undetermined = total, str(error)
+        return self
+
+    def _batch(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, first: bool = True
+    ) -> Accumulated:
+        """Return what Gaussian equations see of a batch."""
+        schema, values, target, weights = self._read_training(X, y, sample_weight, first)
+        parsed = draft(self._specification(), schema)
+        parsed.refuse_batches()
+        return Accumulated.of(schema, parsed.columns, values, target, weights)
+
+    def _read_training(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, first: bool = True
+    ) -> tuple[Schema, Floats, Floats, Floats | None]:
+        """Return what the columns are, encoded rows, the outcome, and weights above zero."""
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
+        target = np.asarray(_check_y(y, y_numeric=True, estimator=self), dtype=np.float64)
+        schema, values = self._read_new(X, reset=first)
+        check_consistent_length(values, target)
+        weights = read_weights(sample_weight, values)
+        if weights is not None and not weights.all():
+            kept = weights > 0
+            values, target, weights = values[kept], target[kept], weights[kept]
+        return schema, values, target, weights
+
+    def _condition(
+        self,
+        parsed: Draft,
+        accumulated: Accumulated | None,
+        values: Floats | None = None,
+        target: Floats | None = None,
+        weights: Floats | None = None,
+    ) -> None:
+        """Draw from the posterior, given rows, or what is left of rows that came in batches."""
+        sampling = self._sampling()
+        model, seen = specify(parsed, values, target, weights, accumulated)
+        posteriors = infer_all(model, seen, self.inference, sampling)
+        means = [data.x_mean for data in seen if data is not None]
+        self._idata = to_datatree(model, posteriors)
+        self._model = model
+        self._term_means = means[-1]
+        self._seed = sampling.seed
+        self._accumulated = accumulated if all(map(parsed.adds_up, parsed.nodes)) else None
+        self._undetermined = ""
+        draws = self._draws()
+        self._fingerprint = joblib.hash(draws)
+        self.coef_ = draws[f"{self.outcome}_beta"].mean(axis=0)
+        self.intercept_ = 0.0
+        if model.of_outcome.has_intercept:
+            self.intercept_ = float(draws[f"{self.outcome}_intercept"].mean())
+        self.graph_ = model.graph
 
     def predict(
         self, X: Any, return_std: bool = False
@@ -237,8 +337,13 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n,), or a pair of them
+        ndarray of shape (n,), or a pair of them; for Dask rows a Dask Series or Array
         """
+        if is_distributed(X):
+            self._check_fitted()
+            if return_std:
+                raise ValueError("return_std=True takes rows in memory; X is a Dask collection")
+            return distributed.predict(self, X)
         values = self._read(X)
         matrix = self._model.of_outcome.matrix(values)
         mean = matrix @ self.coef_ + self.intercept_
@@ -322,6 +427,10 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         --------
         effect : The difference from what was observed, or from another intervention.
         """
+        if is_distributed(X):
+            self._refuse_before_dask(do, kind)
+            estimand = self._estimand(describe(do), kind)
+            return distributed.answer(self, "intervene", X, estimand, do, kind=kind)
         rows, values = self._read_both(X)
         return self._outcomes(rows, self._asked(do, rows, values), kind, describe(do))
 
@@ -354,6 +463,16 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         Outcomes
             Draws of the outcome under `do` minus those under `baseline`.
         """
+        if is_distributed(X):
+            self._refuse_before_dask(do, kind)
+            rest = f"{', '.join(map(str, do))} as observed"
+            if baseline is not None:
+                self._refuse_before_dask(baseline, kind)
+                rest = describe(baseline)
+            words = [self._estimand(side, kind) for side in (describe(do), rest)]
+            return distributed.answer(
+                self, "effect", X, " - ".join(words), do, baseline, kind=kind
+            )
         rows, values = self._read_both(X)
         query = self._asked(do, rows, values)
         if baseline is None:
@@ -503,7 +622,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 if y is not None:
                     target = np.array(validate_data(self, y=y, y_numeric=True), dtype=np.float64)
                     check_consistent_length(values, target)
-                model, _ = specify(self._specification(), schema, values, target)
+                model, _ = specify(draft(self._specification(), schema), values, target)
         index = X.index if isinstance(X, pd.DataFrame) else range(len(values))
         built = generative_model(model, values, list(index))
         if target is None:
@@ -563,12 +682,30 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` has run."""
-        return hasattr(self, "idata_")
+        return hasattr(self, "_idata")
+
+    def _check_fitted(self) -> None:
+        why = vars(self).get("_undetermined")
+        if why:
+            raise NotFittedError(f"the batches so far do not determine the model: {why}")
+        check_is_fitted(self)
+
+    @property
+    def idata_(self) -> "xr.DataTree":
+        """Posterior draws, as ArviZ takes them."""
+        if isinstance(self._idata, dict):  # from a pickle, and not asked for until now
+            import xarray as xr
+
+            groups = {key: xr.Dataset.from_dict(group) for key, group in self._idata.items()}
+            self._idata = xr.DataTree.from_dict(groups)
+        return self._idata
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state to pickle, draws as plain arrays: any reader of pickles takes these."""
         state = dict(super().__getstate__())
-        if "idata_" in state:
+        if "_idata" in state:
+            state["idata_"] = state.pop("_idata")
+        if "idata_" in state and not isinstance(state["idata_"], dict):
             groups = state["idata_"].children.items()
             state["idata_"] = {key: group.to_dataset().to_dict("array") for key, group in groups}
         return state
@@ -576,8 +713,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the state that `__getstate__` gave."""
         if "idata_" in state:
-            groups = {key: xr.Dataset.from_dict(d) for key, d in state["idata_"].items()}
-            state = {**state, "idata_": xr.DataTree.from_dict(groups)}
+            state = {**state, "_idata": state["idata_"]}
+            del state["idata_"]
         super().__setstate__(state)
 
     def _sampling(self) -> Sampling:
@@ -585,20 +722,27 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         n_jobs = joblib.effective_n_jobs(self.n_jobs)
         return Sampling(self.draws, self.tune, self.chains, int(seed), n_jobs, bool(self.verbose))
 
-    def _read_new(self, X: Any) -> tuple[Schema, Floats]:
+    def _read_new(self, X: Any, reset: bool = True) -> tuple[Schema, Floats]:
         """Return what the columns of new data are, and their encoded rows."""
         if isinstance(X, pd.DataFrame):
-            validate_data(self, X, skip_check_array=True)
+            validate_data(self, X, skip_check_array=True, reset=reset)
             refuse_empty(X)
             schema = Schema.of(X)
             return schema, schema.encode(X)
-        values = validate_data(self, X, dtype=np.float64, ensure_all_finite=False)
+        values = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=reset)
         schema = Schema.of(values)
         return schema, schema.encode(values)
 
+    def _read_meta(self, X: Any, reset: bool = True) -> None:
+        """Note names and number of the columns of a Dask collection."""
+        if is_distributed_frame(X):
+            validate_data(self, X._meta, skip_check_array=True, reset=reset)
+        else:
+            validate_data(self, np.empty((1, X.shape[1])), skip_check_array=True, reset=reset)
+
     def _read(self, X: Any) -> Floats:
         """Return the encoded rows of data like those that were fitted."""
-        check_is_fitted(self)
+        self._check_fitted()
         schema = self._model.schema
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, skip_check_array=True, reset=False)
@@ -634,18 +778,28 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
 
     def _draws(self) -> dict[str, Floats]:
         """Return the posterior draws of all equations' parameters, (draws, ...) each."""
-        posterior = self.idata_["posterior"].dataset
         found = {}
         for equation in self._model.equations:
             for name in equation.parameters:
-                values = posterior[name].values
+                values = self._posterior(name)
                 found[name] = values.reshape(-1, *values.shape[2:])
         return found
 
+    def _posterior(self, name: str) -> Floats:
+        """Return the posterior draws of a variable, (chains, draws, ...); xarray is not needed."""
+        if isinstance(self._idata, dict):
+            return np.asarray(self._idata["posterior"]["data_vars"][name]["data"])
+        return np.asarray(self._idata["posterior"].dataset[name].values)
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        """How many chains there are, and draws of each."""
+        chains, draws = self._posterior(self._model.of_outcome.parameters[0]).shape[:2]
+        return chains, draws
+
     @property
     def _n_draws(self) -> int:
-        sizes = self.idata_["posterior"].dataset.sizes
-        return int(sizes["chain"] * sizes["draw"])
+        return int(np.prod(self._shape))
 
     def _asked(self, do: Mapping[Any, Any], rows: Table, values: Floats) -> forward.Query:
         """Return what the user asks, parsed."""
@@ -685,18 +839,25 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             raise ValueError(unknown("kind", kind, ("mean", "predictive")))
         answer = forward.Predictive if kind == "predictive" else forward.Expected
         samples = answer(self._model, query, self._draws(), self._seed)
+        return self._as_outcomes(rows, samples, self._estimand(words, kind))
+
+    def _estimand(self, words: str, kind: Kind) -> str:
         estimand = f"{self.outcome} | do({words})"
-        return self._as_outcomes(
-            rows, samples, estimand if kind == "predictive" else f"E[{estimand}]"
-        )
+        return estimand if kind == "predictive" else f"E[{estimand}]"
+
+    def _refuse_before_dask(self, do: Mapping[Any, Any], kind: Kind) -> None:
+        """Refuse at the call what no partition could answer."""
+        self._check_fitted()
+        if kind not in ("mean", "predictive"):
+            raise ValueError(unknown("kind", kind, ("mean", "predictive")))
+        names = intervention.forced_names(do, self._model.schema, self.outcome)
+        self._model.reached(frozenset(names))
 
     def _as_outcomes(self, rows: Table, samples: Samples, estimand: str) -> Outcomes:
-        sizes = self.idata_["posterior"].dataset.sizes
         # A copy: what the user does to X afterwards is not what the rows were.
         table = (rows if isinstance(rows, pd.DataFrame) else self._as_frame(rows)).copy()
-        shape = (sizes["chain"], sizes["draw"])
         return from_samples(
-            at_once(samples), shape, table.index, estimand, table, self._fingerprint
+            at_once(samples), self._shape, table.index, estimand, table, self._fingerprint
         )
 
     def _as_frame(self, X: Any) -> pd.DataFrame:

@@ -1,12 +1,13 @@
 """From the estimator's parameters and data to a structural model and what it sees of the data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interventional.design import Design, Floats, Schema, make_design
+from interventional.accumulation import Accumulated
+from interventional.design import Design, Floats, Schema, TreatmentCoding, make_design
 from interventional.exceptions import listed, unknown
 from interventional.inference import choose_engine
 from interventional.model import Equation, StructuralModel, check_names
@@ -22,6 +23,7 @@ from interventional.suffstats import (
 if TYPE_CHECKING:
     from interventional.graph import CausalGraph
 
+_CANONICAL = 100_000  # rows that are sorted before NUTS, which is slow for more
 Data = SufficientStatistics | DistinctRows | None
 # What the model appends to the name of a node; and to that of one of three levels or more.
 _SUFFIXES = ("_mu", "_beta", "_intercept", "_sigma", "_term", "_residual")
@@ -41,55 +43,136 @@ class Specification:
     inference: str
 
 
-def specify(
-    specification: Specification,
-    schema: Schema,
-    values: Floats,
-    target: Floats | None,
-    weights: Floats | None = None,
-) -> tuple[StructuralModel, list[Data]]:
-    """Return the structural model of some data, and what each equation sees of them.
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """What the parameters say of some columns, before any row is looked at.
 
-    Parameters
+    Attributes
     ----------
     specification : Specification
         What the model is.
     schema : Schema
         What the columns are.
-    values : ndarray of shape (n, columns)
-        Encoded rows.
-    target : ndarray of shape (n,) or None
-        The outcome; None if nobody has seen it yet. Default priors are then those of standardised
-        data.
-    weights : ndarray of shape (n,), optional
-        Frequencies of the rows.
+    graph : CausalGraph or None
+        Over columns and outcome.
+    regressions : list of (node, columns, variables)
+        The equations.
+    designs, priors : mapping
+        What the user gave for each node.
     """
+
+    specification: Specification
+    schema: Schema
+    graph: "CausalGraph | None"
+    regressions: Sequence[tuple[str, tuple[int, ...], tuple[str, ...]]]
+    designs: Mapping[str, Any]
+    priors: Mapping[str, Any]
+
+    @property
+    def nodes(self) -> list[str]:
+        """The nodes that have an equation, in order."""
+        return [node for node, _, _ in self.regressions]
+
+    def position(self, node: str) -> int | None:
+        """Return the position of a node's column; None for the outcome."""
+        return None if node == self.specification.outcome else self.schema.names.index(node)
+
+    def levels(self, node: str) -> tuple[Any, ...]:
+        """Return the levels of a node; nothing for one of numbers."""
+        j = self.position(node)
+        return () if j is None else self.schema.categories(j)
+
+    def adds_up(self, node: str) -> bool:
+        """Whether what an equation sees of the rows is a sum over rows."""
+        return self.designs.get(node) is None and not self.levels(node)
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The columns in equations that see no more than sums over the rows."""
+        used = set()
+        for node, columns, _ in self.regressions:
+            if self.adds_up(node):
+                j = self.position(node)
+                used |= {*columns} if j is None else {*columns, j}
+        return tuple(sorted(used))
+
+    def refuse_batches(self) -> None:
+        """Refuse a model that some equation keeps from being fitted batch by batch."""
+        for node in self.nodes:
+            if self.designs.get(node) is not None:
+                raise ValueError(
+                    f"the design of {node!r} is fitted to all rows at once, so that batches do "
+                    "not add up; transform X beforehand, or call fit with all rows in memory"
+                )
+            if self.levels(node):
+                raise ValueError(
+                    f"{node!r} is a column of levels that has an equation, so that batches do "
+                    "not add up; call fit with all rows in memory"
+                )
+
+
+def draft(specification: Specification, schema: Schema) -> Draft:
+    """Parse the parameters in the light of what the columns are."""
     outcome = specification.outcome
     graph = observed_graph(specification.graph, schema, outcome)
     regressions = _regressions(graph, schema, outcome)
     check_names(outcome, schema, _taken(regressions, schema))
-    nodes = [regression[0] for regression in regressions]
+    nodes = [node for node, _, _ in regressions]
     designs = _by_node(specification.design, nodes, outcome, "design")
     priors = _priors_by_node(specification.priors, nodes, outcome)
+    return Draft(specification, schema, graph, regressions, designs, priors)
+
+
+def specify(
+    parsed: Draft,
+    values: Floats | None,
+    target: Floats | None = None,
+    weights: Floats | None = None,
+    accumulated: Accumulated | None = None,
+) -> tuple[StructuralModel, list[Data]]:
+    """Return the structural model of some data, and what each equation sees of them.
+
+    Parameters
+    ----------
+    parsed : Draft
+        What the model is.
+    values : ndarray of shape (n, columns) or None
+        Encoded rows; None if all that is left of them is `accumulated`.
+    target : ndarray of shape (n,), optional
+        The outcome; None if nobody has seen it yet. Default priors are then those of standardised
+        data.
+    weights : ndarray of shape (n,), optional
+        Frequencies of the rows.
+    accumulated : Accumulated, optional
+        What equations without a design see of the rows.
+    """
+    schema = parsed.schema
     equations, seen = [], []
-    for node, columns, variables in regressions:
-        at = schema.names.index(node) if node != outcome else None
+    for node, columns, variables in parsed.regressions:
+        at = parsed.position(node)
         part = schema if len(columns) == len(schema.names) else schema.subset(columns)
-        inner = values if part is schema else values[:, columns]
+        inner = values
+        if values is not None and part is not schema:
+            inner = values[:, columns]
+        response = target if at is None else None if values is None else values[:, at]
         rows = _Rows(
             node,
             columns,
             variables,
-            make_design(part, designs.get(node), inner),
+            make_design(part, parsed.designs.get(node), inner),
             inner,
-            target if at is None else values[:, at],
+            response,
             weights,
-            () if at is None else schema.categories(at),
+            parsed.levels(node),
+            at,
         )
-        equation, data = _equation(rows, priors.get(node), specification)
+        known = accumulated if parsed.adds_up(node) else None
+        equation, data = _equation(rows, parsed.priors.get(node), parsed.specification, known)
         equations.append(equation)
         seen.append(data)
-    return StructuralModel(outcome, schema, tuple(equations), graph), seen
+    return StructuralModel(
+        parsed.specification.outcome, schema, tuple(equations), parsed.graph
+    ), seen
 
 
 def observed_graph(graph: Any, schema: Schema, outcome: str) -> "CausalGraph | None":
@@ -163,37 +246,49 @@ class _Rows:
     columns: tuple[int, ...]
     variables: tuple[str, ...]
     design: Design
-    values: Floats
+    values: Floats | None
     response: Floats | None
     weights: Floats | None
     levels: tuple[Any, ...]
+    position: int | None
 
 
-def _equation(rows: _Rows, priors: Any, specification: Specification) -> tuple[Equation, Data]:
+def _equation(
+    rows: _Rows, priors: Any, specification: Specification, accumulated: Accumulated | None
+) -> tuple[Equation, Data]:
     """Return an equation whose priors are scaled by its data, and what it sees of them."""
-    matrix = rows.design.matrix(rows.values)
-    if rows.levels:
-        data: Data = None
-        if rows.response is not None:
-            data = distinct_rows(matrix, rows.response, rows.weights)
-        return _conditioned(rows, priors, specification, matrix, data), data
-    if rows.response is None:
-        return _conditioned(rows, priors, specification, matrix, None), None
-    intercept = specification.fit_intercept
-    data = sufficient_statistics(matrix, rows.response, rows.weights, intercept=intercept)
-    equation = _conditioned(rows, priors, specification, matrix, data)
-    if choose_engine(specification.inference, equation) == "nuts":
+    data = _seen(rows, specification.fit_intercept, accumulated)
+    equation = _conditioned(rows, priors, specification, data)
+    if (
+        isinstance(data, SufficientStatistics)
+        and rows.values is not None
+        and data.n <= _CANONICAL
+        and choose_engine(specification.inference, equation) == "nuts"
+    ):
         # NUTS is chaotic in the last bit: equal data in another order, or as weights, must come
         # to it equal to the last bit.
-        merged = merge_equal_rows(matrix, rows.response, rows.weights)
-        data = sufficient_statistics(*merged, intercept=intercept)
-        equation = _conditioned(rows, priors, specification, matrix, data)
+        assert rows.response is not None
+        merged = merge_equal_rows(rows.design.matrix(rows.values), rows.response, rows.weights)
+        data = sufficient_statistics(*merged, intercept=specification.fit_intercept)
+        equation = _conditioned(rows, priors, specification, data)
     return equation, data
 
 
-def _conditioned(
-    rows: _Rows, priors: Any, specification: Specification, matrix: Floats, data: Data
-) -> Equation:
+def _seen(rows: _Rows, intercept: bool, accumulated: Accumulated | None) -> Data:
+    """Return what the likelihood of an equation sees of its rows."""
+    if accumulated is not None:
+        assert isinstance(rows.design, TreatmentCoding)
+        return accumulated.statistics(rows.design, rows.columns, rows.position, intercept)
+    if rows.response is None:
+        return None
+    assert rows.values is not None
+    matrix = rows.design.matrix(rows.values)
+    if rows.levels:
+        return distinct_rows(matrix, rows.response, rows.weights)
+    return sufficient_statistics(matrix, rows.response, rows.weights, intercept=intercept)
+
+
+def _conditioned(rows: _Rows, priors: Any, specification: Specification, data: Data) -> Equation:
     fit_intercept = specification.fit_intercept
     centred = specification.center_predictors and fit_intercept
     resolved = resolve(
@@ -205,9 +300,11 @@ def _conditioned(
         center=specification.center_predictors,
         has_sigma=not rows.levels,
     )
-    center = np.zeros(matrix.shape[1])
-    if centred:
-        center = matrix.mean(axis=0) if data is None else data.x_mean
+    center = np.zeros(len(rows.design.terms))
+    if centred and data is not None:
+        center = data.x_mean
+    elif centred and rows.values is not None:
+        center = rows.design.matrix(rows.values).mean(axis=0)
     return Equation(
         rows.node,
         rows.columns,

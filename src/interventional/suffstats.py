@@ -1,9 +1,11 @@
 """What a likelihood sees of its rows: for a Gaussian a triangular factor and five numbers."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from interventional.design import Floats
@@ -69,13 +71,172 @@ class SufficientStatistics:
         return Moments(self.n, self.x_mean, scale, self.y_mean, y_scale)
 
 
+@dataclass(frozen=True)
+class Factor:
+    """The triangular factor of some rows: all that linear Gaussian equations see of them.
+
+    A column of ones takes part in the QR decomposition of ``[1, columns]``: what stands in its row
+    of the factor are the means, what stands below is centred. Gram matrices would lose half of the
+    digits. Factors of different rows add up, by a QR of the two stacked.
+
+    Attributes
+    ----------
+    n : int
+        Number of rows.
+    weight : float
+        Sum of their weights.
+    shift : ndarray of shape (columns,)
+        What was subtracted from the columns: a first guess of their means, which keeps the digits
+        of their spread.
+    low, high : ndarray of shape (columns,)
+        The least and the greatest value of each column.
+    r : ndarray of shape (k, 1 + columns)
+        Triangular factor of the weighted ``[1, columns - shift]``, k <= min(n, 1 + columns).
+    """
+
+    n: int
+    weight: float
+    shift: Floats
+    low: Floats
+    high: Floats
+    r: Floats
+
+    @classmethod
+    def of(cls, blocks: Iterable[tuple[Floats, Floats, Floats | None]], width: int) -> "Factor":
+        """Return the factor of rows that come in blocks.
+
+        Parameters
+        ----------
+        blocks : iterable of (matrix, last, weights)
+            Rows of all columns but the last, the last column, and weights or None.
+        width : int
+            Number of columns.
+        """
+        with _one_thread().limit(limits=1, user_api="blas"):
+            return cls._of(blocks, width)
+
+    @classmethod
+    def _of(cls, blocks: Iterable[tuple[Floats, Floats, Floats | None]], width: int) -> "Factor":
+        n, weight = 0, 0.0
+        shift, r = np.zeros(width), np.empty((0, 1 + width))
+        low, high = np.full(width, np.inf), np.full(width, -np.inf)
+        step = max(4 * (1 + width), _BLOCK // (1 + width))
+        for matrix, last, weights in blocks:
+            for start in range(0, len(last), step):
+                rows = slice(start, min(start + step, len(last)))
+                k = len(r)
+                stacked = np.empty((k + rows.stop - rows.start, 1 + width), order="F")
+                stacked[:k] = r
+                fresh = stacked[k:]
+                fresh[:, 0] = 1.0
+                fresh[:, 1:-1] = matrix[rows]
+                fresh[:, -1] = last[rows]
+                np.minimum(low, fresh[:, 1:].min(axis=0), out=low)
+                np.maximum(high, fresh[:, 1:].max(axis=0), out=high)
+                if n == 0:
+                    shift = fresh[:, 1:].mean(axis=0)
+                fresh[:, 1:] -= shift
+                if weights is None:
+                    weight += len(fresh)
+                else:
+                    weight += float(weights[rows].sum())
+                    fresh *= np.sqrt(weights[rows, None])
+                n += len(fresh)
+                r = _triangular(stacked)
+        return cls(n, weight, shift, low, high, r)
+
+    def __add__(self, other: "Factor") -> "Factor":
+        """Return the factor of both one's rows and the other's."""
+        moved = other.r.copy()
+        moved[:, 1:] += np.outer(moved[:, 0], other.shift - self.shift)
+        return Factor(
+            self.n + other.n,
+            self.weight + other.weight,
+            self.shift,
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+            _triangular(np.asfortranarray(np.concatenate([self.r, moved]))),
+        )
+
+    def select(self, columns: Sequence[int | None]) -> "Factor":
+        """Return the factor of some of the columns, in this order; None stands for one of zeros.
+
+        It need not be triangular, which `statistics` does not ask for.
+        """
+        at = np.array([-1 if j is None else j for j in columns], dtype=np.intp)
+        known = at >= 0
+        r = np.concatenate([self.r[:, :1], np.where(known, self.r[:, 1:][:, at], 0.0)], axis=1)
+        shift, low, high = (np.where(known, v[at], 0.0) for v in (self.shift, self.low, self.high))
+        return Factor(self.n, self.weight, shift, low, high, r)
+
+    def statistics(self, *, intercept: bool = True) -> SufficientStatistics:
+        """Return the sufficient statistics of the regression of the last column on the others.
+
+        Parameters
+        ----------
+        intercept : bool, default True
+            Whether the model has an intercept.
+        """
+        ones = int(intercept)
+        p = len(self.shift) - 1
+        factor = self.r
+        x_mean, y_mean = np.zeros(p), 0.0
+        if not intercept:  # what was subtracted comes back, and the column of ones goes
+            factor = factor[:, 1:] + np.outer(factor[:, 0], self.shift)
+        if np.tril(factor, -1).any():
+            factor = _triangular(np.asfortranarray(factor))
+        if intercept:
+            means = self.shift + factor[0, 1:] / factor[0, 0]
+            x_mean, y_mean = means[:-1], float(means[-1])
+        body = factor[ones:, ones:].copy()
+        low, high = float(self.low[-1]), float(self.high[-1])
+        constant = low == high and (intercept or low == 0.0)
+        if constant:  # rounding must not look like noise
+            y_mean, body[:, p] = low if intercept else 0.0, 0.0
+        z, rss = body[:p, p].copy(), float(np.square(body[p:, p]).sum())
+        if not constant and self.weight > ones + len(z):
+            # A perfect fit is one to rounding: what is left cannot be less than y's last digits.
+            size = y_mean**2 * self.weight + float(z @ z) + rss
+            rss = max(rss, size * np.finfo(np.float64).eps ** 2)
+        return SufficientStatistics(
+            n=self.n,
+            weight=self.weight,
+            x_mean=x_mean,
+            y_mean=y_mean,
+            r=body[:p, :p].copy(),
+            z=z,
+            rss=rss,
+            has_intercept=intercept,
+            constant=constant,
+        )
+
+
+@cache
+def _one_thread() -> Any:
+    """Return what can hold BLAS to one thread.
+
+    The blocks are small: several threads gain nothing, and where another process has a core they
+    wait for each other most of the time.
+    """
+    import scipy.linalg  # noqa: F401 (its BLAS is not NumPy's, and must be there to be found)
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def _triangular(rows: Floats) -> Floats:
+    """Return the triangular factor, its diagonal not negative; `rows` may be overwritten."""
+    from scipy.linalg import qr
+
+    r = qr(rows, mode="r", overwrite_a=True, check_finite=False)[0][: rows.shape[1]]
+    r *= np.where(np.diagonal(r) < 0, -1.0, 1.0)[:, None]
+    return r
+
+
 def sufficient_statistics(
     matrix: Floats, y: Floats, weights: Floats | None = None, *, intercept: bool = True
 ) -> SufficientStatistics:
-    """Reduce rows to sufficient statistics, in blocks, by Householder QR.
-
-    A column of ones takes part in the QR of ``[1, X, y]``: what stands in its row of the factor
-    are the means, what stands below is centred. Gram matrices would lose half of the digits.
+    """Reduce rows to sufficient statistics.
 
     Parameters
     ----------
@@ -88,53 +249,8 @@ def sufficient_statistics(
     intercept : bool, default True
         Whether the model has an intercept.
     """
-    n, p = matrix.shape
-    ones = int(intercept)
-    width = ones + p + 1
-    x_shift, y_shift = np.zeros(p), 0.0
-    if intercept:  # a first guess of the means keeps the digits of the columns' spread
-        first = slice(0, max(1, _BLOCK // width))
-        x_shift, y_shift = matrix[first].mean(axis=0), float(y[first].mean())
-    step = max(4 * width, _BLOCK // width)
-    factor = np.empty((0, width))
-    for start in range(0, n, step):
-        rows = slice(start, min(start + step, n))
-        block = np.empty((len(factor) + rows.stop - rows.start, width), order="F")
-        block[: len(factor)] = factor
-        fresh = block[len(factor) :]
-        fresh[:, :ones] = 1.0
-        np.subtract(matrix[rows], x_shift, out=fresh[:, ones:-1])
-        np.subtract(y[rows], y_shift, out=fresh[:, -1])
-        if weights is not None:
-            fresh *= np.sqrt(weights[rows, None])
-        factor = scipy.linalg.qr(block, mode="r", overwrite_a=True, check_finite=False)[0][:width]
-    factor *= np.where(np.diagonal(factor) < 0, -1.0, 1.0)[:, None]
-
-    x_mean, y_mean = x_shift, y_shift
-    if intercept:
-        means = factor[0] / factor[0, 0]
-        x_mean, y_mean = x_shift + means[1:-1], y_shift + float(means[-1])
-    body = factor[ones:, ones:]
-    constant = bool(np.all(y == (y[0] if intercept else 0.0)))
-    if constant:  # rounding must not look like noise
-        y_mean, body[:, p] = (float(y[0]) if intercept else 0.0), 0.0
-    weight = float(n if weights is None else weights.sum())
-    z, rss = body[:p, p].copy(), float(np.square(body[p:, p]).sum())
-    if not constant and weight > ones + len(z):
-        # A perfect fit is one to rounding: what is left cannot be less than y's own last digits.
-        size = y_mean**2 * weight + float(z @ z) + rss
-        rss = max(rss, size * np.finfo(np.float64).eps ** 2)
-    return SufficientStatistics(
-        n=n,
-        weight=weight,
-        x_mean=x_mean,
-        y_mean=y_mean,
-        r=body[:p, :p].copy(),
-        z=z,
-        rss=rss,
-        has_intercept=intercept,
-        constant=constant,
-    )
+    factor = Factor.of([(matrix, y, weights)], matrix.shape[1] + 1)
+    return factor.statistics(intercept=intercept)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
 """From a structural model and its data to draws: `infer_all` picks the engines and runs them."""
 
+import threading
 from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +30,8 @@ if TYPE_CHECKING:
 
 ENGINES = ("auto", "exact", "nuts")
 _models = StructureCache(64)
-_sigma_priors = StructureCache(64, per_thread=True)
+_sigma_priors = StructureCache(64)
+_calling = threading.Lock()  # the inputs of a compiled function are its state
 
 
 @dataclass(frozen=True)
@@ -88,16 +92,23 @@ def infer_all(
 ) -> list[Posterior]:
     """Draw from the posterior of every equation; all nodes are observed, so it factorises.
 
-    The outcome's draws are the same whichever equations stand beside it.
+    The outcome's draws are the same whichever equations stand beside it. Where more chains may
+    run side by side than an equation has, so do equations that take NUTS.
     """
     last = len(model.equations) - 1
-    posteriors = []
-    for k, (equation, seen) in enumerate(zip(model.equations, data, strict=True)):
+
+    def draw(k: int) -> Posterior:
         seed = sampling.seed
         if k < last:
             seed = int(np.random.SeedSequence([seed, k]).generate_state(1)[0] >> 1)
-        posteriors.append(infer(equation, seen, inference, replace(sampling, seed=seed)))
-    return posteriors
+        return infer(model.equations[k], data[k], inference, replace(sampling, seed=seed))
+
+    by_nuts = [choose_engine(inference, e) for e in model.equations].count("nuts")
+    side_by_side = min(sampling.n_jobs // sampling.chains, by_nuts)
+    if side_by_side < 2:
+        return [draw(k) for k in range(last + 1)]
+    with ThreadPoolExecutor(side_by_side) as pool:
+        return list(pool.map(draw, range(last + 1)))
 
 
 def infer(
@@ -182,8 +193,6 @@ def _exact(
 
 def to_datatree(model: StructuralModel, posteriors: Sequence[Posterior]) -> "xr.DataTree":
     """Return all draws as ArviZ takes them, with named dimensions and coordinates."""
-    from importlib.metadata import version
-
     import xarray as xr
 
     sample = ("chain", "draw")
@@ -201,7 +210,7 @@ def to_datatree(model: StructuralModel, posteriors: Sequence[Posterior]) -> "xr.
     attributes = {
         "inference_library": posteriors[-1].library,
         "creation_library": "interventional",
-        "creation_library_version": version("interventional"),
+        "creation_library_version": _version(),
         "inference": posteriors[-1].engine,
         "sample_dims": list(sample),
     }
@@ -213,6 +222,13 @@ def to_datatree(model: StructuralModel, posteriors: Sequence[Posterior]) -> "xr.
         own = {name: coords[name] for name in sample}
         groups["/sample_stats"] = xr.Dataset(stats, own, attributes)
     return xr.DataTree.from_dict(groups)
+
+
+@cache
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("interventional")
 
 
 def _dims(equation: Equation) -> tuple[dict[str, tuple[str, ...]], dict[str, NDArray[Any]]]:
@@ -256,4 +272,9 @@ def _prior_sigma(
 
     function = _sigma_priors.get(key, compile_prior)
     numbers = compact_data(equation, statistics)[DATA]
-    return (lambda sigma: function(sigma, numbers)[0]), float(function(np.ones(1), numbers)[1])
+
+    def evaluate(sigma: Floats) -> Any:
+        with _calling:
+            return function(sigma, numbers)
+
+    return (lambda sigma: evaluate(sigma)[0]), float(evaluate(np.ones(1))[1])

@@ -22,7 +22,7 @@ from scipy.integrate import cumulative_simpson
 from scipy.interpolate import PchipInterpolator
 
 from interventional.design import Floats
-from interventional.exceptions import listed
+from interventional.exceptions import UndeterminedError, listed
 from interventional.model import Equation
 from interventional.priors import normal_parameters
 from interventional.suffstats import SufficientStatistics
@@ -128,9 +128,9 @@ def refuse_improper(
     power = statistics.weight - np.array([reached, reached, len(names), len(names)])
     outermost, low, high, last = log_prior_sigma(np.exp(t)) + t - power * t
     if statistics.constant and np.isfinite(outermost) and outermost >= low:
-        raise ValueError(_falls_to_zero(statistics))
+        raise UndeterminedError(_falls_to_zero(statistics))
     if np.isfinite(last) and last >= high:
-        raise ValueError(_TOO_FLAT)
+        raise UndeterminedError(_TOO_FLAT)
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,7 @@ def _flat_part(columns: Floats, names: list[str]) -> tuple[Floats, Floats, Float
     left, d, vt = np.linalg.svd(scaled, full_matrices=False)
     tolerance = 1e3 * np.finfo(np.float64).eps * max(columns.shape, default=0)
     if len(d) < len(names) or (len(d) and d.min() <= tolerance * d.max()):
-        raise ValueError(
+        raise UndeterminedError(
             f"the data do not determine the coefficients of {listed(names)}, whose priors are "
             "Flat: fewer rows than such coefficients, a constant column, or columns that repeat "
             "each other. Give Normal priors"
@@ -318,9 +318,9 @@ def _invert(
             break
         low, high = t[first], t[last]
     if values[0] > peak - _DROP and low == center - _REACH:
-        raise ValueError(_falls_to_zero(statistics))
+        raise UndeterminedError(_falls_to_zero(statistics))
     if values[-1] > peak - _DROP and high == center + _REACH:
-        raise ValueError(_TOO_FLAT)
+        raise UndeterminedError(_TOO_FLAT)
     low, high = _edges(log_density, t, values)
     t = np.linspace(low, high, _POINTS)
     values = log_density(t) - peak

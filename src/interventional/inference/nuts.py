@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pymc as pm
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
@@ -15,17 +14,20 @@ from interventional.cache import StructureCache
 from interventional.design import Floats
 
 if TYPE_CHECKING:
-    import xarray as xr
+    import pymc as pm
 
     from interventional.inference import Sampling
+
+Draws = dict[str, Floats]
+Stats = dict[str, NDArray[Any]]
 
 _compiled = StructureCache(32)
 _SAMPLE_STATS = ("diverging", "energy", "depth", "tree_depth", "n_steps", "step_size")
 
 
 def sample(
-    build: Callable[[], pm.Model], data: Mapping[str, Any], key: Hashable, sampling: "Sampling"
-) -> tuple[dict[str, Floats], dict[str, NDArray[Any]], str]:
+    build: "Callable[[], pm.Model]", data: Mapping[str, Any], key: Hashable, sampling: "Sampling"
+) -> tuple[Draws, Stats, str]:
     """Sample an observed model, through nutpie, or PyMC's own sampler where nutpie is absent.
 
     Parameters
@@ -49,44 +51,70 @@ def sample(
     """
     library = "pymc" if find_spec("nutpie") is None else "nutpie"
     if library == "nutpie":
-        trace = _sample_nutpie(build, data, key, sampling)
+        variables, stats = _sample_nutpie(build, data, key, sampling)
     else:
-        trace = _sample_pymc(build(), sampling)
-    _warn_of_poor_convergence(trace)
-    variables = {str(name): v.values for name, v in trace["posterior"].data_vars.items()}
-    stats = trace["sample_stats"].dataset
-    return variables, {n: stats[n].values for n in _SAMPLE_STATS if n in stats}, library
+        variables, stats = _sample_pymc(build(), sampling)
+    _warn_of_poor_convergence(variables, stats)
+    return variables, stats, library
 
 
 def _sample_nutpie(
-    build: Callable[[], pm.Model], data: Mapping[str, Any], key: Hashable, sampling: "Sampling"
-) -> "xr.DataTree":
+    build: "Callable[[], pm.Model]", data: Mapping[str, Any], key: Hashable, sampling: "Sampling"
+) -> tuple[Draws, Stats]:
     import nutpie
 
+    # Seconds: Numba types and compiles what nutpie wraps around PyTensor's function, with all of
+    # Numba's own error messages. PyTensor keeps its functions on disk; nutpie's cannot be kept.
     compiled = _compiled.get(key, lambda: nutpie.compile_pymc_model(build()))
     used = {variable.name for variable in compiled.shared_var_keys}
     compiled = compiled.with_data(**{name: data[name] for name in used})
-    return nutpie.sample(
+    tune = max(sampling.tune, 1)  # nutpie panics without any
+    trace = nutpie.sample(
         compiled,
         draws=sampling.draws,
-        tune=max(sampling.tune, 1),  # nutpie panics without any
+        tune=tune,
         chains=sampling.chains,
         cores=min(sampling.n_jobs, sampling.chains),
         seed=sampling.seed,
         adaptation="low_rank",  # predictors are correlated: 4 steps a draw where "diag" needs 65
         save_warmup=False,
         progress_bar=sampling.verbose,
+        return_raw_trace=True,  # to make a tree of it takes a fifth of the time
     )
+    draws, stats = trace.get_arrow_trace()
+    hidden = compiled.reparameterized_names or ()  # the unbounded values that it sampled
+    shapes = {name: shape for name, shape in compiled.shapes.items() if name not in hidden}
+    return _stack(draws, tune, shapes), _stack(stats, tune, dict.fromkeys(_SAMPLE_STATS, ()))
 
 
-def _sample_pymc(model: pm.Model, sampling: "Sampling") -> "xr.DataTree":
+def _stack(
+    chains: list[Any], tune: int, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, NDArray[Any]]:
+    """Return columns of Arrow batches, one batch a chain, as arrays (chains, draws, ...)."""
+    import pyarrow
+
+    batches = [pyarrow.record_batch(chain).slice(tune) for chain in chains]
+    stacked = {}
+    for name, shape in shapes.items():
+        if name not in batches[0].schema.names:
+            continue
+        columns = [batch.column(name) for batch in batches]
+        flat = [column.flatten() if shape else column for column in columns]
+        values = np.stack([values.to_numpy(zero_copy_only=False) for values in flat])
+        stacked[name] = values.reshape(len(batches), -1, *shape)
+    return stacked
+
+
+def _sample_pymc(model: "pm.Model", sampling: "Sampling") -> tuple[Draws, Stats]:
+    import pymc as pm
+
     log = logging.getLogger("pymc")
     level = log.level
     try:
         if not sampling.verbose:
             log.setLevel(logging.ERROR)
         with model:
-            return pm.sample(
+            trace = pm.sample(
                 draws=sampling.draws,
                 tune=sampling.tune,
                 chains=sampling.chains,
@@ -98,26 +126,33 @@ def _sample_pymc(model: pm.Model, sampling: "Sampling") -> "xr.DataTree":
             )
     finally:
         log.setLevel(level)
+    stats = trace["sample_stats"].dataset
+    return (
+        {str(name): values.values for name, values in trace["posterior"].data_vars.items()},
+        {name: stats[name].values for name in _SAMPLE_STATS if name in stats},
+    )
 
 
-def _warn_of_poor_convergence(trace: "xr.DataTree") -> None:
+def _warn_of_poor_convergence(variables: Draws, stats: Stats) -> None:
     """Warn once, with numbers and remedy, if the chains cannot be trusted."""
-    import arviz as az
+    from arviz_stats.base import array_stats
 
-    posterior = trace["posterior"].dataset
-    if posterior.sizes["draw"] < 4:
+    chains, n_draws = stats["diverging"].shape
+    if n_draws < 4:
         return
-    divergent = int(trace["sample_stats"]["diverging"].sum())
-    troubles = []
+    flat = [values.reshape(chains, n_draws, -1) for values in variables.values()]
+    draws = np.concatenate(flat, axis=2)
+    axes = {"chain_axis": 0, "draw_axis": 1}
     with np.errstate(all="ignore"):  # chains that do not move have no variance to divide by
-        effective = _extreme(az.ess(posterior), min)
-        worst = _extreme(az.rhat(posterior), max) if posterior.sizes["chain"] > 1 else 1.0
+        effective = array_stats.ess(draws, **axes).min()
+        worst = array_stats.rhat(draws, **axes).max() if chains > 1 else 1.0
+    troubles = []
     if not worst <= 1.01:
         troubles.append(f"R-hat up to {worst:.3f} (should be below 1.01)")
-    wanted = 100 * posterior.sizes["chain"]
+    wanted = 100 * chains
     if not effective >= wanted:
         troubles.append(f"effective sample size down to {effective:.0f} (should be {wanted})")
-    if divergent:
+    if divergent := int(stats["diverging"].sum()):
         troubles.append(f"{divergent} divergent transitions")
     if troubles:
         warnings.warn(
@@ -126,8 +161,3 @@ def _warn_of_poor_convergence(trace: "xr.DataTree") -> None:
             ConvergenceWarning,
             stacklevel=2,
         )
-
-
-def _extreme(values: "xr.Dataset", which: Any) -> float:
-    found = [float(which(v.values.ravel())) for v in values.data_vars.values() if v.size]
-    return float(which(found)) if found else float("nan")

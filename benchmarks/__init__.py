@@ -1,0 +1,1 @@
+"""Times the package beside its peers: `python -m benchmarks.run`."""

@@ -1,0 +1,180 @@
+"""The claims that one run of the benchmark decides."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks.answers import median
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A number that was measured, and the bound that it has to keep."""
+
+    number: int
+    text: str
+    measured: float | None
+    bound: float
+    at_least: bool
+    unit: str = "times"
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether it holds; None where something was not measured."""
+        if self.measured is None:
+            return None
+        return self.measured >= self.bound if self.at_least else self.measured <= self.bound
+
+
+def judge(record: Record) -> list[Record]:
+    """Return all claims with what was measured."""
+    return [{**asdict(claim), "holds": claim.holds} for claim in claims(Times(record))]
+
+
+class Times:
+    """Medians by workload and contestant; None where there are none."""
+
+    def __init__(self, record: Record):
+        self.record = record
+        self._workloads = {w["key"]: w["results"] for w in record["timed"]}
+
+    def __call__(self, key: str, contestant: str, peer: str | None = None) -> float | None:
+        return self._find(self._workloads.get(key, []), contestant, peer)
+
+    def first(self, peer: str) -> float | None:
+        """The first call of a process."""
+        found = [r for r in self.record["first"]["results"] if r["peer"] == peer]
+        return median(found[0]) if found else None
+
+    def weight(self, start: str, contestant: str) -> Record:
+        """The memory of a contestant in the workload whose key starts so."""
+        for workload in self.record["memory"]:
+            if workload["key"].startswith(start):
+                for result in workload["results"]:
+                    if result["contestant"] == contestant and "extra" in result:
+                        return dict(result)
+        return {}
+
+    def imported(self, statement: str) -> float | None:
+        """Seconds of an import statement."""
+        return median({"seconds": self.record["imports"].get(statement)})
+
+    @staticmethod
+    def _find(results: list[Record], contestant: str, peer: str | None) -> float | None:
+        for result in results:
+            if result["contestant"] == contestant and peer in (None, result["peer"]):
+                return median(result)
+        return None
+
+
+def ratio(a: float | None, b: float | None) -> float | None:
+    """Return a / b, or None where either is missing."""
+    return None if a is None or not b else a / b
+
+
+def claims(times: Times) -> Iterator[Claim]:
+    """Yield the claims, in the order of their numbers."""
+    yield from small(times)
+    yield from large(times)
+    yield from nuts(times)
+    yield from asking(times)
+    yield Claim(
+        5, "`import interventional` against `import sklearn, pandas`",
+        ratio(times.imported("import interventional"), times.imported("import sklearn, pandas")),
+        1.1, at_least=False,
+    )  # fmt: skip
+    streamed = times.weight("stream", "partial_fit in blocks")
+    yield Claim(
+        6, "`partial_fit` over 20 million rows x 10 columns made on the fly: memory of all",
+        streamed["process"] / 1e9 if streamed else None, 1.0, at_least=False, unit="GB",
+    )  # fmt: skip
+
+
+def small(times: Times) -> Iterator[Claim]:
+    pairs = (("fit diabetes", "exact fit, n = 442, p = 10"),
+             ("cross_validation diabetes 5", "5-fold cross-validation on diabetes"))  # fmt: skip
+    for key, words in pairs:
+        ours = times(key, "exact")
+        yield Claim(
+            1, f"{words}: faster than warm `pm.sample`", ratio(times(key, "pm.sample"), ours),
+            100, at_least=True,
+        )  # fmt: skip
+        yield Claim(
+            1, f"{words}: against `BayesianRidge`", ratio(ours, times(key, "BayesianRidge")),
+            15, at_least=False,
+        )  # fmt: skip
+
+
+def large(times: Times) -> Iterator[Claim]:
+    key = "fit linear-1000000-20"
+    yield Claim(
+        2, "n = 1e6, p = 20: fit against `numpy.linalg.lstsq`",
+        ratio(times(key, "exact"), times(key, "numpy.linalg.lstsq")), 1.5, at_least=False,
+    )  # fmt: skip
+    weight = times.weight("fit", "exact")
+    yield Claim(
+        2, "n = 1e6, p = 20: peak memory against the data's",
+        (weight["data"] + weight["extra"]) / weight["data"] if weight else None,
+        1.3, at_least=False,
+    )  # fmt: skip
+    for contestant, words in (("exact", "fit"), ("partial_fit in blocks", "`partial_fit`")):
+        yield Claim(
+            2, f"{words}, p = 20: ten times the rows cost, at most, from n = 1e4 to 1e7",
+            worst_step(lambda n, who=contestant: times(f"fit linear-{n}-20", who)),
+            12, at_least=False,
+        )  # fmt: skip
+
+
+def worst_step(seconds: Callable[[int], float | None]) -> float | None:
+    """Return by what the time grows, at most, if the rows become ten times as many."""
+    medians = [seconds(10**power) for power in (4, 5, 6, 7)]
+    steps = [ratio(after, before) for before, after in itertools.pairwise(medians)]
+    known = [step for step in steps if step is not None]
+    return max(known) if len(known) == len(steps) else None
+
+
+def nuts(times: Times) -> Iterator[Claim]:
+    key = "nuts_refit diabetes"
+    ours = times(key, "NUTS")
+    yield Claim(
+        3, "NUTS at a structure already seen: fit against `nutpie.sample` inside it",
+        ratio(ours, times(key, "of which nutpie.sample")), 1.3, at_least=False,
+    )  # fmt: skip
+    yield Claim(
+        3, "NUTS at a structure already seen: fit against nutpie on the model by hand, "
+        "compiled before",
+        ratio(ours, times(key, "nutpie, compiled before")), 1.3, at_least=False,
+    )  # fmt: skip
+    key = "nuts_cross_validation diabetes 20"
+    yield Claim(
+        3, "20 fits of cross-validation under NUTS: faster than `pm.sample`",
+        ratio(times(key, "pm.sample"), times(key, "NUTS")), 10, at_least=True,
+    )  # fmt: skip
+
+
+def asking(times: Times) -> Iterator[Claim]:
+    ours = times("intervene gallery-100-3", "exact")
+    yield Claim(
+        4, "`intervene`, 100 rows x 4,000 draws, warm: faster than `pm.do` and posterior "
+        "prediction, warm",
+        ratio(times("intervene gallery-100-3", "pm.do"), ours), 4, at_least=True,
+    )  # fmt: skip
+    yield Claim(
+        4, "`intervene`, 100 rows x 4,000 draws, warm: faster than `pm.do` and posterior "
+        "prediction, the first of a process",
+        ratio(times.first("pymc_by_hand"), ours), 50, at_least=True,
+    )  # fmt: skip
+    for key, p in (("gallery-1000000-3", 3), ("linear-1000000-20", 20)):
+        key = f"average {key}"
+        yield Claim(
+            4, f"1e6 rows, p = {p}: average with interval against NumPy's product in blocks",
+            ratio(times(key, "exact"), times(key, "NumPy product")), 2, at_least=False,
+        )  # fmt: skip
+    weight = times.weight("rows", "exact")
+    yield Claim(
+        4, "1e6 rows: mean and interval of each row, extra memory",
+        weight["extra"] / 1e9 if weight else None, 1.0, at_least=False, unit="GB",
+    )  # fmt: skip

@@ -1,0 +1,124 @@
+"""What is timed."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import data
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A task on data of a size.
+
+    Attributes
+    ----------
+    task : str
+        What is asked; the key of the peers' ``TASKS``.
+    fit : str
+        The rows to fit, a name for `benchmarks.data.make`.
+    asked : str
+        The rows that the question is about, if they are others.
+    decides : bool
+        Whether a claim rests on it: then slow contestants too have all rounds.
+    only : tuple of str
+        The peers that are asked; all that can by default.
+    """
+
+    task: str
+    fit: str
+    asked: str = ""
+    decides: bool = False
+    only: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The name under which the results stand."""
+        extra = "-".join(str(value) for value in self.options.values())
+        return " ".join(part for part in (self.task, self.asked or self.fit, extra) if part)
+
+    @property
+    def cells(self) -> int:
+        """How many numbers are read: rows x columns of the larger table."""
+        return max(cells(self.fit), cells(self.asked))
+
+    def message(self, folder: Path) -> dict[str, Any]:
+        """Return what a worker needs to know, with the data written."""
+        return {
+            "name": self.fit.split("-")[0],
+            "data": str(data.write(self.fit, folder)),
+            "asked": str(data.write(self.asked, folder)) if self.asked else "",
+            "options": self.options,
+        }
+
+
+def cells(spec: str) -> int:
+    """Return rows x columns of a data set."""
+    if not spec:
+        return 0
+    if spec == "diabetes":
+        return 442 * 10
+    _, n, p = spec.split("-")
+    return int(n) * int(p)
+
+
+GALLERY = "gallery-100-3"
+OURS = ("interventional", "floor")
+CORE = (*OURS, "pymc_by_hand")
+
+FIT = [
+    Workload("fit", "diabetes", decides=True),
+    *(Workload("fit", f"linear-100-{p}", only=CORE) for p in (3, 20, 100)),
+    Workload("fit", "linear-10000-3", only=CORE),
+    Workload("fit", "linear-10000-20", decides=True),
+    Workload("fit", "linear-10000-100", only=CORE),
+    Workload("fit", "linear-1000-20", only=OURS),
+    Workload("fit", "linear-100000-20", decides=True, only=OURS),
+    Workload("fit", "linear-1000000-3", only=OURS),
+    Workload("fit", "linear-1000000-20", decides=True),
+    Workload("fit", "linear-1000000-100", only=OURS),
+    Workload("fit", "linear-10000000-20", decides=True, only=OURS),
+]
+SEARCH = [
+    Workload("cross_validation", "diabetes", decides=True, options={"folds": 5}),
+    Workload("grid_search", "diabetes"),
+]
+NUTS = [
+    Workload("nuts_refit", "diabetes", decides=True),
+    Workload("nuts_cross_validation", "diabetes", decides=True, options={"folds": 20}),
+]
+ASK = [
+    Workload("intervene", GALLERY, decides=True),
+    Workload("intervene", GALLERY, "gallery-10000-3", only=CORE),
+    *(Workload("average", GALLERY, f"gallery-{n}-3") for n in (100, 10_000)),
+    Workload("average", GALLERY, "gallery-1000000-3", decides=True),
+    Workload("average", "linear-10000-20", "linear-1000000-20", decides=True, only=OURS),
+    *(Workload("rows", GALLERY, f"gallery-{n}-3") for n in (100, 10_000, 1_000_000)),
+    *(Workload("effect", GALLERY, f"gallery-{n}-3") for n in (100, 10_000, 1_000_000)),
+]
+ANSWER = [Workload("answer", f"gallery-{n}-3") for n in (100, 10_000, 1_000_000)]
+
+# In fresh processes.
+COLD = Workload("answer", GALLERY)
+FIRST = Workload("intervene", GALLERY, only=("interventional", "pymc_by_hand"))
+MEMORY = [
+    Workload("fit", "linear-1000000-20"),
+    Workload("rows", GALLERY, "gallery-1000000-3"),
+    Workload("stream", GALLERY, options={"rows": 20_000_000, "columns": 10}),
+]
+
+TITLES = {
+    "fit": "Fit: from data to the posterior",
+    "cross_validation": "Cross-validation, 5 folds",
+    "grid_search": "Grid search, 50 fits: SelectKBest, k = 1 to 10, in 5 folds",
+    "nuts_refit": "NUTS again, at a structure already seen",
+    "nuts_cross_validation": "Cross-validation under NUTS, 20 folds; `pm.sample` is timed on "
+    "four of them a round, times five",
+    "intervene": "Intervene: all draws of all rows under do(b = 0)",
+    "average": "Average outcome under do, with its interval",
+    "rows": "Mean and interval of each row under do",
+    "effect": "Average effect of b = 1 against b = 0, with its interval",
+    "answer": "From data to an average effect with its interval: fit and ask",
+    "stream": "Rows made on the fly, fitted block by block",
+}

@@ -1,0 +1,65 @@
+"""The benchmark's page, and what its peers declare. Nothing is timed here."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import answers, claims, report, workloads  # noqa: E402
+from benchmarks.environments import PEERS, peer  # noqa: E402
+
+saved = pytest.mark.skipif(not report.SAVED.exists(), reason="no full run has been saved yet")
+
+
+@saved
+def test_page_is_made_of_the_saved_results():
+    record = json.loads(report.SAVED.read_text(encoding="utf-8"))
+    assert report.PAGE.read_text(encoding="utf-8") == report.page(record)
+
+
+@saved
+def test_saved_verdicts_follow_from_the_saved_times():
+    record = json.loads(report.SAVED.read_text(encoding="utf-8"))
+    assert [(c["text"], c["holds"]) for c in claims.judge(record)] == [
+        (c["text"], c["holds"]) for c in record["claims"]
+    ]
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_peers_declare_their_contract(name):
+    declared = peer(name)
+    assert declared.TITLE
+    assert declared.PACKAGES
+    # Peers in environments of their own are pinned, and bring every package that counts.
+    assert declared.REQUIREMENTS is None or all("==" in r for r in declared.REQUIREMENTS)
+    tasks = {task for task, _ in declared.TASKS}
+    assert tasks <= set(workloads.TITLES)
+    assert set(declared.LARGEST) <= tasks | {"intervene"}
+    assert set(declared.REMARKS) <= {contestant for _, contestant in declared.TASKS}
+    assert all(callable(function) for function in declared.TASKS.values())
+
+
+def test_every_peer_file_is_run():
+    files = {path.stem for path in (ROOT / "benchmarks" / "peers").glob("*.py")}
+    assert files - {"__init__"} == set(PEERS)
+
+
+def test_equal_answers_agree_and_others_do_not():
+    rng = np.random.default_rng(0)
+    ours, theirs = (answers.from_draws(rng.standard_normal((4, 1000, 3))) for _ in range(2))
+    assert answers.distance(theirs, ours, same=True) < 1
+    off = answers.from_draws(0.2 + rng.standard_normal((4, 1000, 3)))
+    assert answers.distance(off, ours, same=True) > 1
+    # Another estimator may be two standard deviations away.
+    assert answers.distance(off, ours, same=False) < 1
+
+
+def test_what_was_not_measured_is_no_verdict():
+    assert claims.Claim(1, "", None, 1.0, at_least=True).holds is None
+    assert claims.Claim(1, "", 2.0, 1.0, at_least=True).holds is True
+    assert claims.Claim(1, "", 2.0, 1.0, at_least=False).holds is False
