@@ -374,8 +374,11 @@ def _draw(
     inputs += [(residuals or {})[node] for node, what in plan.how if what == "residual"]
     draws = [parameters[name] for name in _needed(model, plan)]
     # Each node has a source of noise of its own, whatever else is drawn: contrasts are paired.
+    # NumPy fills keys up with zeros, and the key of the seed alone is that of posterior draws: a
+    # node's number is never zero.
     nodes = [*names, model.outcome]
-    fresh = [np.random.default_rng([*key, nodes.index(node), query.chunk]) for node in plan.drawn]
+    numbers = [nodes.index(node) or len(nodes) for node in plan.drawn]
+    fresh = [np.random.default_rng([*key, number, query.chunk]) for number in numbers]
     return np.asarray(function(*inputs, *draws, *fresh))
 
 

@@ -112,11 +112,6 @@ class Factor:
         width : int
             Number of columns.
         """
-        with _one_thread().limit(limits=1, user_api="blas"):
-            return cls._of(blocks, width)
-
-    @classmethod
-    def _of(cls, blocks: Iterable[tuple[Floats, Floats, Floats | None]], width: int) -> "Factor":
         n, weight = 0, 0.0
         shift, r = np.zeros(width), np.empty((0, 1 + width))
         low, high = np.full(width, np.inf), np.full(width, -np.inf)
@@ -228,7 +223,8 @@ def _triangular(rows: Floats) -> Floats:
     """Return the triangular factor, its diagonal not negative; `rows` may be overwritten."""
     from scipy.linalg import qr
 
-    r = qr(rows, mode="r", overwrite_a=True, check_finite=False)[0][: rows.shape[1]]
+    with _one_thread().limit(limits=1, user_api="blas"):
+        r = qr(rows, mode="r", overwrite_a=True, check_finite=False)[0][: rows.shape[1]]
     r *= np.where(np.diagonal(r) < 0, -1.0, 1.0)[:, None]
     return r
 
