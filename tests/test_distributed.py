@@ -275,5 +275,9 @@ def test_a_worker_killed_during_the_fit_changes_nothing(cluster, rows):
     killer.start()
     model = new().fit(frames, outcomes)
     killer.join()
+    for _ in range(300):  # until its nanny has noticed
+        if cluster.workers[0].pid != victim:
+            break
+        time.sleep(0.1)
     assert cluster.workers[0].pid != victim
     assert_same_draws(model, new().fit(X, y))
