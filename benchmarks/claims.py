@@ -164,7 +164,7 @@ def asking(times: Times) -> Iterator[Claim]:
     )  # fmt: skip
     yield Claim(
         4, "`intervene`, 100 rows x 4,000 draws, warm: faster than `pm.do` and posterior "
-        "prediction, the first of a process",
+        "prediction, cold: the first of a process, nothing compiled yet",
         ratio(times.first("pymc_by_hand"), ours), 50, at_least=True,
     )  # fmt: skip
     for key, p in (("gallery-1000000-3", 3), ("linear-1000000-20", 20)):
