@@ -10,6 +10,7 @@ from interventional.model import (
     Equation,
     add_coefficients,
     add_coords,
+    add_dispersion,
     add_intercept,
     linear_predictor,
     prior_numbers,
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 # The names of the shared vectors that hold a compact model's numbers. They are two because
 # `pm.observe` copies the variables of a model, but not those of what is observed.
 OBSERVED, DATA = "observed_numbers", "known_numbers"
-# Likewise those of the distinct rows of a categorical node.
-CODES, LEVELS = "observed_codes", "level_of_row"
-MATRIX, WEIGHTS = "distinct_rows", "weight_of_row"
+# Likewise those of distinct rows.
+SEEN, TARGET = "observed_nodes", "node_of_row"
+MATRIX, WEIGHTS, OFFSET = "distinct_rows", "weight_of_row", "offset_of_row"
 
 
 def compact_model(equation: Equation, statistics: SufficientStatistics) -> "pm.Model":
@@ -57,15 +58,15 @@ def compact_model(equation: Equation, statistics: SufficientStatistics) -> "pm.M
     import pymc as pm
     import pytensor.tensor as pt
 
-    name, sigma_prior = equation.node, equation.priors.sigma
-    assert sigma_prior is not None
+    name = equation.node
     seen, known = _compact_numbers(equation, statistics)
     observations, data = _slices(seen, OBSERVED), _slices(known, DATA)
     observed = {}
     with pm.Model() as model:
         add_coords(model, equation)
-        beta = add_coefficients(equation, lambda path: data[f"beta_{path}"])
-        sigma = sigma_prior.create(f"{name}_sigma", lambda path: data[f"sigma{path}"])
+        dispersion = add_dispersion(equation, lambda path: data[path])
+        beta = add_coefficients(equation, dispersion, lambda path: data[f"beta_{path}"])
+        sigma = dispersion["sigma"]
         if equation.has_intercept:
             by = pt.dot(data["shift"], beta)
             intercept = add_intercept(equation, by, lambda path: data[f"intercept{path}"])
@@ -125,13 +126,13 @@ def _compact_numbers(
     return seen, rest
 
 
-def categorical_model(equation: Equation, rows: DistinctRows) -> "pm.Model":
-    """Return the observed model of a categorical equation over its distinct rows and weights.
+def rows_model(equation: Equation, rows: DistinctRows) -> "pm.Model":
+    """Return the observed model of an equation over its distinct rows and their weights.
 
     Parameters
     ----------
     equation : Equation
-        The equation.
+        The equation, of any family.
     rows : DistinctRows
         What the likelihood sees.
 
@@ -142,44 +143,59 @@ def categorical_model(equation: Equation, rows: DistinctRows) -> "pm.Model":
     """
     import pymc as pm
     import pytensor
-    import pytensor.tensor as pt
 
     name = equation.node
-    arrays = categorical_data(equation, rows)
+    arrays = rows_data(equation, rows)
     shared = {key: pytensor.shared(value, name=key) for key, value in arrays.items()}
-    data = _slices(_categorical_numbers(equation, rows), DATA)
+    data = _slices(_known_numbers(equation, rows), DATA)
     with pm.Model() as model:
         add_coords(model, equation)
-        beta = add_coefficients(equation, lambda path: data[f"beta_{path}"])
+        dispersion = add_dispersion(equation, lambda path: data[path])
+        beta = add_coefficients(equation, dispersion, lambda path: data[f"beta_{path}"])
         eta = linear_predictor(equation, shared[MATRIX], beta)
         if equation.has_intercept:
             by = linear_predictor(equation, data["shift"][None], beta)[0]
             eta += add_intercept(equation, by, lambda path: data[f"intercept{path}"])
-        level = shared[LEVELS]
-        if equation.n_blocks == 1:
-            pm.Bernoulli(name, logit_p=eta)
-            once = level * eta - pt.softplus(eta)
-        else:
-            eta = pt.concatenate([pt.zeros_like(eta[:, :1]), eta], axis=1)
-            pm.Categorical(name, logit_p=eta)
-            own = pt.eq(level[:, None], np.arange(len(equation.levels)))
-            once = (own * pt.special.log_softmax(eta, axis=1)).sum(axis=1)
-        # A row of weight w has w times the log density; once it is counted by being observed.
-        pm.Potential(f"{name}_weights", (shared[WEIGHTS] - 1) * once)
-    return pm.observe(model, {name: shared[CODES]})
+        if rows.offset is not None:
+            eta += shared[OFFSET]
+        once = _seen_once(equation, eta, dispersion, shared[TARGET])
+        if rows.are_weighted:
+            # A row of weight w has w times the log density; once it is counted by being observed.
+            pm.Potential(f"{name}_weights", (shared[WEIGHTS] - 1) * once)
+    return pm.observe(model, {name: shared[SEEN]})
 
 
-def categorical_data(equation: Equation, rows: DistinctRows) -> dict[str, Any]:
-    """Return the data of the categorical model by name."""
-    numbers = _categorical_numbers(equation, rows)
-    return {
+def _seen_once(equation: Equation, eta: Any, dispersion: Mapping[str, Any], target: Any) -> Any:
+    """Add the node to the model in context; return the log density of each row, seen once."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    name = equation.node
+    if equation.is_categorical and equation.n_blocks > 1:
+        eta = pt.concatenate([pt.zeros_like(eta[:, :1]), eta], axis=1)
+        pm.Categorical(name, logit_p=eta)
+        own = pt.eq(target[:, None], np.arange(len(equation.levels)))
+        return (own * pt.special.log_softmax(eta, axis=1)).sum(axis=1)
+    if len(equation.codes) == 2:
+        pm.Bernoulli(name, logit_p=eta)
+        return target * eta - pt.softplus(eta)
+    equation.record.variable(name, eta, dispersion)
+    return equation.record.log_density_tensor(target, eta, dispersion)
+
+
+def rows_data(equation: Equation, rows: DistinctRows) -> dict[str, Any]:
+    """Return the data of the model over distinct rows by name."""
+    numbers = _known_numbers(equation, rows)
+    target = rows.target.astype(np.int64) if equation.is_discrete else rows.target
+    data = {
         DATA: np.concatenate([value.ravel() for value in numbers.values()]),
         MATRIX: rows.matrix - rows.x_mean,
         WEIGHTS: rows.weights,
-        CODES: rows.codes,
-        LEVELS: rows.codes,
+        SEEN: target,
+        TARGET: target,
     }
+    return data if rows.offset is None else {**data, OFFSET: rows.offset}
 
 
-def _categorical_numbers(equation: Equation, rows: DistinctRows) -> dict[str, Floats]:
+def _known_numbers(equation: Equation, rows: DistinctRows) -> dict[str, Floats]:
     return {"shift": rows.x_mean - equation.center, **prior_numbers(equation)}

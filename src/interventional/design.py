@@ -316,10 +316,20 @@ class Design(Protocol):
 
 
 class TreatmentCoding:
-    """Numbers as they are; levels against the first of them, in terms like ``sex[1]``."""
+    """Numbers as they are; levels against the first of them, in terms like ``sex[1]``.
 
-    def __init__(self, schema: Schema):
+    Parameters
+    ----------
+    schema : Schema
+        What the columns are.
+    pooled : frozenset of int
+        The columns with a term for every level, the first included: their prior says that levels
+        are alike, and none of them is what others are held against.
+    """
+
+    def __init__(self, schema: Schema, pooled: frozenset[int] = frozenset()):
         self.schema = schema
+        self.pooled = pooled
         picks: list[tuple[int, int | None]] = []
         terms: list[str] = []
         for j, (name, levels) in enumerate(zip(schema.names, schema.levels, strict=True)):
@@ -327,7 +337,8 @@ class TreatmentCoding:
                 picks.append((j, None))
                 terms.append(name)
                 continue
-            for code, level in enumerate(levels[1:], start=1):
+            first = int(j not in pooled)
+            for code, level in enumerate(levels[first:], start=first):
                 picks.append((j, code))
                 terms.append(f"{name}[{level}]")
         self.picks = tuple(picks)
@@ -447,9 +458,14 @@ class TransformedDesign:
         return tuple(names)
 
 
-def make_design(schema: Schema, transformer: Any, values: Floats | None) -> Design:
+def make_design(
+    schema: Schema,
+    transformer: Any,
+    values: Floats | None,
+    pooled: frozenset[int] = frozenset(),
+) -> Design:
     """Return the design of a model: by dtype, or a clone of `transformer` fitted to the rows."""
     if transformer is None:
-        return TreatmentCoding(schema)
+        return TreatmentCoding(schema, pooled)
     assert values is not None
     return TransformedDesign(schema, transformer, values)

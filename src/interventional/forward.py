@@ -144,8 +144,8 @@ class Expected(Answer):
         nodes = (*query.regenerated, model.outcome)
         reached = [equation for equation in model.equations if equation.node in nodes]
         how = _linear_or_drawn(model, query.regenerated)
-        gaussian = all(equation.family == "gaussian" for equation in reached)
-        if query.differs_by_draw or "draw" in how.values() or not gaussian:
+        linear = all(equation.is_linear for equation in reached)
+        if query.differs_by_draw or "draw" in how.values() or not linear:
             return None
         return _linear(reached, query, self.parameters)
 
@@ -167,15 +167,20 @@ class Retrospective(Answer):
         model, parameters, query = self.model, self.parameters, self.query.at(k, rows)
         at_rest = Query(query.values, {})
         residuals = {
-            node: self.observed[node][rows]
-            - _draw(model, at_rest, parameters, node, {}, [], noise=False)
+            node: _residual(
+                model.equation(node),
+                self.observed[node][rows],
+                _draw(model, at_rest, parameters, node, {}, [], noise=False),
+            )
             for node in (*query.regenerated, model.outcome)
         }
         how: dict[str, Regeneration] = dict.fromkeys(query.regenerated, "residual")
         mean = _draw(
             model, query, parameters, model.outcome, how, [], noise=False, residuals=residuals
         )
-        return mean + residuals[model.outcome]
+        residual = residuals[model.outcome]
+        multiplied = model.of_outcome.record.noise == "multiplicative"
+        return mean * residual if multiplied else mean + residual
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,6 +208,13 @@ class Through(Answer):
         return _draw(model, query, parameters, model.outcome, {}, [], noise=False)
 
 
+def _residual(equation: Equation, observed: Floats, mean: Floats) -> Floats:
+    """Return the noise of each row and draw: what an observed node is beside what was expected."""
+    if equation.record.noise == "multiplicative":
+        return observed / mean
+    return observed - mean
+
+
 def _expected(
     model: StructuralModel, query: Query, parameters: Mapping[str, Floats], seed: int
 ) -> Floats:
@@ -211,7 +223,7 @@ def _expected(
     if "draw" not in how.values():
         return _draw(model, query, parameters, model.outcome, how, [], noise=False)
     drawn = [node for node, what in how.items() if what == "draw"]
-    levels = [range(len(model.equation(node).levels)) for node in drawn]
+    levels = [model.equation(node).codes for node in drawn]
     if all(levels) and np.prod([len(codes) for codes in levels]) <= _INNER:
         return _over_levels(model, query, parameters, how, dict(zip(drawn, levels, strict=True)))
     total: Floats | float = 0.0
@@ -327,7 +339,7 @@ def _linear_or_drawn(
 def _is_linear_in(equation: Equation, node: str) -> bool:
     design = equation.design
     return (
-        equation.family == "gaussian"
+        equation.is_linear
         and isinstance(design, TreatmentCoding)
         and design.schema.levels[equation.variables.index(node)] is None
     )
@@ -362,7 +374,7 @@ def _draw(
     function = _functions.get((*structure, plan), lambda: _compile(model, plan))
     names = model.schema.names
     held = _held(model, plan)
-    coded = {equation.node for equation in model.equations if equation.family == "categorical"}
+    coded = {equation.node for equation in model.equations if equation.is_discrete}
     inputs = [
         forced[name] if name in forced else query.values[:, names.index(name)] for name in held
     ]

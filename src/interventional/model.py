@@ -13,14 +13,14 @@ import numpy as np
 
 from interventional.design import Design, Floats, Schema, TreatmentCoding
 from interventional.exceptions import listed
-from interventional.priors import EquationPriors
+from interventional.families import CATEGORICAL, FAMILIES, Family
+from interventional.priors import EquationPriors, Group
 
 if TYPE_CHECKING:
     import pymc as pm
 
     from interventional.graph import CausalGraph
 
-FamilyName = Literal["gaussian", "categorical"]
 # How a node that an intervention reaches is regenerated: drawn anew from its equation, replaced by
 # its expectation, or its expectation and the row's own residual.
 Regeneration = Literal["draw", "mean", "residual"]
@@ -30,9 +30,10 @@ Regeneration = Literal["draw", "mean", "residual"]
 class Equation:
     """One structural equation, linear in its coefficients on the scale of its link.
 
-    A Gaussian one is ``node ~ Normal(intercept + design @ beta, sigma)``. A categorical one, of a
-    column of levels or bools, has a block of coefficients for each level but the first, and
-    ``node ~ Categorical(softmax(0, eta_1, eta_2, ...))``: for two levels the logistic regression.
+    A Gaussian one is ``node ~ Normal(intercept + design @ beta, sigma)``; the other families of
+    `FAMILIES` likewise. A categorical one, of a column of levels or bools, has a block of
+    coefficients for each level but the first, and ``node ~ Categorical(softmax(0, eta_1, eta_2,
+    ...))``: for two levels the logistic regression.
 
     Attributes
     ----------
@@ -46,13 +47,15 @@ class Equation:
     design : Design
         The map from these columns to the design matrix.
     priors : EquationPriors
-        Priors of the coefficients, the intercept and sigma.
+        Priors of the coefficients, the intercept and what else the family has.
     center : ndarray of shape (terms,)
         Where the prior of the intercept holds: the means of the terms, or zeros.
-    family : {"gaussian", "categorical"}
+    family : str
         The distribution of the node.
     levels : tuple
         The levels of a categorical node.
+    exposure : int or None
+        Position of the column that a count is proportional to: it enters as its log.
     """
 
     node: str
@@ -61,8 +64,34 @@ class Equation:
     design: Design
     priors: EquationPriors
     center: Floats = field(repr=False)
-    family: FamilyName = "gaussian"
+    family: str = "gaussian"
     levels: tuple[Any, ...] = ()
+    exposure: int | None = None
+
+    @property
+    def is_categorical(self) -> bool:
+        """Whether the node is one of levels or bools."""
+        return self.family == CATEGORICAL
+
+    @property
+    def record(self) -> Family:
+        """The family of a node of numbers."""
+        return FAMILIES[self.family]
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the expected node is the linear predictor."""
+        return not self.is_categorical and not self.record.link.tensor
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether the node is a level or a whole number."""
+        return self.is_categorical or self.record.discrete
+
+    @property
+    def codes(self) -> range:
+        """The few values that the node may take, where it is one of levels; else nothing."""
+        return range(len(self.levels) or 2 * (self.family == "bernoulli"))
 
     @property
     def has_intercept(self) -> bool:
@@ -83,26 +112,55 @@ class Equation:
         return tuple(f"{level}: {term}" for level in blocks for term in self.design.terms)
 
     @property
+    def dispersion(self) -> tuple[str, ...]:
+        """The names of the parameters that the family has besides the coefficients."""
+        return () if self.is_categorical else tuple(self.record.dispersion)
+
+    @property
     def mean_parameters(self) -> tuple[str, ...]:
-        """The names of the parameters of the mean."""
+        """The names of the parameters of the expected node."""
         names = ("intercept", "beta") if self.has_intercept else ("beta",)
+        if not self.is_categorical:
+            names += self.record.mean_needs
         return tuple(f"{self.node}_{name}" for name in names)
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """The names of all parameters."""
-        scale = (f"{self.node}_sigma",) if self.family == "gaussian" else ()
-        return self.mean_parameters + scale
+        others = tuple(f"{self.node}_{name}" for name in self.dispersion)
+        return tuple(dict.fromkeys(self.mean_parameters + others))
 
     @property
     def structure(self) -> tuple[Any, ...]:
         """What two equations share if one compiled graph serves both."""
-        return (self.node, self.variables, self.design.structure, self.has_intercept, self.levels)
+        return (
+            self.node,
+            self.variables,
+            self.design.structure,
+            self.has_intercept,
+            self.family,
+            self.levels,
+            self.exposure,
+        )
+
+    def group_name(self, group: Group) -> str:
+        """Return the name of the variable of some coefficients: one vector if they are all."""
+        several = len(self.priors.groups) > 1
+        return f"{self.node}_beta_{group.name}" if several else f"{self.node}_beta"
+
+    def scale_name(self, group: Group) -> str:
+        """Return the name of the scale that a prior learns."""
+        ending = "sigma" if group.prior.distribution == "Normal" else "tau"
+        return f"{self.group_name(group)}_{ending}"
 
     def matrix(self, values: Floats) -> Floats:
         """Return the design matrix, (n, terms), of the model's encoded columns."""
         takes_all = self.columns == tuple(range(values.shape[1]))
         return self.design.matrix(values if takes_all else values[:, self.columns])
+
+    def offset(self, values: Floats) -> Floats | None:
+        """Return what is added to the linear predictor of encoded rows: log exposures."""
+        return None if self.exposure is None else np.log(values[:, self.exposure])
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,12 +289,15 @@ def generative_model(
                 if variable not in variables:  # a factual value
                     variables[variable] = pm.Data(variable, values[:, j], dims="obs")
             columns = [variables[variable] for variable in equation.variables]
+            exposure = None if equation.exposure is None else variables[names[equation.exposure]]
             regenerated = (how or {}).get(equation.node)
-            variables[equation.node] = _add_equation(equation, columns, regenerated)
+            variables[equation.node] = _add_equation(equation, columns, exposure, regenerated)
     return built
 
 
-def _add_equation(equation: Equation, columns: list[Any], how: Regeneration | None) -> Any:
+def _add_equation(
+    equation: Equation, columns: list[Any], exposure: Any, how: Regeneration | None
+) -> Any:
     """Add an equation to the model in context; return what stands for its node elsewhere."""
     import pymc as pm
     import pytensor.tensor as pt
@@ -244,20 +305,23 @@ def _add_equation(equation: Equation, columns: list[Any], how: Regeneration | No
     name = equation.node
     add_coords(pm.modelcontext(None), equation)
     numbers = prior_numbers(equation)
-    beta = add_coefficients(equation, lambda path: numbers[f"beta_{path}"])
+    dispersion = add_dispersion(equation, lambda path: numbers[path])
+    beta = add_coefficients(equation, dispersion, lambda path: numbers[f"beta_{path}"])
     predictor = linear_predictor(equation, design_tensor(equation.design, columns), beta)
     if equation.has_intercept:
         at_center = linear_predictor(equation, pt.as_tensor(equation.center)[None], beta)[0]
         predictor += add_intercept(equation, -at_center, lambda path: numbers[f"intercept{path}"])
-    if equation.family == "categorical":
+    if equation.is_categorical:
         return _add_categorical(equation, predictor, how)
-    mu = pm.Deterministic(f"{name}_mu", predictor, dims="obs")
-    assert equation.priors.sigma is not None
-    sigma = equation.priors.sigma.create(f"{name}_sigma", lambda path: numbers[f"sigma{path}"])
-    drawn = pm.Normal(name, mu, sigma, dims="obs")
+    if exposure is not None:
+        predictor += pt.log(exposure)
+    record = equation.record
+    mu = pm.Deterministic(f"{name}_mu", record.mean_tensor(predictor, dispersion), dims="obs")
+    drawn = record.variable(name, predictor, dispersion, dims="obs")
     if how == "residual":
-        return mu + pm.Data(f"{name}_residual", np.zeros(1), dims="obs")
-    return mu if how == "mean" else drawn
+        residual = pm.Data(f"{name}_residual", np.zeros(1), dims="obs")
+        return mu * residual if record.noise == "multiplicative" else mu + residual
+    return mu if how == "mean" else drawn.astype("float64")
 
 
 def _add_categorical(equation: Equation, predictor: Any, how: Regeneration | None) -> Any:
@@ -304,7 +368,17 @@ def add_intercept(equation: Equation, by: Any, number: Callable[[str], Any]) -> 
     return equation.priors.intercept.create_shifted(f"{equation.node}_intercept", by, number, dims)
 
 
-def add_coefficients(equation: Equation, number: Callable[[str], Any]) -> Any:
+def add_dispersion(equation: Equation, number: Callable[[str], Any]) -> dict[str, Any]:
+    """Add what the family has besides the coefficients to the model in context; return it."""
+    return {
+        name: prior.create(f"{equation.node}_{name}", partial(_numbered, number, name))
+        for name, prior in equation.priors.dispersion.items()
+    }
+
+
+def add_coefficients(
+    equation: Equation, dispersion: Mapping[str, Any], number: Callable[[str], Any]
+) -> Any:
     """Add the coefficients to the model in context: one vector, or one a group, joined."""
     import pymc as pm
     import pytensor.tensor as pt
@@ -317,13 +391,13 @@ def add_coefficients(equation: Equation, number: Callable[[str], Any]) -> Any:
     blocks = np.arange(equation.n_blocks)[:, None] * n_terms
     parts, positions = [], []
     for group in groups:
-        dims, variable = terms, f"{name}_beta"
+        dims, variable = terms, equation.group_name(group)
         members = (blocks + np.asarray(group.terms)).ravel()
         if len(groups) > 1:
-            dims, variable = f"{name}_{group.name}_term", f"{name}_beta_{group.name}"
+            dims = f"{name}_{group.name}_term"
             pm.modelcontext(None).add_coord(dims, [labels[member] for member in members])
         leaf = partial(_numbered, number, group.name)
-        parts.append(group.prior.create(variable, leaf, dims))
+        parts.append(group.prior.create(variable, leaf, dims, dispersion.get("sigma")))
         positions.append(members)
     if len(groups) == 1:
         return parts[0]
@@ -338,7 +412,7 @@ def prior_numbers(equation: Equation) -> dict[str, Floats]:
         for path, value in group.prior.leaves().items():
             tiled = np.tile(value, equation.n_blocks) if value.ndim else value
             found[f"beta_{group.name}{path}"] = tiled
-    for what, prior in (("intercept", priors.intercept), ("sigma", priors.sigma)):
+    for what, prior in (("intercept", priors.intercept), *priors.dispersion.items()):
         if prior is not None:
             found |= {f"{what}{path}": value for path, value in prior.leaves().items()}
     return found

@@ -13,6 +13,7 @@ import numpy as np
 
 from interventional.design import Design, Floats
 from interventional.exceptions import UndeterminedError, listed, unknown
+from interventional.families import CATEGORICAL, FAMILIES, LOGIT
 
 if TYPE_CHECKING:
     from pymc_extras.prior import Prior
@@ -30,8 +31,9 @@ LOCATIONS: Mapping[str, tuple[str, ...]] = {
     "SkewNormal": ("mu",),
     "Uniform": ("lower", "upper"),
 }
-_RESERVED = ("beta", "intercept", "sigma")
-_SCALE = 2.5  # of default coefficients, in sd(y) / sd(x): rstanarm's and Bambi's choice
+# Priors that learn how much to shrink, by the names of their functions in `shrinkage.py`.
+SHRINKING = ("ridge", "horseshoe", "r2d2", "partial_pooling")
+_SPREAD = 2.5  # of a default intercept, in sd(y) or on the scale of the link: as rstanarm's
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,18 @@ class PriorSpec:
 
     @classmethod
     def parse(cls, prior: object, where: str) -> "PriorSpec":
-        """Read a user's `Prior`; refuse what is none, or holds what is no number."""
+        """Read a user's `Prior` or the name of one that shrinks; refuse what is neither."""
+        if isinstance(prior, str):
+            if prior not in SHRINKING:
+                raise ValueError(unknown(f"prior in {where}:", prior, SHRINKING))
+            return cls(prior, {})
         from pymc_extras.prior import Prior
 
         if not isinstance(prior, Prior):
-            raise TypeError(f"{where} must be a pymc_extras.prior.Prior, got {prior!r}")
+            raise TypeError(
+                f"{where} must be a pymc_extras.prior.Prior or one of {listed(SHRINKING)}, "
+                f"got {prior!r}"
+            )
         parameters: dict[str, Floats | PriorSpec] = {}
         for name, value in prior.parameters.items():
             if isinstance(value, Prior):
@@ -89,7 +98,34 @@ class PriorSpec:
     def is_plain(self) -> bool:
         """Whether this is one distribution whose parameters are numbers."""
         random = any(isinstance(value, PriorSpec) for value in self.parameters.values())
-        return not random and self.transform is None
+        return not random and self.transform is None and self.distribution not in SHRINKING
+
+    @property
+    def learns_scale(self) -> bool:
+        """Whether this is Normal given one standard deviation that is learnt from the data."""
+        if self.distribution in ("ridge", "partial_pooling"):
+            return True
+        sigma = self.parameters.get("sigma")
+        others = [value for name, value in self.parameters.items() if name != "sigma"]
+        return (
+            self.distribution == "Normal"
+            and self.transform is None
+            and isinstance(sigma, PriorSpec)
+            and sigma.is_plain
+            and not any(leaf.ndim for leaf in sigma.leaves().values())
+            and not any(isinstance(other, PriorSpec) for other in others)
+        )
+
+    def location_and_unit(self, size: int) -> tuple[Floats, Floats]:
+        """Return the mean of a Normal with a learnt scale, and its sd in units of that scale."""
+        if self.distribution == "Normal":
+            mu = np.asarray(self.parameters.get("mu", 0.0), dtype=np.float64)
+            return np.broadcast_to(mu, size), np.ones(size)
+        y_scale = np.asarray(self.parameters["y_scale"])
+        unit = y_scale * np.ones(size)
+        if self.distribution == "ridge":
+            unit = y_scale / np.asarray(self.parameters["x_scale"])
+        return np.zeros(size), unit
 
     @property
     def is_normal(self) -> bool:
@@ -113,7 +149,13 @@ class PriorSpec:
             found |= value.leaves(here) if isinstance(value, PriorSpec) else {here: value}
         return found
 
-    def create(self, name: str, leaf: Callable[[str], Any], dims: str | None = None) -> Any:
+    def create(
+        self,
+        name: str,
+        leaf: Callable[[str], Any],
+        dims: str | None = None,
+        noise: Any = None,
+    ) -> Any:
         """Add a variable with this prior to the PyMC model in context.
 
         Parameters
@@ -124,9 +166,17 @@ class PriorSpec:
             Returns what stands for the number at a path.
         dims : str, optional
             The dimension of a vector whose elements are independent given the parameters.
+        noise : tensor, optional
+            The standard deviation of the residuals, which some priors of coefficients refer to.
         """
         import pymc as pm
 
+        if self.distribution in SHRINKING:
+            from interventional import shrinkage
+
+            add = getattr(shrinkage, self.distribution)
+            noise = leaf("_noise") if noise is None else noise
+            return add(name, leaf("_x_scale"), leaf("_y_scale"), noise, leaf("_n"), dims)
         if self.is_plain and self.centered:
             parameters = {key: leaf(f"_{key}") for key in self.parameters}
             return getattr(pm, self.distribution)(name, **parameters, dims=dims)
@@ -189,7 +239,9 @@ class Moments:
     x_mean, x_scale : ndarray of shape (terms,)
         Mean and standard deviation of each term of the design.
     y_mean, y_scale : float
-        Mean and standard deviation of the outcome.
+        Mean and standard deviation of the outcome, on the scale of its link.
+    noise : float
+        The standard deviation of an outcome on that scale, where the family has no sigma.
     """
 
     n: int
@@ -197,6 +249,7 @@ class Moments:
     x_scale: Floats
     y_mean: float
     y_scale: float
+    noise: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -220,11 +273,26 @@ class Group:
 
 @dataclass(frozen=True)
 class EquationPriors:
-    """The priors of one equation; None for an intercept or a sigma that it does not have."""
+    """The priors of one equation.
+
+    Attributes
+    ----------
+    groups : tuple of Group
+        Those of the coefficients.
+    intercept : PriorSpec or None
+        That of the intercept; None where there is none.
+    dispersion : mapping
+        Those of the parameters that the family has besides, by name.
+    """
 
     groups: tuple[Group, ...]
     intercept: PriorSpec | None
-    sigma: PriorSpec | None
+    dispersion: Mapping[str, PriorSpec]
+
+    @property
+    def sigma(self) -> PriorSpec | None:
+        """The prior of sigma; None where there is none."""
+        return self.dispersion.get("sigma")
 
     @property
     def skeleton(self) -> Hashable:
@@ -232,15 +300,28 @@ class EquationPriors:
         return (
             tuple((group.name, group.prior.skeleton, group.terms) for group in self.groups),
             None if self.intercept is None else self.intercept.skeleton,
-            None if self.sigma is None else self.sigma.skeleton,
+            tuple((name, prior.skeleton) for name, prior in self.dispersion.items()),
         )
+
+    @property
+    def learning(self) -> Group | None:
+        """The first group whose prior is Normal with a standard deviation that is learnt."""
+        return next((group for group in self.groups if group.prior.learns_scale), None)
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether any prior has a geometry that takes NUTS small steps."""
+        return any(not group.prior.is_plain for group in self.groups)
 
     @property
     def conjugacy_obstacle(self) -> str | None:
         """Say what keeps the exact engine from these priors; None if nothing does."""
+        learning = [group.name for group in self.groups if group.prior.learns_scale]
         for group in self.groups:
-            if group.name not in ("normal", "flat"):
+            if group.name not in ("normal", "flat", *learning):
                 return f"the prior of {group.name!r} is {group.prior}"
+        if len(learning) > 1:
+            return f"the priors of {listed(learning)} each learn a scale"
         intercept = self.intercept
         if intercept is not None and not (intercept.is_normal or intercept.distribution == "Flat"):
             return f"the prior of the intercept is {intercept}"
@@ -257,7 +338,7 @@ def resolve(
     *,
     fit_intercept: bool,
     center: bool,
-    has_sigma: bool = True,
+    family: str = "gaussian",
 ) -> EquationPriors:
     """Return the priors of an equation: the user's where there are some, defaults elsewhere.
 
@@ -274,15 +355,16 @@ def resolve(
         defaults are those of standardised data.
     fit_intercept, center : bool
         Whether there is an intercept, and whether its prior holds at the predictors' means.
-    has_sigma : bool, default True
-        Whether there is a sigma.
+    family : str
+        How the node is distributed.
     """
-    given = _checked(user, design, fit_intercept, has_sigma)
+    defaults = {} if family == CATEGORICAL else dict(FAMILIES[family].dispersion)
+    given = _checked(user, design, fit_intercept, tuple(defaults), family)
     n_terms = len(design.terms)
     if moments is None:
         moments = Moments(0, np.zeros(n_terms), np.ones(n_terms), 0.0, 1.0)
     owners = _owners(given, design, values)
-    by_default = None in owners or (has_sigma and "sigma" not in given)
+    by_default = None in owners or ("sigma" in defaults and "sigma" not in given)
     if fit_intercept and "intercept" not in given:
         by_default = True
     if by_default and not moments.y_scale > 0:
@@ -291,18 +373,28 @@ def resolve(
             "scale from its standard deviation, are undefined; give priors for beta, intercept "
             "and sigma, the last one such that sigma cannot go to 0"
         )
-    scale = _SCALE * moments.y_scale / moments.x_scale
+    scale = _unit(family) * moments.y_scale / moments.x_scale
     intercept = None
     if fit_intercept:
-        spread = _SCALE * moments.y_scale
+        spread = _SPREAD * moments.y_scale
         if not center:  # the prior is at x = 0, which may be far from the data
             spread = float(np.hypot(spread, np.linalg.norm(scale * moments.x_mean)))
         default = PriorSpec.of("Normal", mu=moments.y_mean, sigma=spread)
         intercept = given.get("intercept", default)
-    sigma = None
-    if has_sigma:
-        sigma = given.get("sigma", PriorSpec.of("HalfStudentT", nu=4, sigma=moments.y_scale))
-    return EquationPriors(_groups(given, owners, scale), intercept, sigma)
+    dispersion = {}
+    for name, (distribution, numbers) in defaults.items():
+        if name == "sigma":
+            numbers = {**numbers, "sigma": moments.y_scale}
+        dispersion[name] = given.get(name, PriorSpec.of(distribution, **numbers))
+    return EquationPriors(_groups(given, owners, scale, moments), intercept, dispersion)
+
+
+def _unit(family: str) -> float:
+    """Return the standard deviation of a default coefficient, in y_scale / x_scale."""
+    link = LOGIT if family == CATEGORICAL else FAMILIES[family].link
+    if family == "lognormal":  # Gaussian in log y, whose own scale is known
+        return _SPREAD
+    return link.unit
 
 
 def normal_parameters(prior: PriorSpec, size: int, what: str) -> tuple[Floats, Floats]:
@@ -317,6 +409,14 @@ def normal_parameters(prior: PriorSpec, size: int, what: str) -> tuple[Floats, F
     return _one_each(mu, size, what), _one_each(sigma, size, what)
 
 
+def is_pooling(prior: object) -> bool:
+    """Whether a prior, if it is that of levels, makes them share a scale that is learnt."""
+    if isinstance(prior, str):
+        return prior == "partial_pooling"
+    parameters = getattr(prior, "parameters", {})
+    return any(hasattr(value, "parameters") for value in parameters.values())
+
+
 def python_mode() -> Any:
     """Return the PyTensor mode that compiles in milliseconds: no C, no Numba."""
     from pytensor.compile.mode import Mode
@@ -325,7 +425,11 @@ def python_mode() -> Any:
 
 
 def _checked(
-    user: "Mapping[str, Prior] | None", design: Design, fit_intercept: bool, has_sigma: bool
+    user: "Mapping[str, Prior] | None",
+    design: Design,
+    fit_intercept: bool,
+    dispersion: tuple[str, ...],
+    family: str,
 ) -> dict[str, PriorSpec]:
     """Return the user's priors by name, each known to be usable where it stands."""
     if user is None:
@@ -333,18 +437,27 @@ def _checked(
     if not isinstance(user, Mapping):
         raise TypeError(f"priors must be a mapping from names to Prior, got {user!r}")
     names = (*design.schema.names, *design.terms)
+    reserved = ("beta", "intercept", *dispersion)
     for key in user:
-        if key not in _RESERVED and key not in names:
-            message = unknown("name in priors:", key, dict.fromkeys((*_RESERVED, *names)))
+        if key not in reserved and key not in names:
+            if key in ("sigma", "nu", "alpha", "phi"):
+                raise ValueError(f"priors: a prior of {key}, which a {family} outcome has not")
+            message = unknown("name in priors:", key, dict.fromkeys((*reserved, *names)))
             level = isinstance(key, str) and design.schema.may_have_term(key)
             raise UndeterminedError(message) if level else ValueError(message)
-        if key in _RESERVED and key in names:
+        if key in reserved and key in names:
             raise ValueError(
                 f"priors: {key!r} is both a column and the name for all of an equation's {key}; "
                 "rename the column"
             )
     given = {key: PriorSpec.parse(prior, f"priors[{key!r}]") for key, prior in user.items()}
-    if "intercept" in given:
+    for key, spec in given.items():
+        if spec.distribution == "partial_pooling" and key not in design.schema.names:
+            raise ValueError(
+                f"priors[{key!r}]: 'partial_pooling' is for the levels of one column; name the "
+                "column"
+            )
+    if "intercept" in given and given["intercept"].distribution not in SHRINKING:
         intercept = given["intercept"]
         if not fit_intercept:
             raise ValueError("priors: a prior for the intercept, but fit_intercept=False")
@@ -353,13 +466,16 @@ def _checked(
                 f"priors['intercept']: {intercept} has no location to move to the predictors' "
                 f"means; use one of {listed(LOCATIONS)}"
             )
-    for key in ("intercept", "sigma"):
+    for key in ("intercept", *dispersion):
+        if key in given and given[key].distribution in SHRINKING:
+            raise ValueError(
+                f"priors[{key!r}]: {user[key]!r} is a prior of coefficients; give {key} a Prior"
+            )
         if key in given and any(leaf.ndim for leaf in given[key].leaves().values()):
             raise ValueError(f"priors[{key!r}]: {given[key]} has an array for a single number")
-    if "sigma" in given:
-        if not has_sigma:
-            raise ValueError("priors: a prior of sigma, but a column of levels has none")
-        _refuse_negative_support(given["sigma"])
+    for key in dispersion:
+        if key in given:
+            _refuse_negative_support(given[key], key)
     return given
 
 
@@ -367,7 +483,7 @@ def _owners(
     given: Mapping[str, PriorSpec], design: Design, values: Floats | None
 ) -> list[str | None]:
     """Return for each term the key of the prior that it takes: its own, its column's, or all's."""
-    named = [key for key in given if key not in _RESERVED]
+    named = [key for key in given if key in design.schema.names or key in design.terms]
     owners: list[str | None] = ["beta" if "beta" in given else None] * len(design.terms)
     columns = [key for key in named if key in design.schema.names]
     if columns:
@@ -388,10 +504,11 @@ def _owners(
 
 
 def _groups(
-    given: Mapping[str, PriorSpec], owners: list[str | None], scale: Floats
+    given: Mapping[str, PriorSpec], owners: list[str | None], scale: Floats, moments: Moments
 ) -> tuple[Group, ...]:
     """Return the terms by prior; all that are Normal are one group, and all that are Flat."""
     members: dict[str, list[int]] = {}
+    priors: dict[str, PriorSpec] = {"flat": PriorSpec.of("Flat")}
     mu, sigma = np.zeros(len(owners)), scale.copy()
     for key in dict.fromkeys(owners):
         terms = [term for term, owner in enumerate(owners) if owner == key]
@@ -402,23 +519,31 @@ def _groups(
                 mu[terms], sigma[terms] = normal_parameters(prior, len(terms), str(key))
         elif prior.distribution == "Flat" and prior.is_plain:
             members.setdefault("flat", []).extend(terms)
+        elif prior.distribution in SHRINKING:
+            name = prior.distribution if key == "beta" else str(key)
+            members[name] = terms
+            priors[name] = PriorSpec.of(
+                prior.distribution,
+                x_scale=moments.x_scale[terms],
+                y_scale=moments.y_scale,
+                noise=moments.noise,
+                n=max(moments.n, 1),
+            )
         else:
             for path, leaf in prior.leaves().items():
                 _one_each(leaf, len(terms), f"{key}{path}")
-            members[str(key)] = terms
+            members[str(key)], priors[str(key)] = terms, prior
     groups = []
     for name, terms in members.items():
         terms = sorted(terms)
         if name == "normal":
-            prior = PriorSpec.of("Normal", mu=mu[terms], sigma=sigma[terms])
-        else:
-            prior = PriorSpec.of("Flat") if name == "flat" else given[name]
-        groups.append(Group(name, prior, tuple(terms)))
+            priors[name] = PriorSpec.of("Normal", mu=mu[terms], sigma=sigma[terms])
+        groups.append(Group(name, priors[name], tuple(terms)))
     return tuple(groups)
 
 
-def _refuse_negative_support(prior: PriorSpec) -> None:
-    """Refuse a prior of sigma that gives density to negative values."""
+def _refuse_negative_support(prior: PriorSpec, name: str) -> None:
+    """Refuse a prior of a positive parameter that gives density to negative values."""
     import pymc as pm
 
     if not prior.is_plain:
@@ -427,9 +552,9 @@ def _refuse_negative_support(prior: PriorSpec) -> None:
         density = pm.logp(getattr(pm, prior.distribution).dist(**prior.parameters), -1e-3)
         value = float(density.eval(mode=python_mode()))
     except pm.logprob.utils.ParameterValueError as error:
-        raise ValueError(f"priors['sigma']: {prior} is no distribution: {error}") from error
+        raise ValueError(f"priors[{name!r}]: {prior} is no distribution: {error}") from error
     if value > -np.inf:
-        raise ValueError(f"priors['sigma']: {prior} allows negative values")
+        raise ValueError(f"priors[{name!r}]: {prior} allows negative values")
 
 
 def _one_each(value: Floats, size: int, what: str) -> Floats:

@@ -1,5 +1,6 @@
 """`BayesianInterventionRegressor`: the scikit-learn face of a Bayesian structural causal model."""
 
+import copy
 from collections.abc import Mapping
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -19,13 +20,16 @@ from interventional.accumulation import Accumulated
 from interventional.design import Floats, Schema
 from interventional.distributed import accumulate, is_distributed, is_distributed_frame
 from interventional.exceptions import UndeterminedError, listed, unknown
+from interventional.families import FAMILIES, LOG
 from interventional.inference import ENGINES, Sampling, infer_all, to_datatree
 from interventional.intervention import describe
 from interventional.model import generative_model
 from interventional.outcomes import Outcomes, from_samples
-from interventional.samples import Contrast, Linear, Samples, at_once, is_large
+from interventional.predictive import Predictive
+from interventional.samples import Chunked, Contrast, Samples, at_once, is_large
 from interventional.simulation import simulate
-from interventional.structural import Draft, Specification, draft, specify
+from interventional.structural import Draft, Specification, draft, positive, specify
+from interventional.unseen import extended, unseen_levels
 from interventional.validation import (
     read_weights,
     refuse_empty,
@@ -40,8 +44,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["mean", "predictive"]
 Table = pd.DataFrame | NDArray[Any]
+_SAMPLE = ("chain", "draw")
 # What is gone where rows that came in batches do not determine a model yet.
-_POSTERIOR = ("_idata", "coef_", "intercept_", "graph_", "_model", "_term_means", "_fingerprint")
+_POSTERIOR = ("_idata", "coef_", "intercept_", "graph_", "_model", "_fingerprint")
 
 
 class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
@@ -136,8 +141,11 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "graph": "no_validation",
         "outcome": [str],
+        "family": [str, Mapping],
+        "exposure": "no_validation",
         "design": [HasMethods(["fit", "transform"]), Mapping, None],
-        "priors": [Mapping, None],
+        "priors": [Mapping, str, None],
+        "unseen_levels": [StrOptions({"error", "population"})],
         "fit_intercept": ["boolean"],
         "center_predictors": ["boolean"],
         "inference": [StrOptions(set(ENGINES))],
@@ -154,11 +162,14 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         *,
         graph: Any = None,
         outcome: str = "y",
+        family: str | Mapping[str, str] = "gaussian",
+        exposure: Any = None,
         design: Any = None,
-        priors: "Mapping[str, Prior] | None" = None,
+        priors: "Mapping[str, Prior | str] | str | None" = None,
+        unseen_levels: Literal["error", "population"] = "error",
         fit_intercept: bool = True,
         center_predictors: bool = True,
-        inference: Literal["auto", "exact", "nuts"] = "auto",
+        inference: Literal["auto", "exact", "nuts", "laplace", "advi", "pathfinder"] = "auto",
         draws: int = 1000,
         tune: int = 1000,
         chains: int = 4,
@@ -168,8 +179,11 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     ):
         self.graph = graph
         self.outcome = outcome
+        self.family = family
+        self.exposure = exposure
         self.design = design
         self.priors = priors
+        self.unseen_levels = unseen_levels
         self.fit_intercept = fit_intercept
         self.center_predictors = center_predictors
         self.inference = inference
@@ -212,7 +226,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             parsed = draft(self._specification(), schema)
             accumulated = None
             if any(map(parsed.adds_up, parsed.nodes)):
-                accumulated = Accumulated.of(schema, parsed.columns, values, target, weights)
+                seen = parsed.as_seen(self.outcome, target)
+                accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights)
             self._condition(parsed, accumulated, values, target, weights)
         return self
 
@@ -276,6 +291,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         schema, values, target, weights = self._read_training(X, y, sample_weight, first)
         parsed = draft(self._specification(), schema)
         parsed.refuse_batches()
+        target = parsed.as_seen(self.outcome, target)
         return Accumulated.of(schema, parsed.columns, values, target, weights)
 
     def _read_training(
@@ -307,10 +323,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         sampling = self._sampling()
         model, seen = specify(parsed, values, target, weights, accumulated)
         posteriors = infer_all(model, seen, self.inference, sampling)
-        means = [data.x_mean for data in seen if data is not None]
         self._idata = to_datatree(model, posteriors)
         self._model = model
-        self._term_means = means[-1]
         self._seed = sampling.seed
         self._accumulated = accumulated if all(map(parsed.adds_up, parsed.nodes)) else None
         self._undetermined = ""
@@ -344,17 +358,12 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             if return_std:
                 raise ValueError("return_std=True takes rows in memory; X is a Dask collection")
             return distributed.predict(self, X)
-        values = self._read(X)
-        matrix = self._model.of_outcome.matrix(values)
-        mean = matrix @ self.coef_ + self.intercept_
-        if not return_std:
-            return mean
-        draws = self._draws()
-        sigma = draws[f"{self.outcome}_sigma"]
-        intercept = draws.get(f"{self.outcome}_intercept", np.zeros(len(sigma)))
-        beta = draws[f"{self.outcome}_beta"]
-        of_mean = Linear(lambda rows: matrix[rows], len(matrix), beta, intercept).std()
-        return mean, np.hypot(of_mean, np.sqrt(np.mean(np.square(sigma))))
+        self, values = self._facing(X)
+        equation = self._model.of_outcome
+        if equation.is_linear and not return_std:
+            return equation.matrix(values) @ self.coef_ + self.intercept_
+        found = Predictive.of(equation, values, self._draws())
+        return (found.mean(), found.std()) if return_std else found.mean()
 
     def sample_y(
         self,
@@ -377,16 +386,82 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         -------
         ndarray of shape (n, n_samples)
         """
-        values = self._read(X)
-        matrix = self._model.of_outcome.matrix(values)
-        rng = check_random_state(random_state)
-        draws = self._draws()
-        sigma = draws[f"{self.outcome}_sigma"]
-        picked = rng.choice(len(sigma), size=n_samples, replace=n_samples > len(sigma))
-        mean = matrix @ draws[f"{self.outcome}_beta"][picked].T
-        if self._model.of_outcome.has_intercept:
-            mean += draws[f"{self.outcome}_intercept"][picked]
-        return mean + sigma[picked] * rng.standard_normal(mean.shape)
+        self, values = self._facing(X)
+        found = Predictive.of(self._model.of_outcome, values, self._draws())
+        rng = np.random.default_rng(check_random_state(random_state).randint(1 << 32, size=4))
+        replace = n_samples > found.n_draws
+        return found.sample(rng.choice(found.n_draws, n_samples, replace=replace), rng)
+
+    def log_likelihood(self, X: Any, y: ArrayLike) -> "xr.DataTree":
+        """Return the log density of outcomes for each posterior draw, as ArviZ takes it.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n, columns)
+            The rows.
+        y : array-like of shape (n,)
+            Their outcomes.
+
+        Returns
+        -------
+        DataTree
+            `idata_` with two groups more, ``log_likelihood`` and ``observed_data``. With the rows
+            of `fit` it is what `arviz.loo` takes for leave-one-out cross-validation without refit
+            (Vehtari, Gelman and Gabry 2017).
+
+        Examples
+        --------
+        >>> import arviz as az, numpy as np
+        >>> from interventional import BayesianInterventionRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(100, 2))
+        >>> y = X @ [1.0, -2.0] + rng.normal(size=100)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> bool(az.loo(model.log_likelihood(X, y)).elpd < 0)
+        True
+        """
+        import xarray as xr
+
+        self, values = self._facing(X)
+        target = self._read_outcome(values, y)
+        found = Predictive.of(self._model.of_outcome, values, self._draws())
+        densities = found.log_likelihood(target).held().reshape(*self._shape, len(values))
+        labelled = isinstance(X, pd.DataFrame) and X.index.is_unique
+        rows = {"obs": ("obs", np.asarray(X.index if labelled else range(len(values))))}
+        sample = {name: np.arange(size) for name, size in zip(_SAMPLE, self._shape, strict=True)}
+        both = {
+            "/log_likelihood": xr.Dataset(
+                {self.outcome: ((*_SAMPLE, "obs"), densities)}, {**sample, **rows}
+            ),
+            "/observed_data": xr.Dataset({self.outcome: ("obs", target)}, rows),
+        }
+        groups = {f"/{name}": group.to_dataset() for name, group in self.idata_.children.items()}
+        return xr.DataTree.from_dict({**groups, **both})
+
+    def log_density(self, X: Any, y: ArrayLike) -> NDArray[np.float64]:
+        """Return the log of the posterior predictive density of outcomes, row by row.
+
+        For counts and zeros and ones it is the log of a probability. The density is averaged over
+        the posterior draws, and then the logarithm taken.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n, columns)
+            The rows.
+        y : array-like of shape (n,)
+            Their outcomes.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+
+        See Also
+        --------
+        interventional.metrics : Scorers that take it through cross-validation.
+        """
+        self, values = self._facing(X)
+        target = self._read_outcome(values, y)
+        return Predictive.of(self._model.of_outcome, values, self._draws()).log_density(target)
 
     def intervene(self, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
         """Answer what y will be for such rows if some columns are forced.
@@ -431,7 +506,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             self._refuse_before_dask(do, kind)
             estimand = self._estimand(describe(do), kind)
             return distributed.answer(self, "intervene", X, estimand, do, kind=kind)
-        rows, values = self._read_both(X)
+        self, rows, values = self._facing_table(X, do)
         return self._outcomes(rows, self._asked(do, rows, values), kind, describe(do))
 
     def effect(
@@ -473,7 +548,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             return distributed.answer(
                 self, "effect", X, " - ".join(words), do, baseline, kind=kind
             )
-        rows, values = self._read_both(X)
+        self, rows, values = self._facing_table(X, do, baseline)
         query = self._asked(do, rows, values)
         if baseline is None:
             at_rest = self._as_observed(query)
@@ -522,18 +597,19 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         --------
         intervene : The outcome of such rows, whatever their own noise was.
         """
-        rows, values = self._read_both(X)
-        target = np.array(_check_y(y, y_numeric=True, estimator=self), dtype=np.float64)
-        check_consistent_length(values, target)
+        self, rows, values = self._facing_table(X, do)
+        target = self._read_outcome(values, y)
         query = self._asked(do, rows, values)
         observed = {self.outcome: target}
-        for node in query.regenerated:
-            if self._model.equation(node).family != "gaussian":
+        for node in (*query.regenerated, self.outcome):
+            equation = self._model.equation(node)
+            if equation.is_categorical or equation.record.noise is None:
                 raise ValueError(
                     f"counterfactual: the intervention changes {node!r}, whose noise is not "
                     "additive, so that no residual of the row's own can be kept; use intervene"
                 )
-            observed[node] = values[:, self._model.schema.names.index(node)]
+            if node != self.outcome:
+                observed[node] = values[:, self._model.schema.names.index(node)]
         self._refuse_confounded_mediators(query)
         samples = forward.Retrospective(self._model, query, self._draws(), self._seed, observed)
         estimand = f"{self.outcome} had it been that {describe(do)}"
@@ -563,7 +639,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             mediators: averages over rows are those of the effect, intervals of single rows hold
             the mediators' noise.
         """
-        rows, values = self._read_both(X)
+        self, rows, values = self._facing_table(X, do, baseline)
         treated = self._asked(do, rows, values)
         if baseline is None:
             rested = self._as_observed(treated)
@@ -631,8 +707,10 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             equation.node: values[:, model.schema.names.index(equation.node)]
             for equation in model.equations[:-1]
         }
-        observed = {node: column.astype(built[node].dtype) for node, column in observed.items()}
-        return pm.observe(built, {**observed, self.outcome: target})
+        observed[self.outcome] = target
+        return pm.observe(
+            built, {node: column.astype(built[node].dtype) for node, column in observed.items()}
+        )
 
     def simulate(
         self,
@@ -679,6 +757,16 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         for label, column in drawn.items():
             table[label] = column
         return table
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: what outcomes the family takes is among them."""
+        tags = super().__sklearn_tags__()
+        family = self.family
+        if isinstance(family, Mapping):
+            family = family.get(self.outcome, "gaussian")
+        record = FAMILIES.get(family) if isinstance(family, str) else None
+        tags.target_tags.positive_only = record is not None and record.link is LOG
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` has run."""
@@ -753,17 +841,51 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                     f"the columns of X are {listed(X.columns)}; they must be those of fit, in the "
                     f"same order: {listed(schema.labels)}"
                 )
-            return schema.encode(X)
-        return schema.encode(
-            validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
-        )
+            return self._with_exposure(schema.encode(X))
+        array = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
+        return self._with_exposure(schema.encode(array))
 
-    def _read_both(self, X: Any) -> tuple[Table, Floats]:
-        """Return the rows as a policy sees them, and encoded."""
-        values = self._read(X)
+    def _with_exposure(self, values: Floats) -> Floats:
+        """Return encoded rows, whose exposures must be positive."""
+        exposure = self._model.of_outcome.exposure
+        if exposure is not None:
+            positive(values[:, exposure])
+        return values
+
+    def _read_outcome(self, values: Floats, y: ArrayLike) -> Floats:
+        """Return the outcomes of rows, each of which the family takes."""
+        target = np.array(_check_y(y, y_numeric=True, estimator=self), dtype=np.float64)
+        check_consistent_length(values, target)
+        self._model.of_outcome.record.check(target, "y")
+        return target
+
+    def _facing(self, X: Any, *dos: Mapping[Any, Any] | None) -> "tuple[Self, Floats]":
+        """Return the estimator that knows all levels in X, and encoded rows.
+
+        It is another one where levels never seen in training are asked for, and allowed.
+        """
+        self._check_fitted()
+        if self.unseen_levels == "error" or not isinstance(X, pd.DataFrame):
+            return self, self._read(X)
+        validate_data(self, X, skip_check_array=True, reset=False)
+        found = unseen_levels(self._model, X, [do for do in dos if do is not None])
+        if not found:
+            return self, self._read(X)
+        wider = copy.copy(self)
+        wider._model, wider._extended = extended(
+            self._model, self._draws(with_scales=True), found, self._seed
+        )
+        wider.coef_ = wider._extended[f"{self.outcome}_beta"].mean(axis=0)
+        return wider, wider._read(X)
+
+    def _facing_table(
+        self, X: Any, *dos: Mapping[Any, Any] | None
+    ) -> "tuple[Self, Table, Floats]":
+        """Return the estimator that knows all levels, rows as a policy sees them, and encoded."""
+        wider, values = self._facing(X, *dos)
         if is_large(self._n_draws, len(values)):  # what is computed later is of X as it is now
             values = np.array(values, order="C")
-        return X if isinstance(X, pd.DataFrame) else values, values
+        return wider, X if isinstance(X, pd.DataFrame) else values, values
 
     def _specification(self) -> Specification:
         return Specification(
@@ -774,13 +896,27 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             self.fit_intercept,
             self.center_predictors,
             self.inference,
+            self.family,
+            self.exposure,
         )
 
-    def _draws(self) -> dict[str, Floats]:
-        """Return the posterior draws of all equations' parameters, (draws, ...) each."""
+    def _draws(self, *, with_scales: bool = False) -> dict[str, Floats]:
+        """Return the posterior draws of all equations' parameters, (draws, ...) each.
+
+        With `with_scales` those of the scales too that priors have learnt.
+        """
+        if "_extended" in vars(self):
+            return self._extended
         found = {}
         for equation in self._model.equations:
-            for name in equation.parameters:
+            names = equation.parameters
+            if with_scales:
+                names += tuple(
+                    equation.scale_name(group)
+                    for group in equation.priors.groups
+                    if group.prior.learns_scale
+                )
+            for name in names:
                 values = self._posterior(name)
                 found[name] = values.reshape(-1, *values.shape[2:])
         return found
@@ -827,6 +963,11 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
 
         `reads` names the columns from whose factual values the forced values are computed.
         """
+        exposure = self._model.of_outcome.exposure
+        exposures = None if exposure is None else forced.get(self._model.schema.names[exposure])
+        if exposures is not None:
+            is_drawn = isinstance(exposures, Chunked)
+            positive(exposures.first_chunk().ravel() if is_drawn else exposures)
         return forward.Query(values, forced, self._model.reached(frozenset(forced), reads))
 
     def _refuse_confounded_mediators(self, query: forward.Query) -> None:

@@ -13,6 +13,8 @@ from interventional.priors import python_mode
 if TYPE_CHECKING:
     import pymc as pm
 
+_POSITIVE = ("_sigma", "_nu", "_alpha", "_phi")
+
 
 def simulate(
     model: "pm.Model",
@@ -59,7 +61,7 @@ def simulate(
         dims = model.named_vars_to_dims.get(name) or ()
         labels = list(model.coords[dims[0]]) if dims else []
         forced[name] = _parameter(name, value, bool(dims), labels)
-        if name.endswith("_sigma") and not forced[name] >= 0:
+        if name.endswith(_POSITIVE) and not forced[name] >= 0:
             raise ValueError(f"parameters[{name!r}] must not be negative, got {value!r}")
     if forced:
         model = pm.do(model, forced)

@@ -9,9 +9,10 @@ import numpy as np
 from interventional.accumulation import Accumulated
 from interventional.design import Design, Floats, Schema, TreatmentCoding, make_design
 from interventional.exceptions import listed, unknown
+from interventional.families import CATEGORICAL, FAMILIES, IDENTITY, check_name
 from interventional.inference import choose_engine
 from interventional.model import Equation, StructuralModel, check_names
-from interventional.priors import resolve
+from interventional.priors import is_pooling, resolve
 from interventional.suffstats import (
     DistinctRows,
     SufficientStatistics,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _CANONICAL = 100_000  # rows that are sorted before NUTS, which is slow for more
 Data = SufficientStatistics | DistinctRows | None
 # What the model appends to the name of a node; and to that of one of three levels or more.
-_SUFFIXES = ("_mu", "_beta", "_intercept", "_sigma", "_term", "_residual")
+_SUFFIXES = ("_mu", "_beta", "_intercept", "_term", "_residual", "_weights")
 _OF_LEVELS = ("_level", "_block", "_score")
 
 
@@ -41,6 +42,8 @@ class Specification:
     fit_intercept: bool
     center_predictors: bool
     inference: str
+    family: Any = "gaussian"
+    exposure: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +62,10 @@ class Draft:
         The equations.
     designs, priors : mapping
         What the user gave for each node.
+    families : mapping
+        How each node is distributed.
+    exposure : int or None
+        Position of the column that the outcome is proportional to.
     """
 
     specification: Specification
@@ -67,6 +74,8 @@ class Draft:
     regressions: Sequence[tuple[str, tuple[int, ...], tuple[str, ...]]]
     designs: Mapping[str, Any]
     priors: Mapping[str, Any]
+    families: Mapping[str, str]
+    exposure: int | None
 
     @property
     def nodes(self) -> list[str]:
@@ -83,8 +92,41 @@ class Draft:
         return () if j is None else self.schema.categories(j)
 
     def adds_up(self, node: str) -> bool:
-        """Whether what an equation sees of the rows is a sum over rows."""
-        return self.designs.get(node) is None and not self.levels(node)
+        """Whether what an equation sees of the rows is a sum over rows, of columns as they are."""
+        family = self.families[node]
+        gaussian = family == "gaussian" or (
+            family == "lognormal" and node == self.specification.outcome
+        )
+        return gaussian and self.designs.get(node) is None
+
+    def as_seen(self, node: str, values: Floats) -> Floats:
+        """Return a node as inference sees it; refuse what its family does not take."""
+        family = self.families[node]
+        if family == CATEGORICAL:
+            return values
+        outcome = node == self.specification.outcome
+        FAMILIES[family].check(values, "y" if outcome else f"column {node!r}")
+        inner = FAMILIES[family].inner
+        return values if inner is None else inner(values)
+
+    def pooled(self, node: str, part: Schema) -> frozenset[int]:
+        """Return which columns of an equation have levels that share a prior learnt from them."""
+        given = self.priors.get(node)
+        if not isinstance(given, Mapping):
+            return frozenset()
+        pooled = {name for name, prior in given.items() if is_pooling(prior)}
+        for name in pooled & set(part.names):
+            if part.levels[part.names.index(name)] is None and given[name] == "partial_pooling":
+                raise ValueError(
+                    f"priors[{name!r}]: 'partial_pooling' is for columns of levels, and {name!r} "
+                    "holds numbers or bools; make it a category if its numbers are labels"
+                )
+            if self.designs.get(node) is not None and given[name] == "partial_pooling":
+                raise ValueError(
+                    f"priors[{name!r}]: 'partial_pooling' needs a term for every level, which a "
+                    "design of your own need not have; leave design out"
+                )
+        return frozenset(j for j, name in enumerate(part.names) if name in pooled)
 
     @property
     def columns(self) -> tuple[int, ...]:
@@ -104,10 +146,16 @@ class Draft:
                     f"the design of {node!r} is fitted to all rows at once, so that batches do "
                     "not add up; transform X beforehand, or call fit with all rows in memory"
                 )
-            if self.levels(node):
+            if self.families[node] == CATEGORICAL:
                 raise ValueError(
                     f"{node!r} is a column of levels that has an equation, so that batches do "
                     "not add up; call fit with all rows in memory"
+                )
+            if not self.adds_up(node):
+                raise ValueError(
+                    f"the family of {node!r} is {self.families[node]!r}, whose likelihood is no "
+                    "sum over rows, so that batches do not add up; call fit with all rows in "
+                    "memory"
                 )
 
 
@@ -115,12 +163,78 @@ def draft(specification: Specification, schema: Schema) -> Draft:
     """Parse the parameters in the light of what the columns are."""
     outcome = specification.outcome
     graph = observed_graph(specification.graph, schema, outcome)
-    regressions = _regressions(graph, schema, outcome)
-    check_names(outcome, schema, _taken(regressions, schema))
+    exposure = _exposure(specification, schema, graph)
+    regressions = _regressions(graph, schema, outcome, exposure)
     nodes = [node for node, _, _ in regressions]
+    families = _families(specification.family, nodes, schema, outcome)
+    if exposure is not None and not _may_count(families[outcome]):
+        raise ValueError(
+            f"exposure={specification.exposure!r} is for counts, family='poisson' or "
+            f"'negative_binomial'; the family of {outcome!r} is {families[outcome]!r}"
+        )
+    check_names(outcome, schema, _taken(regressions, schema, families))
     designs = _by_node(specification.design, nodes, outcome, "design")
     priors = _priors_by_node(specification.priors, nodes, outcome)
-    return Draft(specification, schema, graph, regressions, designs, priors)
+    return Draft(specification, schema, graph, regressions, designs, priors, families, exposure)
+
+
+def _families(given: Any, nodes: list[str], schema: Schema, outcome: str) -> dict[str, str]:
+    """Return how each node is distributed: as the user says, else by what its column holds."""
+    chosen = dict(given) if isinstance(given, Mapping) else {outcome: given}
+    for node, name in chosen.items():
+        if node not in nodes:
+            if node in schema.names:
+                raise ValueError(
+                    f"family: column {node!r} has no equation, as nothing in the graph causes it "
+                    "on a way to the outcome; equations are those of " + listed(nodes)
+                )
+            raise ValueError(unknown("node in family:", node, nodes))
+        check_name(name, node)
+    families = {}
+    for node in nodes:
+        levels = () if node == outcome else schema.categories(schema.names.index(node))
+        name = chosen.get(node, CATEGORICAL if levels else "gaussian")
+        if name == CATEGORICAL and not levels:
+            what = "the outcome" if node == outcome else "a column of numbers"
+            raise ValueError(
+                f"family 'categorical' is for columns of levels or bools; {node!r} is {what}"
+            )
+        if name == "bernoulli" and len(levels) == 2:
+            name = CATEGORICAL  # the same model, which knows the levels
+        if levels and name != CATEGORICAL:
+            raise ValueError(
+                f"family {name!r} is for numbers; {node!r} is a column of levels, whose family "
+                "is 'categorical'"
+            )
+        families[node] = name
+    return families
+
+
+def _may_count(family: str) -> bool:
+    return family != CATEGORICAL and FAMILIES[family].may_count_exposure
+
+
+def _exposure(
+    specification: Specification, schema: Schema, graph: "CausalGraph | None"
+) -> int | None:
+    """Return the position of the column of exposures."""
+    key = specification.exposure
+    if key is None:
+        return None
+    try:
+        position = schema.position(key)
+    except ValueError as error:
+        raise ValueError(f"exposure: {error}") from None
+    name = schema.names[position]
+    if schema.categories(position):
+        raise ValueError(f"exposure: column {name!r} holds levels or bools; it must hold numbers")
+    if graph is not None and name not in graph.parents(specification.outcome):
+        raise ValueError(
+            f"exposure: the graph does not have {name!r} as a cause of "
+            f"{specification.outcome!r}, to which it is in proportion; add "
+            f"'{name} -> {specification.outcome}'"
+        )
+    return position
 
 
 def specify(
@@ -155,16 +269,22 @@ def specify(
         if values is not None and part is not schema:
             inner = values[:, columns]
         response = target if at is None else None if values is None else values[:, at]
+        if response is not None:
+            response = parsed.as_seen(node, response)
+        exposure = parsed.exposure if at is None else None
         rows = _Rows(
             node,
             columns,
             variables,
-            make_design(part, parsed.designs.get(node), inner),
+            make_design(part, parsed.designs.get(node), inner, parsed.pooled(node, part)),
             inner,
             response,
             weights,
             parsed.levels(node),
             at,
+            parsed.families[node],
+            exposure,
+            None if exposure is None or values is None else positive(values[:, exposure]),
         )
         known = accumulated if parsed.adds_up(node) else None
         equation, data = _equation(rows, parsed.priors.get(node), parsed.specification, known)
@@ -208,17 +328,20 @@ def _refuse_typo(node: str, known: list[str], nodes: tuple[str, ...]) -> None:
 
 
 def _regressions(
-    graph: "CausalGraph | None", schema: Schema, outcome: str
+    graph: "CausalGraph | None", schema: Schema, outcome: str, exposure: int | None
 ) -> list[tuple[str, tuple[int, ...], tuple[str, ...]]]:
     """Return for each equation its node, and positions and variables of its regressors."""
     if graph is None:
-        return [(outcome, tuple(range(len(schema.names))), schema.names)]
+        columns = tuple(j for j in range(len(schema.names)) if j != exposure)
+        return [(outcome, columns, tuple(schema.names[j] for j in columns))]
     from interventional.identification import regressions
 
     found = []
     for regression in regressions(graph, outcome):
         variable = {name: name for name in regression.parents}
         variable |= {name: f"{name}_observed" for name in regression.adjustment}
+        if exposure is not None and regression.node == outcome:
+            variable.pop(schema.names[exposure])
         columns = tuple(j for j, name in enumerate(schema.names) if name in variable)
         variables = tuple(variable[schema.names[j]] for j in columns)
         found.append((regression.node, columns, variables))
@@ -226,16 +349,28 @@ def _regressions(
 
 
 def _taken(
-    regressions: list[tuple[str, tuple[int, ...], tuple[str, ...]]], schema: Schema
+    regressions: list[tuple[str, tuple[int, ...], tuple[str, ...]]],
+    schema: Schema,
+    families: Mapping[str, str],
 ) -> set[str]:
     """Return the names that the model has for other things than columns."""
     taken = set()
     for node, columns, variables in regressions:
         levels = schema.categories(schema.names.index(node)) if node in schema.names else ()
         suffixes = _SUFFIXES + _OF_LEVELS if len(levels) > 2 else _SUFFIXES
+        if families[node] != CATEGORICAL:
+            suffixes += tuple(f"_{name}" for name in FAMILIES[families[node]].dispersion)
         taken |= {node + suffix for suffix in suffixes}
         taken |= {v for j, v in zip(columns, variables, strict=True) if v != schema.names[j]}
     return taken
+
+
+def positive(exposures: Floats) -> Floats:
+    """Return exposures, all of which must be above zero."""
+    if not (exposures > 0).all():
+        row = int(np.argmax(~(exposures > 0)))
+        raise ValueError(f"the exposure must be positive; it is {exposures[row]:g} in row {row}")
+    return exposures
 
 
 @dataclass(frozen=True)
@@ -251,6 +386,9 @@ class _Rows:
     weights: Floats | None
     levels: tuple[Any, ...]
     position: int | None
+    family: str
+    exposure: int | None
+    exposures: Floats | None
 
 
 def _equation(
@@ -283,9 +421,27 @@ def _seen(rows: _Rows, intercept: bool, accumulated: Accumulated | None) -> Data
         return None
     assert rows.values is not None
     matrix = rows.design.matrix(rows.values)
-    if rows.levels:
-        return distinct_rows(matrix, rows.response, rows.weights)
-    return sufficient_statistics(matrix, rows.response, rows.weights, intercept=intercept)
+    if rows.family == CATEGORICAL:
+        return distinct_rows(matrix, rows.response, rows.weights, intercept=intercept)
+    record = FAMILIES[rows.family]
+    if record.inner is not None:
+        return sufficient_statistics(matrix, rows.response, rows.weights, intercept=intercept)
+    typical = record.typical(rows.response, rows.weights, rows.exposures)
+    if record.link is IDENTITY:
+        squares = np.square(rows.response - typical)
+        scale = noise = float(np.sqrt(np.average(squares, weights=rows.weights)))
+    else:
+        scale, noise = 1.0, record.pseudo_sigma(typical)
+    return distinct_rows(
+        matrix,
+        rows.response,
+        rows.weights,
+        y_mean=typical,
+        y_scale=scale,
+        noise=noise,
+        offset=None if rows.exposures is None else np.log(rows.exposures),
+        intercept=intercept,
+    )
 
 
 def _conditioned(rows: _Rows, priors: Any, specification: Specification, data: Data) -> Equation:
@@ -298,7 +454,7 @@ def _conditioned(rows: _Rows, priors: Any, specification: Specification, data: D
         None if data is None else data.moments,
         fit_intercept=fit_intercept,
         center=specification.center_predictors,
-        has_sigma=not rows.levels,
+        family=rows.family,
     )
     center = np.zeros(len(rows.design.terms))
     if centred and data is not None:
@@ -312,8 +468,9 @@ def _conditioned(rows: _Rows, priors: Any, specification: Specification, data: D
         rows.design,
         resolved,
         center,
-        "categorical" if rows.levels else "gaussian",
-        rows.levels,
+        rows.family,
+        rows.levels if rows.family == CATEGORICAL else (),
+        rows.exposure,
     )
 
 
@@ -330,7 +487,7 @@ def _by_node(given: Any, nodes: list[str], outcome: str, what: str) -> Mapping[s
 def _priors_by_node(given: Any, nodes: list[str], outcome: str) -> dict[str, Any]:
     """Return the priors of each equation: mappings by node, all other entries for the outcome."""
     if given is None or not isinstance(given, Mapping):
-        return {outcome: given}
+        return {outcome: {"beta": given} if isinstance(given, str) else given}
     nested = {node: inner for node, inner in given.items() if isinstance(inner, Mapping)}
     for node in nested:
         if node not in nodes:

@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from interventional.design import Floats
 from interventional.priors import Moments
@@ -251,7 +250,7 @@ def sufficient_statistics(
 
 @dataclass(frozen=True)
 class DistinctRows:
-    """What the likelihood of a categorical node sees: its distinct rows, and how often each is.
+    """What a likelihood sees that is no Gaussian's: its distinct rows, and how often each is.
 
     Attributes
     ----------
@@ -259,34 +258,84 @@ class DistinctRows:
         Number of rows.
     matrix : ndarray of shape (k, p)
         Rows of the design matrix.
-    codes : ndarray of int, shape (k,)
-        Levels of the node.
+    target : ndarray of shape (k,)
+        The node: numbers, or codes of levels.
     weights : ndarray of shape (k,)
         Frequencies.
     x_mean : ndarray of shape (p,)
-        Means of the columns.
+        Means of the columns; zeros for a model without an intercept.
+    y_mean, y_scale : float
+        What default priors take for mean and standard deviation of the linear predictor.
+    noise : float
+        The standard deviation that an outcome of a row has on that scale.
+    offset : ndarray of shape (k,) or None
+        What is added to the linear predictor.
     """
 
     n: int
     matrix: Floats
-    codes: NDArray[np.int64]
+    target: Floats
     weights: Floats
     x_mean: Floats
+    y_mean: float
+    y_scale: float
+    noise: float
+    offset: Floats | None = None
 
     @property
     def moments(self) -> Moments:
-        """What default priors are scaled by; the scale of a link does not depend on the data."""
+        """What default priors are scaled by."""
         variance = np.average(np.square(self.matrix - self.x_mean), axis=0, weights=self.weights)
         scale, size = np.sqrt(variance), np.abs(self.x_mean)
         scale = np.where(scale > 1e-13 * size, scale, np.where(size > 0, size, 1.0))
-        return Moments(self.n, self.x_mean, scale, 0.0, 1.0)
+        return Moments(self.n, self.x_mean, scale, self.y_mean, self.y_scale, self.noise)
+
+    @property
+    def are_weighted(self) -> bool:
+        """Whether any row counts for other than one."""
+        return bool((self.weights != 1).any())
 
 
-def distinct_rows(matrix: Floats, codes: Floats, weights: Floats | None) -> DistinctRows:
-    """Reduce the rows of a categorical node to the distinct ones, with weights."""
-    rows, levels, summed = merge_equal_rows(matrix, codes, weights)
-    x_mean = np.average(rows, axis=0, weights=summed)
-    return DistinctRows(len(codes), rows, levels.astype(np.int64), summed, x_mean)
+def distinct_rows(
+    matrix: Floats,
+    target: Floats,
+    weights: Floats | None,
+    *,
+    y_mean: float = 0.0,
+    y_scale: float = 1.0,
+    noise: float = 2.0,
+    offset: Floats | None = None,
+    intercept: bool = True,
+) -> DistinctRows:
+    """Reduce the rows of a node to the distinct ones, with weights.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n, p)
+        Design matrix.
+    target : ndarray of shape (n,)
+        The node: numbers, or codes of levels.
+    weights : ndarray of shape (n,), optional
+        Frequencies of the rows.
+    y_mean, y_scale : float
+        What default priors take for mean and standard deviation of the linear predictor.
+    noise : float
+        The standard deviation that an outcome of a row has on that scale; 2 is that of a level
+        with a probability of one half.
+    offset : ndarray of shape (n,), optional
+        What is added to the linear predictor.
+    intercept : bool, default True
+        Whether the model has an intercept.
+    """
+    n = len(target)
+    known = matrix if offset is None else np.column_stack([matrix, offset])
+    known, target, summed = merge_equal_rows(known, target, weights)
+    if offset is not None:
+        known, offset = known[:, :-1], known[:, -1]
+    x_mean = np.zeros(known.shape[1])
+    if intercept:
+        x_mean = np.average(known, axis=0, weights=summed)
+    return DistinctRows(n, known, target, summed, x_mean, y_mean, y_scale, noise, offset)
 
 
 def merge_equal_rows(

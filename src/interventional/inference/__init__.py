@@ -13,24 +13,28 @@ from numpy.typing import NDArray
 from interventional.cache import StructureCache
 from interventional.compact import (
     DATA,
-    categorical_data,
-    categorical_model,
     compact_data,
     compact_model,
+    rows_data,
+    rows_model,
 )
 from interventional.design import Floats
 from interventional.exceptions import unknown
 from interventional.inference import exact
 from interventional.model import Equation, StructuralModel
 from interventional.priors import python_mode
+from interventional.shrinkage import TARGET_ACCEPT
 from interventional.suffstats import DistinctRows, SufficientStatistics
 
 if TYPE_CHECKING:
+    import pymc as pm
     import xarray as xr
 
-ENGINES = ("auto", "exact", "nuts")
+APPROXIMATE = ("laplace", "advi", "pathfinder")
+ENGINES = ("auto", "exact", "nuts", *APPROXIMATE)
 _models = StructureCache(64)
-_sigma_priors = StructureCache(64)
+_scale_priors = StructureCache(64)
+PER_TERM = ("_lambda", "_phi", "_offset")  # what a prior has of each coefficient besides
 _calling = threading.Lock()  # the inputs of a compiled function are its state
 
 
@@ -71,13 +75,15 @@ def choose_engine(inference: str, equation: Equation) -> str:
     if inference not in ENGINES:
         raise ValueError(unknown("inference", inference, ENGINES))
     obstacle = equation.priors.conjugacy_obstacle
-    if equation.family != "gaussian":
+    if equation.is_categorical:
         obstacle = f"{equation.node!r} is a column of levels"
+    elif equation.record.inner is None:
+        obstacle = f"the family of {equation.node!r} is {equation.family!r}"
     if inference == "exact" and obstacle is not None:
         raise ValueError(
-            "inference='exact' draws Gaussian equations under Normal or Flat priors of "
-            f"coefficients and any positive prior of sigma, but {obstacle}; use inference='auto' "
-            "or 'nuts'"
+            "inference='exact' draws Gaussian and lognormal equations under Normal or Flat "
+            "priors of coefficients, one hierarchical one among them, and any positive prior of "
+            f"sigma, but {obstacle}; use inference='auto', 'nuts' or 'laplace'"
         )
     if inference == "auto":
         return "exact" if obstacle is None else "nuts"
@@ -126,25 +132,22 @@ def infer(
     name = equation.node
     stats: Mapping[str, NDArray[Any]] = {}
     library = "interventional"
-    if isinstance(data, DistinctRows):
-        from interventional.inference import nuts
-
-        key = (name, equation.priors.skeleton, data.matrix.shape[1], equation.n_blocks)
-        variables, stats, library = nuts.sample(
-            lambda: categorical_model(equation, data),
-            categorical_data(equation, data),
-            key,
-            sampling,
-        )
+    assert data is not None
+    key = _key(equation, data)
+    if engine == "exact":
+        assert isinstance(data, SufficientStatistics)
+        variables = _exact(equation, data, key, sampling)
     else:
-        assert data is not None
-        shape = (data.r.shape, data.has_residual)
-        key = (name, equation.priors.skeleton, *shape)
-        if engine == "nuts":
-            variables, stats, library = _nuts(equation, data, key, sampling)
-        else:
-            variables = _exact(equation, data, key, sampling)
-    variables = dict(variables)
+        if isinstance(data, SufficientStatistics):
+            sigma = equation.priors.sigma
+            plain = sigma is not None and sigma.is_plain
+            log_prior = None
+            if plain:
+                log_prior, _ = _prior_density(key, equation, data, f"{name}_sigma")
+            exact.refuse_improper(equation, data, log_prior)
+        variables, stats, library = _sampled(engine, equation, data, key, sampling)
+    # What the sampler moves in stead of coefficients is nobody's parameter.
+    variables = {key: value for key, value in variables.items() if not key.endswith("_raw")}
     if equation.has_intercept:  # from the means of the predictors to zero
         beta = variables[f"{name}_beta"]
         if equation.n_blocks > 1:
@@ -153,41 +156,69 @@ def infer(
     return Posterior(engine, library, variables, stats)
 
 
-def _nuts(
-    equation: Equation, statistics: SufficientStatistics, key: Hashable, sampling: Sampling
-) -> tuple[dict[str, Floats], dict[str, NDArray[Any]], str]:
-    from interventional.inference import nuts
+def _key(equation: Equation, data: SufficientStatistics | DistinctRows) -> Hashable:
+    """Return what two observed models share if one compiled graph serves both."""
+    key = (equation.node, equation.priors.skeleton)
+    if isinstance(data, SufficientStatistics):
+        return (*key, data.r.shape, data.has_residual)
+    rows = (data.matrix.shape[1], data.are_weighted, data.offset is None)
+    return (*key, equation.family, equation.n_blocks, *rows)
 
-    plain = equation.priors.sigma is not None and equation.priors.sigma.is_plain
-    log_prior = _prior_sigma(key, equation, statistics)[0] if plain else None
-    exact.refuse_improper(equation, statistics, log_prior)
-    return nuts.sample(
-        lambda: compact_model(equation, statistics),
-        compact_data(equation, statistics),
-        key,
-        sampling,
-    )
+
+def _sampled(
+    engine: str,
+    equation: Equation,
+    data: SufficientStatistics | DistinctRows,
+    key: Hashable,
+    sampling: Sampling,
+) -> tuple[dict[str, Floats], dict[str, NDArray[Any]], str]:
+    """Draw by NUTS, or from an approximation, from the observed PyMC model."""
+
+    def build() -> "pm.Model":
+        if isinstance(data, SufficientStatistics):
+            return compact_model(equation, data)
+        return rows_model(equation, data)
+
+    compact = isinstance(data, SufficientStatistics)
+    numbers = compact_data(equation, data) if compact else rows_data(equation, data)
+    if engine == "nuts":
+        from interventional.inference import nuts
+
+        accept = TARGET_ACCEPT if equation.priors.shrinks else 0.8
+        return nuts.sample(build, numbers, key, sampling, accept)
+    from interventional.inference import approximate
+
+    return approximate.sample(engine, build, numbers, key, sampling)
 
 
 def _exact(
     equation: Equation, statistics: SufficientStatistics, key: Hashable, sampling: Sampling
 ) -> dict[str, Floats]:
-    name = equation.node
-    draws = exact.draw(
-        equation,
-        statistics,
-        *_prior_sigma(key, equation, statistics),
-        sampling.chains * sampling.draws,
-        np.random.default_rng(sampling.seed),
-    )
+    name, n_draws = equation.node, sampling.chains * sampling.draws
+    rng = np.random.default_rng(sampling.seed)
+    sigma = _prior_density(key, equation, statistics, f"{name}_sigma")
+    learning = equation.priors.learning
+    if learning is None:
+        draws = exact.draw(equation, statistics, *sigma, n_draws, rng)
+    else:
+        from interventional.inference import hierarchical
+
+        scale_name = equation.scale_name(learning)
+        mu, unit = learning.prior.location_and_unit(len(learning.terms))
+        hierarchy = hierarchical.Hierarchy(
+            learning.terms, mu, unit, *_prior_density(key, equation, statistics, scale_name)
+        )
+        draws = hierarchical.draw(equation, statistics, hierarchy, *sigma, n_draws, rng)
     variables = {
         f"{name}_{parameter}": values.reshape(sampling.chains, sampling.draws, *values.shape[1:])
         for parameter, values in draws.items()
     }
+    if learning is not None:
+        variables[scale_name] = variables.pop(f"{name}_tau")
     if len(equation.priors.groups) > 1:  # the model has a variable for each group
         beta = variables[f"{name}_beta"]
         for group in equation.priors.groups:
-            variables[f"{name}_beta_{group.name}"] = beta[..., list(group.terms)]
+            variables[equation.group_name(group)] = beta[..., list(group.terms)]
     return variables
 
 
@@ -241,16 +272,21 @@ def _dims(equation: Equation) -> tuple[dict[str, tuple[str, ...]], dict[str, NDA
         dims[f"{name}_intercept"] = (f"{name}_block",)
         coords[f"{name}_block"] = np.asarray([str(level) for level in equation.levels[1:]])
     blocks = np.arange(equation.n_blocks)[:, None] * len(equation.design.terms)
-    for group in groups if len(groups) > 1 else ():
-        dims[f"{name}_beta_{group.name}"] = (f"{name}_{group.name}_term",)
-        coords[f"{name}_{group.name}_term"] = labels[(blocks + np.asarray(group.terms)).ravel()]
+    for group in groups:
+        variable, members = equation.group_name(group), (blocks + np.asarray(group.terms)).ravel()
+        if len(groups) > 1:
+            coords[f"{name}_{group.name}_term"] = labels[members]
+        own = f"{name}_term" if len(groups) == 1 else f"{name}_{group.name}_term"
+        dims[variable] = (own,)
+        for ending in PER_TERM:
+            dims[f"{variable}{ending}"] = (own,)
     return dims, coords
 
 
-def _prior_sigma(
-    key: Hashable, equation: Equation, statistics: SufficientStatistics
+def _prior_density(
+    key: Hashable, equation: Equation, statistics: SufficientStatistics, variable: str
 ) -> tuple[exact.LogDensity, float]:
-    """Return the log density of sigma's prior in the observed PyMC model, and a likely value."""
+    """Return the log density of a scale's prior in the observed PyMC model, and a likely value."""
 
     def compile_prior() -> Any:
         import pymc as pm
@@ -261,20 +297,20 @@ def _prior_sigma(
         from pytensor.graph.traversal import graph_inputs
 
         model = _models.get(key, lambda: compact_model(equation, statistics))
-        prior = model[f"{equation.node}_sigma"]
-        sigma, numbers = pt.vector("sigma"), pt.vector("numbers")
-        outputs = [pm.logp(prior, sigma), support_point(prior)]
+        prior = model[variable]
+        scale, numbers = pt.vector("scale"), pt.vector("numbers")
+        outputs = [pm.logp(prior, scale), support_point(prior)]
         shared: dict[Any, Any] = {v: numbers for v in graph_inputs(outputs) if v.name == DATA}
         outputs = graph_replace(outputs, shared) if shared else outputs
         return pytensor.function(
-            [sigma, numbers], outputs, mode=python_mode(), on_unused_input="ignore"
+            [scale, numbers], outputs, mode=python_mode(), on_unused_input="ignore"
         )
 
-    function = _sigma_priors.get(key, compile_prior)
+    function = _scale_priors.get((key, variable), compile_prior)
     numbers = compact_data(equation, statistics)[DATA]
 
-    def evaluate(sigma: Floats) -> Any:
+    def evaluate(scale: Floats) -> Any:
         with _calling:
-            return function(sigma, numbers)
+            return function(scale, numbers)
 
-    return (lambda sigma: evaluate(sigma)[0]), float(evaluate(np.ones(1))[1])
+    return (lambda scale: evaluate(scale)[0]), float(evaluate(np.ones(1))[1])

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 from scipy.integrate import cumulative_simpson
 from scipy.interpolate import PchipInterpolator
 
@@ -29,10 +30,10 @@ from interventional.suffstats import SufficientStatistics
 
 LogDensity = Callable[[Floats], Floats]
 
-_REACH = 80.0  # log sigma is looked for within e^±80 of the data's own scale
+REACH = 80.0  # log sigma is looked for within e^±80 of the data's own scale
 _DROP = 45.0  # what has e^-45 of the peak's density holds no draw
 _POINTS = 1025
-_TOO_FLAT = (
+TOO_FLAT = (
     "the prior of sigma is too flat for so few rows: its posterior is improper; give a proper "
     "prior, such as Prior('HalfNormal', sigma=1)"
 )
@@ -85,10 +86,7 @@ def draw(
     )
     sigma = np.exp(log_sigma)
     theta = problem.coefficients(sigma, rng)
-    if not equation.has_intercept:
-        return {"beta": theta, "sigma": sigma}
-    intercept = theta[:, 0] + theta[:, 1:] @ problem.shift
-    return {"intercept": intercept, "beta": theta[:, 1:], "sigma": sigma}
+    return {**by_name(equation, theta, problem.shift), "sigma": sigma}
 
 
 def refuse_improper(
@@ -110,7 +108,7 @@ def refuse_improper(
     ValueError
         If data and priors leave a coefficient or sigma without bounds.
     """
-    a, _, _ = _rows(equation, statistics)
+    a, _, _ = design_rows(equation, statistics)
     flat = [
         term for group in equation.priors.groups if group.name == "flat" for term in group.terms
     ]
@@ -118,19 +116,106 @@ def refuse_improper(
     columns = [term + equation.has_intercept for term in flat]
     if equation.priors.intercept is not None and equation.priors.intercept.distribution == "Flat":
         names, columns = ["intercept", *names], [0, *columns]
-    _flat_part(a[:, columns], names)
+    FlatColumns.of(a[:, columns], names)
     if log_prior_sigma is None:
         return
-    t = np.array([-_REACH, -0.8 * _REACH, 0.8 * _REACH, _REACH])
+    t = np.array([-REACH, -0.8 * REACH, 0.8 * REACH, REACH])
     # As sigma grows, all that remains of the coefficients is how many are flat; as it goes to 0,
     # a constant y costs nothing in any of the directions that they reach.
     reached = np.linalg.matrix_rank(a)
     power = statistics.weight - np.array([reached, reached, len(names), len(names)])
     outermost, low, high, last = log_prior_sigma(np.exp(t)) + t - power * t
     if statistics.constant and np.isfinite(outermost) and outermost >= low:
-        raise UndeterminedError(_falls_to_zero(statistics))
+        raise UndeterminedError(falls_to_zero(statistics))
     if np.isfinite(last) and last >= high:
-        raise UndeterminedError(_TOO_FLAT)
+        raise UndeterminedError(TOO_FLAT)
+
+
+@dataclass(frozen=True)
+class FlatColumns:
+    """What it takes to draw coefficients with Flat priors given all others.
+
+    Attributes
+    ----------
+    inverse, root : ndarray of shape (n_flat, k) and (n_flat, n_flat)
+        Pseudo-inverse of their columns, and a root of (A'A)^-1. It is symmetric for columns of
+        length one, so that the units of columns do not matter.
+    basis : ndarray of shape (k, n_flat)
+        Orthonormal basis of the columns.
+    """
+
+    inverse: Floats
+    root: Floats
+    basis: Floats
+
+    @classmethod
+    def of(cls, columns: Floats, names: list[str]) -> "FlatColumns":
+        """Factor the columns of flat coefficients; refuse those that do not determine them."""
+        size = np.linalg.norm(columns, axis=0)
+        scaled = columns / np.where(size > 0, size, 1.0)
+        left, d, vt = np.linalg.svd(scaled, full_matrices=False)
+        tolerance = 1e3 * np.finfo(np.float64).eps * max(columns.shape, default=0)
+        if len(d) < len(names) or (len(d) and d.min() <= tolerance * d.max()):
+            raise UndeterminedError(
+                f"the data do not determine the coefficients of {listed(names)}, whose priors are "
+                "Flat: fewer rows than such coefficients, a constant column, or columns that "
+                "repeat each other. Give Normal priors"
+            )
+        inverse = (vt.T / d) @ left.T / size[:, None]
+        root = (vt.T / d) @ vt / size[:, None]
+        return cls(inverse, root, left)
+
+    def project_out(self, array: Floats) -> Floats:
+        """Return what of rows is orthogonal to the columns."""
+        basis = self.basis
+        return array - basis @ (basis.T @ array) if basis.shape[1] else array
+
+    def draw(self, left: Floats, sigma: Floats, noise: Floats) -> Floats:
+        """Draw the coefficients, given what the others leave of the outcome, (draws, k)."""
+        spread = sigma[:, None] * (noise @ self.root.T)
+        return left @ self.inverse.T + spread
+
+
+@dataclass(frozen=True)
+class KnownPriors:
+    """The priors of the coefficients, that of the intercept first where there is one.
+
+    Attributes
+    ----------
+    names : list of str
+        What the coefficients are called.
+    normal : ndarray of bool
+        Which of them have a Normal prior with known numbers.
+    m, s : ndarray
+        Mean and standard deviation of these priors; 0 and 1 for other coefficients.
+    """
+
+    names: list[str]
+    normal: NDArray[np.bool_]
+    m: Floats
+    s: Floats
+
+    @classmethod
+    def of(cls, equation: Equation) -> "KnownPriors":
+        """Read the priors of an equation."""
+        names, priors = list(equation.design.terms), equation.priors
+        normal = np.zeros(len(names), dtype=bool)
+        m, s = np.zeros(len(names)), np.ones(len(names))
+        for group in priors.groups:
+            terms = list(group.terms)
+            if group.name == "normal":
+                normal[terms] = True
+                m[terms], s[terms] = normal_parameters(group.prior, len(terms), "beta")
+        if priors.intercept is None:
+            return cls(names, normal, m, s)
+        is_normal = priors.intercept.distribution == "Normal"
+        mean, sd = normal_parameters(priors.intercept, 1, "intercept") if is_normal else (0.0, 1.0)
+        return cls(
+            ["intercept", *names],
+            np.concatenate([[is_normal], normal]),
+            np.concatenate([np.ravel(mean), m]),
+            np.concatenate([np.ravel(sd), s]),
+        )
 
 
 @dataclass(frozen=True)
@@ -149,10 +234,10 @@ class _Whitened:
         How many more observations than directions there are.
     m, s : ndarray of shape (n_normal,)
         Means and standard deviations of the Normal priors.
-    normal, flat : ndarray of bool
-        Which coefficients have which prior.
-    flat_inverse, flat_root : ndarray
-        Pseudo-inverse of the flat columns and the root of their posterior covariance over sigma.
+    normal : ndarray of bool
+        Which coefficients these are.
+    flat : FlatColumns
+        The others.
     u, a : ndarray
         Outcome and design before whitening.
     shift : ndarray of shape (p,)
@@ -166,9 +251,8 @@ class _Whitened:
     power: float
     m: Floats
     s: Floats
-    normal: np.ndarray
-    flat_inverse: Floats
-    flat_root: Floats
+    normal: NDArray[np.bool_]
+    flat: FlatColumns
     u: Floats
     a: Floats
     shift: Floats
@@ -200,12 +284,13 @@ class _Whitened:
         theta[:, self.normal] = self.m + self.s * phi
         if not self.normal.all():
             left = self.u - theta[:, self.normal] @ self.a[:, self.normal].T
-            spread = sigma[:, None] * (noise[:, ~self.normal] @ self.flat_root.T)
-            theta[:, ~self.normal] = left @ self.flat_inverse.T + spread
+            theta[:, ~self.normal] = self.flat.draw(left, sigma, noise[:, ~self.normal])
         return theta
 
 
-def _rows(equation: Equation, statistics: SufficientStatistics) -> tuple[Floats, Floats, Floats]:
+def design_rows(
+    equation: Equation, statistics: SufficientStatistics
+) -> tuple[Floats, Floats, Floats]:
     """Return the design with the intercept's column, the outcome, and `_Whitened.shift`."""
     a, u = statistics.r, statistics.z
     if not equation.has_intercept:
@@ -217,37 +302,29 @@ def _rows(equation: Equation, statistics: SufficientStatistics) -> tuple[Floats,
     return a, np.concatenate([[root * statistics.y_mean], u]), shift
 
 
+def by_name(equation: Equation, theta: Floats, shift: Floats) -> dict[str, Floats]:
+    """Return draws of all coefficients by name, the intercept at the means of the predictors."""
+    if not equation.has_intercept:
+        return {"beta": theta}
+    return {"intercept": theta[:, 0] + theta[:, 1:] @ shift, "beta": theta[:, 1:]}
+
+
 def _whiten(equation: Equation, statistics: SufficientStatistics) -> _Whitened:
     """Bring an equation and its data to the form in which all directions are independent."""
-    p = len(statistics.x_mean)
-    priors = equation.priors
-    normal = np.zeros(p, dtype=bool)
-    m, s = np.zeros(p), np.ones(p)
-    for group in priors.groups:
-        terms = list(group.terms)
-        if group.name == "normal":
-            normal[terms] = True
-            m[terms], s[terms] = normal_parameters(group.prior, len(terms), "beta")
-    a, u, shift = _rows(equation, statistics)
-    names = list(equation.design.terms)
-    if priors.intercept is not None:
-        is_normal = priors.intercept.distribution == "Normal"
-        mean, sd = normal_parameters(priors.intercept, 1, "intercept") if is_normal else (0.0, 1.0)
-        normal = np.concatenate([[is_normal], normal])
-        m, s = np.concatenate([np.ravel(mean), m]), np.concatenate([np.ravel(sd), s])
-        names = ["intercept", *names]
-
-    flat_names = [name for name, bounded in zip(names, normal, strict=True) if not bounded]
-    inverse, root_flat, basis = _flat_part(a[:, ~normal], flat_names)
-    m, s = m[normal], s[normal]
-    residual = _orthogonal_to(basis, u - a[:, normal] @ m)
-    b = _orthogonal_to(basis, a[:, normal] * s)
+    a, u, shift = design_rows(equation, statistics)
+    priors = KnownPriors.of(equation)
+    normal = priors.normal
+    flat_names = [name for name, known in zip(priors.names, normal, strict=True) if not known]
+    flat = FlatColumns.of(a[:, ~normal], flat_names)
+    m, s = priors.m[normal], priors.s[normal]
+    residual = flat.project_out(u - a[:, normal] @ m)
+    b = flat.project_out(a[:, normal] * s)
     left, d, vt = np.linalg.svd(b, full_matrices=False)
     kept = d > np.finfo(np.float64).eps * max(b.shape, default=0) * d.max(initial=0.0)
     left, d, vt = left[:, kept], d[kept], vt[kept]
     c = left.T @ residual
     outside = residual - left @ c
-    if basis.shape[1] + len(d) == len(u):  # what is left of nothing is rounding, and not noise
+    if len(flat_names) + len(d) == len(u):  # what is left of nothing is rounding, and not noise
         outside = np.zeros_like(u)
     return _Whitened(
         d=d,
@@ -258,36 +335,11 @@ def _whiten(equation: Equation, statistics: SufficientStatistics) -> _Whitened:
         m=m,
         s=s,
         normal=normal,
-        flat_inverse=inverse,
-        flat_root=root_flat,
+        flat=flat,
         u=u,
         a=a,
         shift=shift,
     )
-
-
-def _flat_part(columns: Floats, names: list[str]) -> tuple[Floats, Floats, Floats]:
-    """Return pseudo-inverse, a root of (A'A)^-1, and an orthonormal basis of columns.
-
-    The root is symmetric for columns of length one, so that the units of columns do not matter.
-    """
-    size = np.linalg.norm(columns, axis=0)
-    scaled = columns / np.where(size > 0, size, 1.0)
-    left, d, vt = np.linalg.svd(scaled, full_matrices=False)
-    tolerance = 1e3 * np.finfo(np.float64).eps * max(columns.shape, default=0)
-    if len(d) < len(names) or (len(d) and d.min() <= tolerance * d.max()):
-        raise UndeterminedError(
-            f"the data do not determine the coefficients of {listed(names)}, whose priors are "
-            "Flat: fewer rows than such coefficients, a constant column, or columns that repeat "
-            "each other. Give Normal priors"
-        )
-    inverse = (vt.T / d) @ left.T / size[:, None]
-    root = (vt.T / d) @ vt / size[:, None]
-    return inverse, root, left
-
-
-def _orthogonal_to(basis: Floats, array: Floats) -> Floats:
-    return array - basis @ (basis.T @ array) if basis.shape[1] else array
 
 
 def _invert(
@@ -303,7 +355,7 @@ def _invert(
     have width of order 1 in log sigma, or are the peak that the zoom ends on. A prior with narrow
     support may fall between the points of the grid, so one of its own values stands there too.
     """
-    low, high = center - _REACH, center + _REACH
+    low, high = center - REACH, center + REACH
     for _ in range(60):
         t = np.linspace(low, high, _POINTS)
         if low < inside < high:
@@ -317,11 +369,11 @@ def _invert(
         if last - first > _POINTS // 2:
             break
         low, high = t[first], t[last]
-    if values[0] > peak - _DROP and low == center - _REACH:
-        raise UndeterminedError(_falls_to_zero(statistics))
-    if values[-1] > peak - _DROP and high == center + _REACH:
-        raise UndeterminedError(_TOO_FLAT)
-    low, high = _edges(log_density, t, values)
+    if values[0] > peak - _DROP and low == center - REACH:
+        raise UndeterminedError(falls_to_zero(statistics))
+    if values[-1] > peak - _DROP and high == center + REACH:
+        raise UndeterminedError(TOO_FLAT)
+    low, high = edges(log_density, t, values)
     t = np.linspace(low, high, _POINTS)
     values = log_density(t) - peak
     density = np.where(values > -_DROP, np.exp(values), 0.0)  # steps of 1e-300 have no slope
@@ -332,7 +384,8 @@ def _invert(
     return PchipInterpolator(cumulative, t[kept])(uniform)
 
 
-def _falls_to_zero(statistics: SufficientStatistics) -> str:
+def falls_to_zero(statistics: SufficientStatistics) -> str:
+    """Say that the posterior is improper as sigma goes to 0."""
     why = "y is constant, and its" if statistics.constant else "the"
     return (
         f"{why} prior lets sigma go to 0, so that the posterior is improper; give a prior of "
@@ -340,8 +393,8 @@ def _falls_to_zero(statistics: SufficientStatistics) -> str:
     )
 
 
-def _edges(log_density: LogDensity, t: Floats, values: Floats) -> tuple[float, float]:
-    """Return the ends of the support within the grid, exact where the prior has an edge."""
+def edges(log_density: LogDensity, t: Floats, values: Floats) -> tuple[float, float]:
+    """Return the ends of the support within a grid, exact where a prior has an edge."""
     inside = np.flatnonzero(np.isfinite(values))
     ends = []
     for k, step in ((inside[0], -1), (inside[-1], 1)):

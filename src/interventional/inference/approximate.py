@@ -1,0 +1,691 @@
+r"""Gaussian approximations of the posterior: Laplace, ADVI, Pathfinder.
+
+All three put a Gaussian on the unconstrained parameters x of the observed PyMC model (a positive
+parameter is there by its logarithm) and map its draws back. They approximate the density of x, the
+Jacobian of the transforms included; Laplace's mode, too, is that of this density.
+
+The density is compiled once per model structure, by the Python linker, with the data as inputs.
+Draws are independent. How far they can be trusted is told by the tail of the importance ratios
+p(x)/q(x): its shape, Pareto k-hat, should be below min(1 - 1/log10(S), 0.7) for S draws (Vehtari,
+Simpson, Gelman, Yao & Gabry 2024, "Pareto smoothed importance sampling", JMLR 25(72)).
+"""
+
+import threading
+import warnings
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, solve_triangular
+from sklearn.exceptions import ConvergenceWarning
+
+from interventional.cache import StructureCache
+from interventional.design import Floats
+from interventional.exceptions import unknown
+from interventional.priors import python_mode
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+    from interventional.inference import Sampling
+
+Draws = dict[str, Floats]
+Stats = dict[str, NDArray[Any]]
+Build = Callable[[], "pm.Model"]
+
+ENGINES = ("laplace", "advi", "pathfinder")
+
+_densities = StructureCache(32)
+_elbo_steps = StructureCache(32)
+_path_gaussians = StructureCache(32)
+
+_ELEMENTS = 2**18  # draws times rows that are evaluated at once: what a processor's cache holds
+_WEIGHED = (
+    2**19
+)  # draws times rows that Laplace and ADVI spend on k-hat, which needs some hundreds
+_FEWEST_WEIGHED = 250
+_NEWTON_STEPS = 100
+_ELBO_STEPS = 2000
+_RATE = 0.05  # of ADVI's steps at most, in units of Laplace's standard deviations
+_PATHS = 4
+_ATTEMPTS = 10  # of a path to leave its start
+
+
+def sample(
+    engine: str, build: Build, data: Mapping[str, Any], key: Hashable, sampling: "Sampling"
+) -> tuple[Draws, Stats, str]:
+    """Draw from a Gaussian approximation of the posterior of an observed model.
+
+    Parameters
+    ----------
+    engine : {"laplace", "advi", "pathfinder"}
+        ``"laplace"`` takes mode and curvature: exact where the posterior is Gaussian.
+        ``"advi"`` is mean-field: means are right where the posterior is Gaussian, but variances
+        are those of a parameter given all others, too small if parameters are correlated.
+        ``"pathfinder"`` picks Gaussians along four optimisation paths and resamples their draws by
+        importance (Zhang, Carpenter, Gelman & Vehtari 2022, JMLR 23(306)).
+    build : callable
+        Returns the observed model.
+    data : mapping
+        The data of the model, by the names of its shared variables.
+    key : hashable
+        The structure of the model; equal keys share what is compiled.
+    sampling : Sampling
+        How many draws, from which seed. There is nothing to tune, and no process is started.
+
+    Returns
+    -------
+    variables, sample_stats : dict
+        Draws of every variable; and ``pareto_k``, the same number for every draw (NaN for fewer
+        than 25 draws). Both by name, with leading shape (chains, draws).
+    library : str
+        Whose the engine is.
+
+    Raises
+    ------
+    ValueError
+        If the log density is not finite at its start, or not curved at its maximum.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If k-hat is too high, or an optimiser stopped early.
+    """
+    if engine not in ENGINES:
+        raise ValueError(unknown("inference", engine, ENGINES))
+    density = _densities.get(key, lambda: compile_density(build(), data))
+    posterior = LogPosterior(density, density.arrays(data))
+    rng = np.random.default_rng(sampling.seed)
+    size = sampling.chains * sampling.draws
+    if engine == "laplace":
+        x, ratios, troubles = _laplace(posterior, size, rng)
+    elif engine == "advi":
+        x, ratios, troubles = _advi(posterior, build, data, key, size, rng, sampling.verbose)
+    else:
+        x, ratios, troubles = _pathfinder(posterior, size, rng, sampling.verbose)
+    k_hat, threshold = pareto_k(ratios)
+    if k_hat > threshold:
+        troubles = [*troubles, f"Pareto k-hat is {k_hat:.2f} (should be below {threshold:.2f})"]
+    if troubles:
+        warnings.warn(
+            f"inference={engine!r} is a poor approximation of this posterior: "
+            f"{'; '.join(troubles)}. Use inference='nuts'",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    shape = (sampling.chains, sampling.draws)
+    variables = {
+        name: values.reshape(*shape, *values.shape[1:])
+        for name, values in posterior.variables(x).items()
+    }
+    library = "interventional" if engine == "laplace" else "pymc_extras"
+    return variables, {"pareto_k": np.full(shape, k_hat)}, library
+
+
+def pareto_k(log_ratios: Floats) -> tuple[float, float]:
+    """Return Pareto k-hat of importance ratios, and the threshold that it should not exceed.
+
+    Parameters
+    ----------
+    log_ratios : ndarray of shape (draws,)
+        Log of target over proposal density at draws from the proposal.
+    """
+    from arviz_stats.base import array_stats
+
+    size = len(log_ratios)
+    if size < 25:  # a tail of less than five
+        return np.nan, np.nan
+    threshold = min(1 - 1 / np.log10(size), 0.7)
+    log_ratios = log_ratios[np.isfinite(log_ratios)]  # what is left out has no weight
+    if len(log_ratios) < 25:
+        return np.inf, threshold
+    if np.ptp(log_ratios) < 1e-6:  # equal weights, up to rounding, have no tail
+        return 0.0, threshold
+    k_hat = float(array_stats.psislw(-log_ratios)[1])
+    return (k_hat if np.isfinite(k_hat) else np.inf), threshold
+
+
+# ---------------------------------------------------------------------------------------------
+# The density
+# ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Density:
+    """The compiled log density of a model structure; every function takes the data last.
+
+    Attributes
+    ----------
+    inputs : tuple
+        PyTensor variables of the data.
+    names : tuple of (str, bool)
+        Variables of the model, and whether they depend on the parameters.
+    splits : tuple of (str, int, shape)
+        Parameter vectors are put together of these: name, position and shape of each part.
+    start, slope, products, heights, outputs : callable
+        Of nothing: where to start. Of x: log density and gradient. Of x and rows t: the products
+        of the Hessian with them. Of many x: log densities; and values of the variables.
+    calling : Lock
+        The inputs of a compiled function are its state.
+    """
+
+    inputs: tuple[Any, ...]
+    names: tuple[tuple[str, bool], ...]
+    splits: tuple[tuple[str, slice, tuple[int, ...]], ...]
+    start: Callable[..., Any]
+    slope: Callable[..., Any]
+    products: Callable[..., Any]
+    heights: Callable[..., Any]
+    outputs: Callable[..., Any]
+    calling: threading.Lock
+
+    def arrays(self, data: Mapping[str, Any]) -> list[NDArray[Any]]:
+        """Return the data in the order and of the types of the inputs."""
+        return [np.asarray(data[v.name], dtype=v.type.dtype) for v in self.inputs]
+
+
+@dataclass(frozen=True)
+class LogPosterior:
+    """The log density of the unconstrained parameters given data, up to a constant."""
+
+    density: Density
+    arrays: list[NDArray[Any]]
+
+    def start(self) -> Floats:
+        """Return PyMC's initial point."""
+        return np.concatenate([part.ravel() for part in self._call(self.density.start)])
+
+    def slope(self, x: Floats) -> tuple[float, Floats]:
+        """Return value and gradient at x."""
+        value, gradient = self._call(self.density.slope, x)
+        return float(value), gradient
+
+    def curvature(self, x: Floats) -> Floats:
+        """Return the negative Hessian at x."""
+        rows = self._blocks(np.eye(len(x)))
+        hessian = np.concatenate([self._call(self.density.products, x, t)[0] for t in rows])
+        return -(hessian + hessian.T) / 2
+
+    def heights(self, points: Floats) -> Floats:
+        """Return the values at many points."""
+        return np.concatenate(
+            [self._call(self.density.heights, x)[0] for x in self._blocks(points)]
+        )
+
+    def variables(self, points: Floats) -> Draws:
+        """Return the model's variables at many points, constrained as they are in the model."""
+        values = self._call(self.density.outputs, points)
+        return {
+            name: value if varies else np.repeat(value[None], len(points), axis=0)
+            for (name, varies), value in zip(self.density.names, values, strict=True)
+        }
+
+    def _blocks(self, points: Floats) -> list[Floats]:
+        rows = max([1, *(len(array) for array in self.arrays if array.ndim)])
+        block = max(1, _ELEMENTS // rows)
+        return [points[i : i + block] for i in range(0, len(points), block)]
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        with self.density.calling, np.errstate(all="ignore"):
+            return function(*arguments, *self.arrays)
+
+
+def compile_density(model: "pm.Model", data: Mapping[str, Any]) -> Density:
+    """Compile the log density of a model over its parameters in one vector."""
+    import pymc as pm
+    import pytensor.tensor as pt
+    from pymc.initial_point import make_initial_point_expression
+    from pymc.pytensorf import join_nonshared_inputs, rewrite_pregrad
+    from pytensor.graph.replace import graph_replace, vectorize_graph
+    from pytensor.graph.traversal import ancestors
+
+    for rv in model.free_RVs:
+        if not rv.type.dtype.startswith("float"):
+            raise ValueError(f"{rv.name!r} is discrete, and has no Gaussian approximation")
+    names = [variable.name for variable in (*model.free_RVs, *model.deterministics)]
+    start = make_initial_point_expression(
+        free_rvs=model.free_RVs,
+        rvs_to_transforms=model.rvs_to_transforms,
+        initval_strategies=model.rvs_to_initial_values,
+        return_transformed=True,
+    )
+    outputs = model.replace_rvs_by_values([*model.free_RVs, *model.deterministics])
+    graph = [model.logp(), *outputs, *start]
+    inputs: dict[str, Any] = {}
+    replace = {v: inputs.setdefault(v.name, v.type(v.name)) for v in _data_of(graph, data)}
+    if replace:
+        graph = graph_replace(graph, replace)
+    log_density = rewrite_pregrad(graph[0])  # else log(sigmoid(-800)) is -inf
+    outputs, start = graph[1 : 1 + len(names)], graph[1 + len(names) :]
+
+    def compiled(arguments: list[Any], results: Any) -> Any:
+        return pm.compile(
+            [*arguments, *inputs.values()], results, mode=_mode(), on_unused_input="ignore"
+        )
+
+    start_function = compiled([], start)
+    arrays = [np.asarray(data[name], dtype=v.type.dtype) for name, v in inputs.items()]
+    values = [model.rvs_to_values[rv] for rv in model.free_RVs]
+    point = {v.name: x for v, x in zip(values, start_function(*arrays), strict=True)}
+    joined, x = join_nonshared_inputs(point, [log_density, *outputs], values)
+    gradient = pt.grad(joined[0], x)
+    tangent, tangents, points = pt.vector("t"), pt.matrix("tangents"), pt.matrix("points")
+    product = pt.grad(pt.dot(gradient, tangent), x)
+    products = vectorize_graph(product, {tangent: tangents})
+    heights, *many = vectorize_graph(joined, {x: points})
+    ends = np.cumsum([0, *(value.size for value in point.values())])
+    return Density(
+        tuple(inputs.values()),
+        tuple((name, x in set(ancestors([o]))) for name, o in zip(names, joined[1:], strict=True)),
+        tuple(
+            (rv.name, slice(int(a), int(b)), value.shape)
+            for rv, a, b, value in zip(
+                model.free_RVs, ends[:-1], ends[1:], point.values(), strict=True
+            )
+        ),
+        start_function,
+        compiled([x], [joined[0], gradient]),
+        compiled([x, tangents], [products]),
+        compiled([points], [heights]),
+        compiled([points], many),
+        threading.Lock(),
+    )
+
+
+def _data_of(graph: list[Any], data: Mapping[str, Any]) -> list[Any]:
+    """Return the shared variables of a graph that hold data."""
+    from pytensor.compile.sharedvalue import SharedVariable
+    from pytensor.graph.traversal import graph_inputs
+
+    inputs = dict.fromkeys(graph_inputs(graph))
+    return [v for v in inputs if isinstance(v, SharedVariable) and v.name in data]
+
+
+@cache
+def _mode() -> Any:
+    """Return the Python mode, with a softplus that does not go element by element."""
+    from pytensor.graph.rewriting.basic import in2out, node_rewriter
+    from pytensor.scalar.math import softplus
+    from pytensor.tensor.elemwise import Elemwise
+
+    vectorised = Elemwise(softplus, nfunc_spec=("scipy.special.softplus", 1, 1))
+
+    @node_rewriter([Elemwise])
+    def use_scipy(fgraph: Any, node: Any) -> Any:
+        if node.op.scalar_op == softplus and node.op.nfunc_spec is None:
+            return [vectorised(*node.inputs)]
+        return None
+
+    return python_mode().register((in2out(use_scipy), 100.0))
+
+
+# ---------------------------------------------------------------------------------------------
+# Laplace
+# ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A Gaussian whose precision is scaled to a unit diagonal: ``x = mean + scale * u``.
+
+    Attributes
+    ----------
+    mean, scale : ndarray of shape (parameters,)
+        Mean of x, and what u is multiplied by.
+    factor : ndarray of shape (parameters, parameters)
+        Lower Cholesky factor of the precision of u.
+    """
+
+    mean: Floats
+    scale: Floats
+    factor: Floats
+
+    def draw(self, size: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """Return draws, and their log density."""
+        z = rng.standard_normal((size, len(self.mean)))
+        u = solve_triangular(self.factor, z.T, lower=True, trans="T").T
+        log_volume = np.log(self.scale).sum() - np.log(np.diag(self.factor)).sum()
+        return self.mean + self.scale * u, _log_normal(z) - log_volume
+
+
+def _log_normal(z: Floats) -> Floats:
+    return -0.5 * (z**2).sum(axis=1) - z.shape[1] / 2 * np.log(2 * np.pi)
+
+
+def _laplace(
+    posterior: LogPosterior, size: int, rng: np.random.Generator
+) -> tuple[Floats, Floats, list[str]]:
+    """Return draws of x, log importance ratios of some of them, and what went wrong."""
+    approximation, troubles = _at_the_mode(posterior)
+    x, log_q = approximation.draw(size, rng)
+    return x, _log_ratios(posterior, x, log_q), troubles
+
+
+def _log_ratios(posterior: LogPosterior, x: Floats, log_q: Floats) -> Floats:
+    """Return log p/q at the first draws, as many as are quickly weighed."""
+    rows = max([1, *(len(array) for array in posterior.arrays if array.ndim)])
+    weighed = max(_WEIGHED // rows, _FEWEST_WEIGHED)
+    return posterior.heights(x[:weighed]) - log_q[:weighed]
+
+
+def _at_the_mode(posterior: LogPosterior) -> tuple[Gaussian, list[str]]:
+    """Return the Gaussian with the posterior's mode and curvature there, and what went wrong.
+
+    Newton's method with halved steps. Where the density is not curved downwards, curvatures are
+    taken by their absolute value (Nocedal & Wright 2006, "Numerical Optimization", section 3.4).
+    The distance left is measured in standard deviations of the posterior, which does not depend
+    on the units of the predictors.
+    """
+    x = posterior.start()
+    value, gradient = posterior.slope(x)
+    if not np.isfinite(value):
+        raise ValueError(
+            "the log density of the posterior is not finite where PyMC starts; give priors "
+            "whose location is possible"
+        )
+    troubles = ["the maximum of the density was not found"]
+    for _ in range(_NEWTON_STEPS):
+        curvature = posterior.curvature(x)
+        scale, factor = _unit_diagonal(curvature)
+        if factor is None:
+            step = _uphill(curvature, scale, gradient)
+        else:
+            step = scale * cho_solve((factor, True), scale * gradient)
+        gain = float(step @ gradient)  # the squared distance, for a Gaussian
+        if gain < 1e-10 and factor is not None:
+            troubles = []
+            break
+        moved = _climb(posterior, x, value, step, gain)
+        if moved is None:
+            break
+        x, value, gradient = moved
+    if factor is None:
+        raise ValueError(
+            "inference='laplace' needs a posterior that is curved downwards in all directions at "
+            "its mode, and this one is not: some parameters are not determined, or the density "
+            "has no maximum. Give informative priors, or use inference='nuts'"
+        )
+    return Gaussian(x, scale, factor), troubles
+
+
+def _unit_diagonal(curvature: Floats) -> tuple[Floats, Floats | None]:
+    """Return the scale that gives a curvature a unit diagonal, and its Cholesky factor then."""
+    diagonal = np.abs(np.diag(curvature))
+    scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    try:
+        return scale, np.linalg.cholesky(scale[:, None] * curvature * scale)
+    except np.linalg.LinAlgError:
+        return scale, None
+
+
+def _uphill(curvature: Floats, scale: Floats, gradient: Floats) -> Floats:
+    """Return Newton's step with absolute curvatures."""
+    scaled = scale[:, None] * curvature * scale
+    if not np.isfinite(scaled).all():
+        return scale * gradient
+    values, vectors = np.linalg.eigh(scaled)
+    size = np.abs(values)
+    size = np.maximum(size, 1e-6 * size.max() + np.finfo(float).tiny)
+    return scale * (vectors @ ((vectors.T @ (scale * gradient)) / size))
+
+
+def _climb(
+    posterior: LogPosterior, x: Floats, value: float, step: Floats, gain: float
+) -> tuple[Floats, float, Floats] | None:
+    """Return point, value and gradient a sufficient part of the step on; None if there is none."""
+    rounding = 1e-13 * abs(value)
+    for halvings in range(50):
+        part = 0.5**halvings
+        reached, gradient = posterior.slope(x + part * step)
+        enough = value + 1e-4 * part * gain - rounding
+        if np.isfinite(gradient).all() and reached >= enough:
+            return x + part * step, reached, gradient
+    return None
+
+
+# ---------------------------------------------------------------------------------------------
+# ADVI
+# ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ElboStep:
+    """One compiled step of pymc_extras' ADVI, whose shared variables hold all of its state.
+
+    Attributes
+    ----------
+    step : callable
+        Climbs once, and returns the negative ELBO at a draw.
+    loc, log_scale, mean, scale : dict
+        Shared variables by parameter: the mean-field Gaussian is
+        ``mean + scale * (loc + exp(log_scale) * z)``.
+    of_optimizer : list
+        Shared variables that start from zero.
+    data, generators : list
+        Shared variables of the data, and generators of z.
+    running : Lock
+        One run at a time.
+    """
+
+    step: Callable[[], Any]
+    loc: dict[str, Any]
+    log_scale: dict[str, Any]
+    mean: dict[str, Any]
+    scale: dict[str, Any]
+    of_optimizer: list[Any]
+    data: list[Any]
+    generators: list[Any]
+    running: threading.Lock
+
+
+def _advi(
+    posterior: LogPosterior,
+    build: Build,
+    data: Mapping[str, Any],
+    key: Hashable,
+    size: int,
+    rng: np.random.Generator,
+    verbose: bool,
+) -> tuple[Floats, Floats, list[str]]:
+    """Return draws of x, log importance ratios of some of them, and what went wrong.
+
+    It starts from Laplace's mode and conditional standard deviations and steps in units of these,
+    so that rates suit all predictors; where there is no mode, from PyMC's initial point.
+    """
+    try:
+        approximation, _ = _at_the_mode(posterior)
+        mean, scale = approximation.mean, approximation.scale
+    except ValueError:
+        mean = posterior.start()
+        scale = _unit_diagonal(posterior.curvature(mean))[0]
+    splits = posterior.density.splits
+    elbo = _elbo_steps.get(key, lambda: _compile_elbo_step(build(), splits, data))
+    with elbo.running, np.errstate(all="ignore"):
+        for variable in elbo.data:
+            variable.set_value(np.asarray(data[variable.name], dtype=variable.type.dtype))
+        for variable in (*elbo.of_optimizer, *elbo.loc.values(), *elbo.log_scale.values()):
+            variable.set_value(np.zeros_like(variable.get_value()))
+        for name, part, shape in splits:
+            elbo.mean[name].set_value(mean[part].reshape(shape))
+            elbo.scale[name].set_value(scale[part].reshape(shape))
+        for generator, seed in zip(elbo.generators, rng.spawn(len(elbo.generators)), strict=True):
+            generator.set_value(seed)
+        losses = np.array([elbo.step() for _ in _progress(_ELBO_STEPS, "ADVI", verbose)])
+        loc, log_scale = (
+            np.concatenate([parts[name].get_value().ravel() for name, *_ in splits])
+            for parts in (elbo.loc, elbo.log_scale)
+        )
+    troubles = []
+    if not (np.isfinite(loc).all() and np.isfinite(log_scale).all()):
+        raise ValueError("inference='advi': the ELBO diverged; use inference='nuts'")
+    late = losses[_ELBO_STEPS // 2 :].reshape(2, -1)  # the third quarter and the fourth
+    rise = late[0].mean() - late[1].mean()
+    if not rise < 0.1 + 4 * np.sqrt(late.var(axis=1).sum() / late.shape[1]):
+        troubles.append(f"the ELBO still rises, by {rise:.1f} over the last quarter")
+    z = rng.standard_normal((size, len(mean)))
+    x = mean + scale * (loc + np.exp(log_scale) * z)
+    log_q = _log_normal(z) - np.log(scale).sum() - log_scale.sum()
+    return x, _log_ratios(posterior, x, log_q), troubles
+
+
+def _compile_elbo_step(
+    model: "pm.Model",
+    splits: tuple[tuple[str, slice, tuple[int, ...]], ...],
+    data: Mapping[str, Any],
+) -> ElboStep:
+    """Compile pymc_extras' step of ADVI with a guide in units of given scales."""
+    import pymc as pm
+    import pytensor
+    import pytensor.tensor as pt
+    from pymc_extras.inference.advi import (
+        AutoGuideModel,
+        adam,
+        linear_onecycle_schedule,
+    )
+    from pymc_extras.inference.advi.compile import compile_svi_step_fn
+
+    mean, scale, initial = {}, {}, {}
+    with pm.Model(model=None) as guide:
+        for name, _, shape in splits:
+            mean[name] = pytensor.shared(np.zeros(shape), name=f"{name}_mean")
+            scale[name] = pytensor.shared(np.ones(shape), name=f"{name}_scale")
+            loc = pt.tensor(f"{name}_loc", shape=shape)
+            log_scale = pt.tensor(f"{name}_log_scale", shape=shape)
+            initial |= {loc: np.zeros(shape), log_scale: np.zeros(shape)}
+            z = pm.Normal(f"{name}_z", shape=shape)
+            pm.Deterministic(name, mean[name] + scale[name] * (loc + pt.exp(log_scale) * z))
+    step, parameters, of_optimizer = compile_svi_step_fn(
+        model,
+        AutoGuideModel(guide, initial),
+        adam(linear_onecycle_schedule(_ELBO_STEPS, _RATE)),
+        mode=_mode(),
+    )
+    return ElboStep(
+        step,
+        {name: parameters[f"{name}_loc"] for name in mean},
+        {name: parameters[f"{name}_log_scale"] for name in mean},
+        mean,
+        scale,
+        list(of_optimizer.values()),
+        _data_of([model.logp()], data),
+        [
+            v
+            for v in step.get_shared()
+            if isinstance(v.get_value(borrow=True), np.random.Generator)
+        ],
+        threading.Lock(),
+    )
+
+
+def _progress(size: int, what: str, verbose: bool) -> Iterable[int]:
+    """Count, with a bar that shows it if verbose."""
+    if not verbose:
+        return range(size)
+    from rich.progress import track
+
+    return track(range(size), description=what)
+
+
+# ---------------------------------------------------------------------------------------------
+# Pathfinder
+# ---------------------------------------------------------------------------------------------
+
+
+def _pathfinder(
+    posterior: LogPosterior, size: int, rng: np.random.Generator, verbose: bool
+) -> tuple[Floats, Floats, list[str]]:
+    """Return resampled draws of x, log importance ratios before, and what went wrong.
+
+    These are the parts of `pymc_extras.fit_pathfinder`, which would compile them at each call.
+    They work in units of the conditional standard deviations where PyMC starts, so that its jitter
+    and its L-BFGS suit all predictors.
+    """
+    from pymc_extras.inference.pathfinder.importance_sampling import importance_sampling
+
+    start = posterior.start()
+    scale = _unit_diagonal(posterior.curvature(start))[0]
+    seeds = rng.spawn(_PATHS)
+    paths = [
+        _path(posterior, start, scale, size, seeds[i])
+        for i in _progress(_PATHS, "Pathfinder", verbose)
+    ]
+    found = [path for path in paths if path is not None]
+    if not found:
+        raise ValueError(
+            "inference='pathfinder': no path led from the start to a maximum of the density; give "
+            "informative priors, or use inference='nuts'"
+        )
+    u, log_p, log_q = (np.stack(parts) for parts in zip(*found, strict=True))
+    chosen = importance_sampling(
+        u, log_p, log_q, size, "psis", random_seed=int(rng.integers(2**31))
+    ).samples
+    troubles = []
+    if len(found) < _PATHS:
+        troubles.append(f"{_PATHS - len(found)} of {_PATHS} paths led nowhere")
+    return start + scale * rng.permutation(chosen), (log_p - log_q).ravel(), troubles
+
+
+def _path(
+    posterior: LogPosterior, start: Floats, scale: Floats, size: int, rng: np.random.Generator
+) -> tuple[Floats, Floats, Floats] | None:
+    """Return draws from the best Gaussian along a path, their log p and log q; None if none."""
+    from pymc_extras.inference.pathfinder.lbfgs import (
+        LBFGS,
+        LBFGSConfig,
+        LBFGSStatus,
+        LBFGSStreamingCallback,
+    )
+
+    config = LBFGSConfig(ftol=1e-9).set_default_maxcor(len(start))
+    gaussian, calling = _path_gaussians.get(
+        (len(start), config.maxcor), lambda: _compile_path_gaussian(len(start), config.maxcor)
+    )
+
+    def objective(u: Floats) -> tuple[float, Floats]:
+        value, gradient = posterior.slope(start + scale * u)
+        return -value, -scale * gradient
+
+    def draw(*state: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        with calling, np.errstate(all="ignore"):
+            u, log_q, _, variance = gaussian(*state)
+        return u, log_q, posterior.heights(start + scale * u), variance
+
+    for _ in range(_ATTEMPTS):
+        begin = rng.uniform(-2.0, 2.0, len(start))
+        callback = LBFGSStreamingCallback(
+            objective, begin, draw, 10, rng, config.maxcor, config.epsilon
+        )
+        optimiser = LBFGS(
+            objective,
+            config.maxcor,
+            config.maxiter,
+            config.ftol,
+            config.gtol,
+            config.maxls,
+            config.epsilon,
+        )
+        steps, status = optimiser.minimize_streaming(callback, begin)
+        if status != LBFGSStatus.LBFGS_FAILED and steps >= 2 and callback.any_valid:
+            best = callback.best_state
+            noise = rng.standard_normal((size, len(start)))
+            u, log_q, log_p, _ = draw(
+                *(best[name] for name in ("x", "g", "alpha", "s_win", "z_win")), noise
+            )
+            return u, log_p, log_q
+    return None
+
+
+def _compile_path_gaussian(size: int, memory: int) -> tuple[Callable[..., Any], threading.Lock]:
+    """Compile pymc_extras' Gaussian of an L-BFGS state; its model here is only a size."""
+    import pymc as pm
+    from pymc_extras.inference.pathfinder.bfgs_sample import make_pathfinder_sample_fn
+
+    with pm.Model(model=None) as model:
+        pm.Flat("x", shape=size)
+    function = make_pathfinder_sample_fn(
+        model, size, memory, jacobian=True, compile_kwargs={"mode": _mode()}, vectorize=True
+    )
+    return function, threading.Lock()

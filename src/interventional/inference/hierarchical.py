@@ -1,0 +1,571 @@
+r"""Independent draws from the exact posterior where coefficients share a scale that is learnt.
+
+The coefficients of one group are Normal(mu, tau * scale) with tau random; the others are as in
+`exact`. All coefficients integrate out, and what remains is the two-dimensional posterior of the
+scales, here in the coordinates
+
+.. math:: t = \log\sigma, \quad l = \log(\tau / \sigma),
+
+because given the ratio of the scales sigma is a factor of everything, so that the data enter by a
+few numbers (Gelman et al. 2013, *Bayesian Data Analysis*, 3rd ed., sections 5.4 and 14.8; for the
+eigenbasis, Lippert et al. 2011, *Nature Methods* 8:833).
+
+Flat columns are projected out. So are those of Normal priors with known numbers, ``A_N D_N`` with
+the orthonormal basis W, since p(data) = p(data orthogonal to W) p(data along W | the rest), and
+neither factor subtracts anything from anything. With the group's columns B, its scales in them,
+outside of both, ``B - WW'B = U diag(d) V'``, in the basis of V
+
+.. math::
+
+    c = U'r, \quad c_i | \sigma, \tau \sim N(0, \sigma^2 + \tau^2 d_i^2), \quad
+    a_i = \frac{1}{1 + e^{2l} d_i^2}, \quad
+    \phi_i | c, \sigma, \tau \sim N\Big(e^l d_i a_i c_i / \sigma,\ a_i\Big),
+
+for phi the group's coefficients in units of tau * scale. Along W there are no more directions than
+Normal coefficients: given the rest, the outcome there is Gaussian with covariance
+
+.. math::
+
+    S = C C' + \sigma^2 H(l), \quad
+    H(l) = I + e^{2l} \big(K K' + J \operatorname{diag}(a) J'\big), \quad
+    C = W' A_N D_N, \quad J = W' B V, \quad K = W' B - J V'.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy.integrate import cumulative_simpson, cumulative_trapezoid
+
+from interventional.design import Floats
+from interventional.exceptions import UndeterminedError, listed
+from interventional.inference.exact import (
+    REACH,
+    TOO_FLAT,
+    FlatColumns,
+    KnownPriors,
+    LogDensity,
+    by_name,
+    design_rows,
+    edges,
+    falls_to_zero,
+)
+from interventional.model import Equation
+from interventional.suffstats import SufficientStatistics
+
+_DROP = 32.0  # what has e^-32 of the peak's density holds no draw
+_COARSE = 33  # points of a grid that only looks for the mass
+_RATIOS, _SIGMAS = 257, 129  # those of the last grids
+
+
+@dataclass(frozen=True, eq=False)
+class Hierarchy:
+    """The prior of a group of coefficients: Normal(mu, tau * scale), with tau random.
+
+    Attributes
+    ----------
+    terms : tuple of int
+        Positions of the group's terms.
+    mu, scale : ndarray of shape (len(terms),)
+        Mean, and standard deviation in units of tau.
+    log_prior : callable
+        Log density of the prior of tau at an array of taus.
+    likely : float
+        A tau that its prior allows.
+    """
+
+    terms: tuple[int, ...]
+    mu: Floats
+    scale: Floats
+    log_prior: LogDensity
+    likely: float
+
+
+def draw(
+    equation: Equation,
+    statistics: SufficientStatistics,
+    hierarchy: Hierarchy,
+    log_prior_sigma: LogDensity,
+    likely_sigma: float,
+    n_draws: int,
+    rng: Generator,
+) -> dict[str, Floats]:
+    """Draw from the exact posterior.
+
+    Parameters
+    ----------
+    equation : Equation
+        The equation; its other priors are conjugate (`EquationPriors.conjugacy_obstacle`).
+    statistics : SufficientStatistics
+        What the likelihood sees.
+    hierarchy : Hierarchy
+        The prior of the group whose scale is learnt.
+    log_prior_sigma : callable
+        Log density of the prior of sigma at an array of sigmas.
+    likely_sigma : float
+        A sigma that its prior allows.
+    n_draws : int
+        Number of draws.
+    rng : Generator
+        Source of randomness.
+
+    Returns
+    -------
+    dict
+        ``beta`` (n_draws, p), ``sigma`` and ``tau`` (n_draws,) and, where the equation has one,
+        ``intercept`` at the means of the predictors (n_draws,).
+
+    Raises
+    ------
+    ValueError
+        If the posterior is improper.
+    """
+    problem = _reduce(equation, statistics, hierarchy)
+    names = [equation.design.terms[term] for term in hierarchy.terms]
+    sigma, tau = _scales(
+        problem,
+        _Scale.of(log_prior_sigma, likely_sigma),
+        _Scale.of(hierarchy.log_prior, hierarchy.likely),
+        rng.uniform(size=(2, n_draws)),
+        (statistics, names),
+    )
+    theta = problem.coefficients(sigma, tau, rng)
+    return {**by_name(equation, theta, problem.shift), "sigma": sigma, "tau": tau}
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """A linear Gaussian model in the bases of the module's formulas.
+
+    Attributes
+    ----------
+    d, c : ndarray of shape (k,)
+        Singular values of the group's columns and the outcome in their basis.
+    v : ndarray of shape (h, k)
+        Right singular vectors.
+    w : ndarray of shape (r,)
+        The outcome along the columns of Normal coefficients.
+    beside : ndarray of shape (r, q)
+        These columns there, the prior's scales in them: C of the module.
+    turn : ndarray of shape (q, r)
+        Their orthogonal polar factor, transposed: it makes noise the same in any basis W.
+    j, apart : ndarray of shape (r, k) and (r, h)
+        The group's columns there: J and K of the module.
+    rss : float
+        Squares of the outcome outside of all bases.
+    power : float
+        How many more observations than flat and Normal directions there are.
+    m, s : ndarray
+        Means and standard deviations of all priors, the group's in units of tau.
+    normal, pooled : ndarray of bool
+        Which coefficients are Normal with known numbers, and which are the group's.
+    flat : FlatColumns
+        The others.
+    u, a, shift : ndarray
+        Outcome and design, and what moves the intercept to the means of the predictors.
+    """
+
+    d: Floats
+    c: Floats
+    v: Floats
+    w: Floats
+    beside: Floats
+    turn: Floats
+    j: Floats
+    apart: Floats
+    rss: float
+    power: float
+    m: Floats
+    s: Floats
+    normal: NDArray[np.bool_]
+    pooled: NDArray[np.bool_]
+    flat: FlatColumns
+    u: Floats
+    a: Floats
+    shift: Floats
+
+    @property
+    def log_scale(self) -> float:
+        """Log of the size of the outcome, 0 if it has none."""
+        squares = float(np.square(self.c).sum() + np.square(self.w).sum() + self.rss)
+        return float(0.5 * np.log(squares / max(len(self.u), 1))) if squares > 0 else 0.0
+
+    def log_marginal(self, ratio: Floats) -> Callable[[Floats], Floats]:
+        """Return the log density of the data given log ratios, (n,), and log sigmas, (n, m)."""
+        x = np.exp(2 * ratio)[:, None] * np.square(self.d)
+        a = 1 / (1 + x)
+        squares = self.rss + a @ np.square(self.c)
+        level = -0.5 * np.log1p(x).sum(axis=1)
+        left = self.w - (x * a * (self.c / self.d)) @ self.j.T
+        # H = R'R without a sum of squares; then (R')^-1 C = X diag(root) Y' makes S diagonal.
+        n, r = left.shape
+        root_h = np.linalg.qr(self.apart.T, mode="r")
+        rows = [
+            np.broadcast_to(np.eye(r), (n, r, r)),
+            np.exp(ratio)[:, None, None] * root_h,
+            np.sqrt(x * a)[:, :, None] * (self.j.T / self.d[:, None]),
+        ]
+        triangle = np.linalg.qr(np.concatenate(rows, axis=1), mode="r")
+        level -= np.log(np.abs(np.diagonal(triangle, axis1=1, axis2=2))).sum(axis=1)
+        both = np.concatenate(
+            [np.broadcast_to(self.beside, (n, *self.beside.shape)), left[:, :, None]], axis=2
+        )
+        both = np.linalg.solve(np.swapaxes(triangle, 1, 2), both)
+        basis, root, _ = np.linalg.svd(both[:, :, :-1], full_matrices=False)
+        known = np.square(root)
+        off = np.square(np.swapaxes(basis, 1, 2) @ both[:, :, -1:])[:, :, 0]
+
+        def evaluate(t: Floats) -> Floats:
+            variance = np.exp(2 * t)
+            total = level[:, None] - self.power * t - 0.5 * squares[:, None] / variance
+            for i in range(r):
+                whole = known[:, i : i + 1] + variance
+                total -= 0.5 * (np.log(whole) + off[:, i : i + 1] / whole)
+            return total
+
+        return evaluate
+
+    def coefficients(self, sigma: Floats, tau: Floats, rng: Generator) -> Floats:
+        """Draw coefficients given the scales, (draws, p).
+
+        The group's are drawn given the data outside of W, the Normal ones from their prior; then
+        both move by what the data along W say of their sum (Matheron's rule, Journel and
+        Huijbregts 1978). Noise enters by the coefficients and symmetric roots only, so the same
+        data in another order, or as weights, give the same draws.
+        """
+        noise = rng.standard_normal((len(sigma), len(self.m)))
+        along = rng.standard_normal((len(sigma), self.normal.sum()))
+        x = np.square((tau / sigma)[:, None] * self.d)
+        a = 1 / (1 + x)
+        eps, start = noise[:, self.pooled], noise[:, self.normal]
+        inside = eps @ self.v
+        drawn = np.sqrt(a) * inside + x * a / self.d * self.c / tau[:, None]
+
+        w, beside, turn, j, apart = self._graded(float(np.median(tau)))
+        moved = tau[:, None] * (eps @ apart.T + drawn @ j.T)
+        gap = w - moved - start @ beside.T - sigma[:, None] * (along @ turn)
+        pairs = (j[:, None] * j).reshape(-1, len(self.d)).T
+        own = ((a @ pairs) + (apart @ apart.T).ravel()).reshape(-1, *w.shape, *w.shape)
+        cov = np.square(tau)[:, None, None] * own + beside @ beside.T
+        cov += np.square(sigma)[:, None, None] * np.eye(len(w))
+        size = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
+        cov /= size[:, :, None] * size[:, None]
+        move = np.linalg.solve(cov, (gap / size)[:, :, None])[:, :, 0] / size
+        pull = tau[:, None] * move
+        drawn += a * (pull @ j)
+
+        theta = np.empty_like(noise)
+        phi = eps + pull @ apart + (drawn - inside) @ self.v.T
+        theta[:, self.pooled] = self.m[self.pooled] + tau[:, None] * self.s[self.pooled] * phi
+        theta[:, self.normal] = self.m[self.normal] + self.s[self.normal] * (start + move @ beside)
+        drawn_so_far = self.normal | self.pooled
+        if not drawn_so_far.all():
+            rest = self.u - theta[:, drawn_so_far] @ self.a[:, drawn_so_far].T
+            theta[:, ~drawn_so_far] = self.flat.draw(rest, sigma, noise[:, ~drawn_so_far])
+        return theta
+
+    def _graded(self, tau: float) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        """Return `w, beside, turn, j, apart` in the basis of W in which S is nearly diagonal.
+
+        Columns of very different sizes then cost no digits.
+        """
+        parts = np.concatenate([self.beside, tau * self.j, tau * self.apart], axis=1)
+        turn = np.linalg.svd(parts, full_matrices=False)[0]
+        w, beside, j, apart = (turn.T @ part for part in (self.w, self.beside, self.j, self.apart))
+        return w, beside, self.turn @ turn, j, apart
+
+
+def _reduce(
+    equation: Equation, statistics: SufficientStatistics, hierarchy: Hierarchy
+) -> _Problem:
+    """Bring an equation and its data to the bases of the module's formulas."""
+    a, u, shift = design_rows(equation, statistics)
+    priors = KnownPriors.of(equation)
+    normal, m, s = priors.normal, priors.m, priors.s
+    terms = np.asarray(hierarchy.terms, dtype=np.intp) + equation.has_intercept
+    pooled = np.zeros(len(m), dtype=bool)
+    pooled[terms] = True
+    m[terms], s[terms] = hierarchy.mu, hierarchy.scale
+    given = normal | pooled
+    names = [name for name, bounded in zip(priors.names, given, strict=True) if not bounded]
+    flat = FlatColumns.of(a[:, ~given], names)
+
+    outcome = flat.project_out(u - a[:, given] @ m[given])
+    columns = flat.project_out(a * s)
+    basis, size, turn = _svd(columns[:, normal])
+    group = columns[:, pooled]
+    w, across = basis.T @ outcome, basis.T @ group
+    left, d, v = _svd(group - basis @ across)
+    c = left.T @ outcome
+    outside = outcome - basis @ w - left @ c
+    if len(names) + len(size) + len(d) == len(u):  # what is left of nothing is rounding
+        outside = np.zeros_like(u)
+    j = across @ v
+    return _Problem(
+        d=d,
+        c=c,
+        v=v,
+        w=w,
+        beside=size[:, None] * turn.T,
+        turn=turn,
+        j=j,
+        apart=across - j @ v.T,
+        rss=statistics.rss + float(outside @ outside),
+        power=statistics.weight - len(names) - len(size),
+        m=m,
+        s=s,
+        normal=normal,
+        pooled=pooled,
+        flat=flat,
+        u=u,
+        a=a,
+        shift=shift,
+    )
+
+
+def _svd(columns: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the singular value decomposition, u diag(d) v', of numerical rank."""
+    u, d, vt = np.linalg.svd(columns, full_matrices=False)
+    kept = d > np.finfo(np.float64).eps * max(columns.shape, default=0) * d.max(initial=0.0)
+    return u[:, kept], d[kept], vt[kept].T
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """The prior of a scale as a density of its log.
+
+    Attributes
+    ----------
+    log_prior : callable
+        Log density of the scale.
+    likely : float
+        Log of a value that the prior allows.
+    low, high : float
+        The ends of the log's support, infinite where the prior has no edge.
+    """
+
+    log_prior: LogDensity
+    likely: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, log_prior: LogDensity, likely: float) -> "_Scale":
+        """Find the edges of a prior."""
+        inside = float(np.log(likely))
+        t = inside + np.linspace(-2 * REACH, 2 * REACH, 1025)  # `inside` is among them
+        values = log_prior(np.exp(t))
+        if not np.isfinite(values).any():
+            return cls(log_prior, inside, np.inf, -np.inf)
+        low, high = edges(lambda t: log_prior(np.exp(t)), t, values)
+        return cls(
+            log_prior,
+            inside,
+            -np.inf if low == t[0] else low,
+            np.inf if high == t[-1] else high,
+        )
+
+    def log_density(self, t: Floats) -> Floats:
+        """Return the density of the log; what is beyond an edge is there by rounding."""
+        t = np.clip(t, self.low, self.high)
+        return np.asarray(self.log_prior(np.exp(t).ravel())).reshape(t.shape) + t
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """Densities on grids, one a row, each as a distribution function.
+
+    Attributes
+    ----------
+    points, density, below : ndarray of shape (n, m)
+        Grid, density, and distribution function.
+    log_mass : ndarray of shape (n,)
+        Log of the integral of what was not normalised.
+    """
+
+    points: Floats
+    density: Floats
+    below: Floats
+    log_mass: Floats
+
+    @classmethod
+    def of(cls, points: Floats, values: Floats) -> "_Tables":
+        """Integrate log densities."""
+        peak = values.max(axis=1, keepdims=True)
+        void = np.isneginf(peak) | (points[:, -1:] <= points[:, :1])
+        density = np.where(void, 1.0, np.exp(values - np.where(void, 0.0, peak)))
+        x = np.where(void, np.arange(points.shape[1]), points)
+        below = np.maximum.accumulate(
+            cumulative_simpson(density, x=x, axis=1, initial=0.0), axis=1
+        )
+        mass = below[:, -1:]
+        log_mass = np.where(void, -np.inf, peak + np.log(mass))
+        return cls(points, density / mass, below / mass, log_mass[:, 0])
+
+    def quantiles(self, row: NDArray[np.intp], uniform: Floats) -> Floats:
+        """Invert the distribution function of a row at each of some numbers.
+
+        Between points it is the cubic with the right values and slopes.
+        """
+        n, m = self.points.shape
+        ordered = (self.below + np.arange(n)[:, None]).ravel()
+        at = np.searchsorted(ordered, uniform + row, side="right") - 1
+        at = np.clip(at, row * m, row * m + m - 2)
+        points, density, below = (
+            array.ravel() for array in (self.points, self.density, self.below)
+        )
+        width, mass = points[at + 1] - points[at], below[at + 1] - below[at]
+        mass = np.where(mass > 0, mass, 1.0)
+        y = np.clip((uniform - below[at]) / mass, 0.0, 1.0)
+        first, last = density[at] * width / mass, density[at + 1] * width / mass
+        root = np.sqrt(np.square(first) * (1 - y) + np.square(last) * y)
+        x = y * (first + last) / np.maximum(first + root, np.finfo(np.float64).tiny)  # linear
+        for _ in range(3):  # Newton's steps to the cubic
+            bend, twist = 3 - 2 * first - last, first + last - 2
+            over = x * (first + x * (bend + x * twist)) - y
+            slope = first + x * (2 * bend + 3 * x * twist)
+            x = np.clip(x - over / np.maximum(slope, 1e-3), 0.0, 1.0)
+        return points[at] + x * width
+
+
+def _scales(
+    problem: _Problem,
+    of_sigma: _Scale,
+    of_tau: _Scale,
+    uniform: Floats,
+    context: tuple[SufficientStatistics, list[str]],
+) -> tuple[Floats, Floats]:
+    """Draw sigma and tau from their posterior."""
+    center = problem.log_scale
+
+    def given(ratio: Floats, points: int = _SIGMAS) -> tuple[_Tables, NDArray[np.bool_]]:
+        """Return the posterior of log sigma given log ratios, and whether it reaches too far."""
+        log_marginal = problem.log_marginal(ratio)
+        ratio = ratio[:, None]
+
+        def log_density(t: Floats) -> Floats:
+            return of_sigma.log_density(t) + of_tau.log_density(t + ratio) + log_marginal(t)
+
+        low = np.maximum(max(center - REACH, of_sigma.low), of_tau.low - ratio)
+        high = np.minimum(min(center + REACH, of_sigma.high), of_tau.high - ratio)
+        inside = np.concatenate([np.full_like(ratio, of_sigma.likely), of_tau.likely - ratio], 1)
+        t, values = _zoom(log_density, low, np.maximum(low, high), inside, points)
+        held = values > values.max(axis=1, keepdims=True) - _DROP
+        reaches = np.stack(
+            [
+                held[:, 0] & (t[:, 0] == center - REACH),
+                held[:, -1] & (t[:, -1] == center + REACH),
+            ]
+        )
+        values[high[:, 0] <= low[:, 0]] = -np.inf
+        return _Tables.of(t, values), reaches
+
+    likely = of_tau.likely - of_sigma.likely
+    middle = -float(np.log(problem.d.max())) if len(problem.d) else likely
+    low = max(middle - REACH, of_tau.low - of_sigma.high)
+    high = min(middle + REACH, of_tau.high - of_sigma.low)
+    ratio, log_mass = _zoom(
+        lambda ratio: given(ratio[0], _COARSE)[0].log_mass[None],
+        np.full((1, 1), low),
+        np.full((1, 1), max(low, high)),
+        np.full((1, 1), likely),
+        _SIGMAS,
+    )
+    if not np.isfinite(log_mass).any():
+        raise ValueError("the priors of sigma and tau exclude every value that the data allow")
+    for _ in range(2):
+        nodes = _even_out(ratio[0], log_mass[0])
+        tables, reaches = given(nodes)
+        ratio, log_mass = nodes[None], tables.log_mass[None]
+    held = log_mass[0] > log_mass.max() - _DROP
+    _refuse_improper(
+        (held[0] and nodes[0] == middle - REACH, held[-1] and nodes[-1] == middle + REACH),
+        reaches[:, held].any(axis=1),
+        np.abs(tables.points[[0, -1]].mean(axis=1) - center) > REACH / 2,
+        *context,
+    )
+    zeros = np.zeros(uniform.shape[1], dtype=np.intp)
+    log_ratio = _Tables.of(ratio, log_mass).quantiles(zeros, uniform[0])
+    row = np.clip(np.searchsorted(nodes, log_ratio) - 1, 0, len(nodes) - 2)
+    share = (log_ratio - nodes[row]) / (nodes[row + 1] - nodes[row])
+    t = (1 - share) * tables.quantiles(row, uniform[1])
+    t += share * tables.quantiles(row + 1, uniform[1])
+    t = np.clip(t, of_sigma.low, of_sigma.high)
+    return np.exp(t), np.exp(np.clip(t + log_ratio, of_tau.low, of_tau.high))
+
+
+def _zoom(
+    log_density: LogDensity, low: Floats, high: Floats, inside: Floats, points: int
+) -> tuple[Floats, Floats]:
+    """Return grids, one a row, over what of a density holds mass, and the log density there.
+
+    The features of a density have width of order 1, or are the peak that the zoom ends on. What
+    is narrower than the steps of the first grid is found by the points `inside`, (n, s).
+    """
+    grid = np.linspace(0, 1, _COARSE)
+    for _ in range(60):
+        t = np.concatenate([low * (1 - grid) + high * grid, np.clip(inside, low, high)], axis=1)
+        t.sort(axis=1)
+        values = log_density(t)
+        held = values > values.max(axis=1, keepdims=True) - _DROP
+        last_point = t.shape[1] - 1
+        first = np.maximum(held.argmax(axis=1) - 1, 0)[:, None]
+        last = np.minimum(last_point + 1 - held[:, ::-1].argmax(axis=1), last_point)[:, None]
+        low, high = (np.take_along_axis(t, end, axis=1) for end in (first, last))
+        if np.all(last - first >= last_point // 2):
+            break
+    grid = np.linspace(0, 1, points)
+    t = low * (1 - grid) + high * grid
+    return t, log_density(t)
+
+
+def _even_out(points: Floats, log_density: Floats) -> Floats:
+    """Return points that are dense where there is mass, and nowhere sparse."""
+    weight = np.exp(0.5 * (log_density - log_density.max()))
+    total = cumulative_trapezoid(weight, points)[-1]
+    weight += 0.25 * total / (points[-1] - points[0])
+    below = cumulative_trapezoid(weight, points, initial=0.0)
+    return np.interp(np.linspace(0, below[-1], _RATIOS), below, points)
+
+
+def _refuse_improper(
+    ends: tuple[bool, bool],
+    reaches: NDArray[np.bool_],
+    far: NDArray[np.bool_],
+    statistics: SufficientStatistics,
+    names: list[str],
+) -> None:
+    """Refuse a posterior with mass at the ends of the grids.
+
+    Parameters
+    ----------
+    ends : tuple of bool
+        Whether it has mass at the least and at the greatest ratio of tau to sigma.
+    reaches : ndarray of bool
+        Whether at the least and at the greatest sigma of some ratio.
+    far : ndarray of bool
+        Whether it is sigma that is far from the outcome's scale at the least and the greatest
+        ratio; else it is tau.
+    statistics : SufficientStatistics
+        What the likelihood sees.
+    names : list of str
+        The terms of the group.
+    """
+    if reaches[0] or (ends[1] and far[1]):
+        raise UndeterminedError(falls_to_zero(statistics))
+    if reaches[1] or (ends[0] and far[0]):
+        raise UndeterminedError(TOO_FLAT)
+    if ends[0]:
+        raise UndeterminedError(
+            f"the prior of the scale of the coefficients of {listed(names)} lets it go to 0, so "
+            "that the posterior is improper; give a proper prior, such as "
+            "Prior('HalfNormal', sigma=1)"
+        )
+    if ends[1]:
+        raise UndeterminedError(
+            f"the prior of the scale of the coefficients of {listed(names)} is too flat for what "
+            "the data tell of them: its posterior is improper; give a proper prior, such as "
+            "Prior('HalfNormal', sigma=1)"
+        )
