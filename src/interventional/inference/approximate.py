@@ -223,9 +223,13 @@ class LogPosterior:
             for (name, varies), value in zip(self.density.names, values, strict=True)
         }
 
+    @property
+    def rows(self) -> int:
+        """The length of the longest data."""
+        return max([1, *(len(array) for array in self.arrays if array.ndim)])
+
     def _blocks(self, points: Floats) -> list[Floats]:
-        rows = max([1, *(len(array) for array in self.arrays if array.ndim)])
-        block = max(1, _ELEMENTS // rows)
+        block = max(1, _ELEMENTS // self.rows)
         return [points[i : i + block] for i in range(0, len(points), block)]
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -366,8 +370,7 @@ def _laplace(
 
 def _log_ratios(posterior: LogPosterior, x: Floats, log_q: Floats) -> Floats:
     """Return log p/q at the first draws, as many as are quickly weighed."""
-    rows = max([1, *(len(array) for array in posterior.arrays if array.ndim)])
-    weighed = max(_WEIGHED // rows, _FEWEST_WEIGHED)
+    weighed = max(_WEIGHED // posterior.rows, _FEWEST_WEIGHED)
     return posterior.heights(x[:weighed]) - log_q[:weighed]
 
 
@@ -412,13 +415,17 @@ def _at_the_mode(posterior: LogPosterior) -> tuple[Gaussian, list[str]]:
 
 
 def _unit_diagonal(curvature: Floats) -> tuple[Floats, Floats | None]:
-    """Return the scale that gives a curvature a unit diagonal, and its Cholesky factor then."""
+    """Return the scale that gives a curvature a unit diagonal, and its Cholesky factor then.
+
+    There is none if the curvature has directions of none, up to rounding.
+    """
     diagonal = np.abs(np.diag(curvature))
     scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     try:
-        return scale, np.linalg.cholesky(scale[:, None] * curvature * scale)
+        factor = np.linalg.cholesky(scale[:, None] * curvature * scale)
     except np.linalg.LinAlgError:
         return scale, None
+    return scale, (factor if np.diag(factor).min() > 1e-6 else None)
 
 
 def _uphill(curvature: Floats, scale: Floats, gradient: Floats) -> Floats:
@@ -441,7 +448,7 @@ def _climb(
         part = 0.5**halvings
         reached, gradient = posterior.slope(x + part * step)
         enough = value + 1e-4 * part * gain - rounding
-        if np.isfinite(gradient).all() and reached >= enough:
+        if np.isfinite([reached, *gradient]).all() and reached >= enough:
             return x + part * step, reached, gradient
     return None
 
@@ -518,9 +525,9 @@ def _advi(
             np.concatenate([parts[name].get_value().ravel() for name, *_ in splits])
             for parts in (elbo.loc, elbo.log_scale)
         )
-    troubles = []
-    if not (np.isfinite(loc).all() and np.isfinite(log_scale).all()):
+    if not np.isfinite([*loc, *log_scale]).all():
         raise ValueError("inference='advi': the ELBO diverged; use inference='nuts'")
+    troubles = []
     late = losses[_ELBO_STEPS // 2 :].reshape(2, -1)  # the third quarter and the fourth
     rise = late[0].mean() - late[1].mean()
     if not rise < 0.1 + 4 * np.sqrt(late.var(axis=1).sum() / late.shape[1]):
