@@ -1,8 +1,8 @@
 """Proper scores of predictive distributions, as scorers for scikit-learn.
 
 Error measures look at point predictions alone. A proper score looks at the whole predictive
-distribution, and is best on average for the distribution that the outcomes come from: it pays to be
-neither too sure nor too vague (Gneiting and Raftery 2007). Both functions go straight into
+distribution, and is best on average for the distribution that the outcomes come from: it pays to
+be neither too sure nor too vague (Gneiting and Raftery 2007). Both functions go straight into
 ``cross_val_score(..., scoring=...)`` and `GridSearchCV`, as they are.
 """
 
@@ -45,8 +45,8 @@ def log_density(
 
     Notes
     -----
-    Scores of counts and of continuous outcomes do not compare: one is the log of a probability, the
-    other of a density, which depends on the units of y.
+    Scores of counts and of continuous outcomes do not compare: one is the log of a probability,
+    the other of a density, which depends on the units of y.
 
     Examples
     --------
@@ -106,14 +106,12 @@ def neg_crps(
     >>> -neg_crps(model, X, y) * np.sqrt(np.pi) > 0.95  # of a standard Normal: 1 / sqrt(pi)
     True
     """
-    import scoringrules
-
-    crps = scoringrules.crps_ensemble
+    from scoringrules import crps_ensemble, crps_normal
 
     model, rows = _unwrapped(estimator, X)
     if not isinstance(model, BayesianInterventionRegressor):
         mean, std = _gaussian(model, rows)
-        return -_average(scoringrules.crps_normal(column_or_1d(y), mean, std), sample_weight)
+        return -_average(crps_normal(column_or_1d(y), mean, std), sample_weight)
     target = np.asarray(column_or_1d(y), dtype=np.float64)
     check_consistent_length(rows, target)
     n_draws = int(np.prod(model._shape))
@@ -122,7 +120,7 @@ def neg_crps(
     for start in range(0, len(target), step):
         block = range(start, min(start + step, len(target)))
         drawn = model.sample_y(_safe_indexing(rows, list(block)), n_draws, random_state=start)
-        scores.append(crps(target[block], drawn, estimator="pwm", backend="numpy"))
+        scores.append(crps_ensemble(target[block], drawn, estimator="pwm", backend="numpy"))
     return -_average(np.concatenate(scores), sample_weight)
 
 

@@ -52,13 +52,13 @@ _POSTERIOR = ("_idata", "coef_", "intercept_", "graph_", "_model", "_fingerprint
 class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     """Bayesian regression that also answers what happens to y if a column is forced.
 
-    A linear Gaussian model in the terms of a design, ``y ~ Normal(intercept + design(X) @ beta,
-    sigma)``, written in PyMC. `fit` conditions it on data by `pm.observe`; `predict` is E[y | X];
-    `intervene` forces columns by `pm.do` and draws from the posterior predictive. Without a graph
-    all other columns stay as they are: the effect is causal if the columns hold every common cause
-    of the forced column and y, and nothing that the forced column causes. With a graph each column
-    on the way from the forced column to y has an equation of its own and is regenerated, and what
-    the graph does not identify is refused.
+    A generalised linear model in the terms of a design, by default ``y ~ Normal(intercept +
+    design(X) @ beta, sigma)``, written in PyMC. `fit` conditions it on data by `pm.observe`;
+    `predict` is E[y | X]; `intervene` forces columns by `pm.do` and draws from the posterior
+    predictive. Without a graph all other columns stay as they are: the effect is causal if the
+    columns hold every common cause of the forced column and y, and nothing that the forced column
+    causes. With a graph each column on the way from the forced column to y has an equation of its
+    own and is regenerated, and what the graph does not identify is refused.
 
     Parameters
     ----------
@@ -67,27 +67,44 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         are no columns are unobserved. Columns that are not in it enter nothing.
     outcome : str, default "y"
         Name of the outcome in the model.
+    family : str or dict of str to str, default "gaussian"
+        How the outcome is distributed, or how each column is that has an equation, by name:
+        ``"gaussian"``, ``"student_t"`` (outliers), ``"lognormal"``, ``"gamma"`` (both positive),
+        ``"poisson"``, ``"negative_binomial"`` (both counts), ``"bernoulli"`` (0 and 1) or
+        ``"beta"`` (shares between 0 and 1). Columns of bools and levels are ``"categorical"``.
+    exposure : column, optional
+        The column that a count is in proportion to: days, visits, inhabitants. It enters as its
+        logarithm, with the coefficient 1.
     design : transformer or dict of str to transformer, optional
         A scikit-learn transformer from the columns to the design matrix, such as
         `SplineTransformer` or `PolynomialFeatures`; with a graph from the regressors of y's
         equation, or by node. By default numbers enter as they are, and categories, strings and
         objects by treatment coding.
-    priors : dict of str to Prior, optional
+    priors : str or dict of str to Prior or str, optional
         `pymc_extras.prior.Prior` of ``"beta"`` (every coefficient), of the terms of one column by
-        its name, of one term by its name, of ``"intercept"`` and of ``"sigma"``; the narrower name
-        goes first. By default weakly informative and scaled by the data: coefficients
-        Normal(0, 2.5 sd(y) / sd(x)), intercept Normal(mean(y), 2.5 sd(y)), sigma
-        HalfStudentT(4, sd(y)). With a graph, a dict under the name of a column is for that
-        column's own equation.
+        its name, of one term by its name, of ``"intercept"``, and of ``"sigma"``, ``"nu"``,
+        ``"alpha"`` or ``"phi"`` where the family has one; the narrower name goes first. By default
+        weakly informative and scaled by the data: coefficients Normal(0, 2.5 sd(y) / sd(x)),
+        intercept Normal(mean(y), 2.5 sd(y)), sigma HalfStudentT(4, sd(y)); on the scale of a log
+        or logit, coefficients Normal(0, 1 / sd(x)) or Normal(0, 1.5 / sd(x)), intercept
+        Normal(that of the mean, 2.5). Of coefficients also ``"ridge"``, ``"horseshoe"`` or
+        ``"r2d2"``, which learn how much to shrink, and of a column of levels
+        ``"partial_pooling"``; a single name is for ``"beta"``. With a graph, a dict under the name
+        of a column is for that column's own equation.
+    unseen_levels : {"error", "population"}, default "error"
+        What to make of a level that no row of `fit` had: an error, or, where the prior of its
+        column pools the levels, a draw from the population of levels.
     fit_intercept : bool, default True
         Whether the model has an intercept.
     center_predictors : bool, default True
         Whether the prior of the intercept holds where the predictors are at their means; else it
         holds at zero.
-    inference : {"auto", "exact", "nuts"}, default "auto"
-        ``"exact"``: independent draws from the exact posterior, for Normal and Flat priors of the
-        coefficients. ``"nuts"``: NUTS. ``"auto"``: exact wherever it applies, which is every
-        equation of numbers under such priors; equations of bools and levels take NUTS.
+    inference : {"auto", "exact", "nuts", "laplace", "advi", "pathfinder"}, default "auto"
+        ``"exact"``: independent draws from the exact posterior, for Gaussian and lognormal
+        equations under Normal and Flat priors of the coefficients, one group of which may learn
+        its scale. ``"nuts"``: NUTS. ``"laplace"``, ``"advi"``, ``"pathfinder"``: Gaussian
+        approximations, which warn where they are poor ones. ``"auto"``: exact wherever it applies,
+        else NUTS.
     draws, tune, chains : int, default 1000, 1000, 4
         Draws a chain, warm-up iterations a chain (NUTS), and chains.
     random_state : int, RandomState or None, default None
@@ -102,7 +119,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     idata_ : DataTree
         Posterior draws, as ArviZ takes them.
     coef_ : ndarray of shape (n_terms,)
-        Posterior means of the coefficients, a term of the design each.
+        Posterior means of the coefficients, a term of the design each, on the scale of the link.
     intercept_ : float
         Posterior mean of the intercept at zero; 0.0 without an intercept.
     graph_ : CausalGraph or None
@@ -339,7 +356,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     def predict(
         self, X: Any, return_std: bool = False
     ) -> NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the posterior mean of E[y | X].
+        """Return the posterior mean of E[y | X], in units of y whatever the link.
 
         Parameters
         ----------
@@ -347,7 +364,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             The rows.
         return_std : bool, default False
             Whether to return the standard deviation of the posterior predictive distribution too,
-            noise included.
+            noise included; for ``family="student_t"`` infinite if nu <= 2 in any draw.
 
         Returns
         -------
