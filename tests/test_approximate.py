@@ -72,8 +72,7 @@ def known_noise(data):
 
 
 def scale_only(data):
-    pm.HalfFlat("sigma")
-    pm.Normal("y", 0, pm.modelcontext(None)["sigma"])
+    pm.Normal("y", 0, pm.HalfFlat("sigma"), shape=12)
     return {"y": data["y_seen"]}
 
 

@@ -4,9 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from pymc_extras.prior import Prior
 from scipy import stats
+from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
-from sklearn.preprocessing import PolynomialFeatures, SplineTransformer, TargetEncoder
+from sklearn.preprocessing import (
+    OneHotEncoder,
+    PolynomialFeatures,
+    SplineTransformer,
+    TargetEncoder,
+)
 
 from interventional import BayesianInterventionRegressor
 
@@ -514,3 +521,406 @@ def test_a_failed_question_does_not_spoil_the_next(model):
     np.testing.assert_array_equal(
         model.intervene(table(), {"price": 1, "sex": "m"}).mean(), expected
     )
+
+
+# --- Families -----------------------------------------------------------------------------------
+
+COUNTS = "counts: whole numbers from 0 on"
+INSIDE = "numbers between 0 and 1, neither of them included"
+
+# family, what the outcome of row 7 is, what the message says
+OUTCOMES = {
+    "negative count": ("poisson", -1, f"'poisson' takes {COUNTS}; y holds -1 in row 7"),
+    "fraction of a count": ("poisson", 1.5, f"'poisson' takes {COUNTS}; y holds 1.5 in row 7"),
+    "negative count, overdispersed": (
+        "negative_binomial",
+        -2,
+        f"'negative_binomial' takes {COUNTS}; y holds -2 in row 7",
+    ),
+    "fraction, overdispersed": (
+        "negative_binomial",
+        0.5,
+        f"'negative_binomial' takes {COUNTS}; y holds 0.5 in row 7",
+    ),
+    "zero, gamma": ("gamma", 0, "'gamma' takes positive numbers; y holds 0 in row 7"),
+    "negative, gamma": ("gamma", -3, "'gamma' takes positive numbers; y holds -3 in row 7"),
+    "zero, lognormal": ("lognormal", 0, "'lognormal' takes positive numbers; y holds 0 in row 7"),
+    "negative, lognormal": (
+        "lognormal",
+        -0.5,
+        "'lognormal' takes positive numbers; y holds -0.5 in row 7",
+    ),
+    "zero, beta": ("beta", 0, f"'beta' takes {INSIDE}; y holds 0 in row 7"),
+    "one, beta": ("beta", 1, f"'beta' takes {INSIDE}; y holds 1 in row 7"),
+    "out of range, beta": ("beta", 1.5, f"'beta' takes {INSIDE}; y holds 1.5 in row 7"),
+    "third class": (
+        "bernoulli",
+        2,
+        "'bernoulli' takes 0 and 1; y holds 2 in row 7, of 3 distinct values",
+    ),
+}
+
+
+def lawful(family):
+    """Outcomes that a family takes."""
+    rng = np.random.default_rng(6)
+    if family in ("poisson", "negative_binomial"):
+        return rng.poisson(3.0, N).astype(float)
+    if family == "bernoulli":
+        return np.arange(N) % 2 + 0.0
+    return rng.uniform(0.1, 0.9, N)
+
+
+@pytest.mark.parametrize("case", OUTCOMES)
+@pytest.mark.parametrize("fitted", [False, True])
+def test_outcomes_that_a_family_does_not_take(case, fitted):
+    family, value, message = OUTCOMES[case]
+    estimator = regressor()
+    if fitted:
+        estimator.fit(table(), outcome())
+    estimator.set_params(family=family, inference="laplace")
+    before = state(estimator)
+    y = lawful(family)
+    y[7] = value
+    for ask in (estimator.fit, estimator.build_model):
+        with pytest.raises(ValueError, match=message):
+            ask(table(), y)
+        assert state(estimator) == before
+
+
+def test_classes_must_be_zero_and_one():
+    """1 and 2 are two classes, but which of them is the event is not for us to guess."""
+    estimator = regressor(family="bernoulli")
+    before = state(estimator)
+    with pytest.raises(ValueError, match=r"takes 0 and 1; y holds 2 in row 1, of 2 distinct"):
+        estimator.fit(table(), lawful("bernoulli") + 1)
+    assert state(estimator) == before
+
+
+def test_mediators_that_a_family_does_not_take():
+    """The message names the column."""
+    estimator = regressor(graph="price -> traffic -> y", family={"traffic": "gamma"})
+    before = state(estimator)
+    with pytest.raises(ValueError, match=r"'gamma' takes positive.*column 'traffic' holds -"):
+        estimator.fit(table(), outcome())
+    assert state(estimator) == before
+
+
+DOSE = "price -> dose -> y"
+TRAFFIC = "price -> traffic -> y"
+
+# parameters, error, what the message says; all are seen before any outcome is
+FAMILY = {
+    "unknown": (
+        {"family": "poison"},
+        ValueError,
+        "unknown family of 'y': 'poison'; did you mean 'poisson'.*'gaussian', .*'categorical'",
+    ),
+    "unknown like none": (
+        {"family": "zzz"},
+        ValueError,
+        "unknown family of 'y': 'zzz'; Known: 'gaussian'",
+    ),
+    "unknown of a mediator": (
+        {"family": {"traffic": "normal"}, "graph": TRAFFIC},
+        ValueError,
+        "unknown family of 'traffic': 'normal'",
+    ),
+    "binomial": (
+        {"family": "binomial"},
+        ValueError,
+        "'binomial' of 'y': k of m trials .*sample_weight k.*sample_weight m - k.*'bernoulli'",
+    ),
+    "number": ({"family": 3}, ValueError, "'family'.*3"),
+    "None": ({"family": None}, ValueError, "'family'.*None"),
+    "number for a node": ({"family": {"y": 3}}, TypeError, "family of 'y' must be one of.*got 3"),
+    "list for a node": ({"family": {"y": ["gamma"]}}, TypeError, r"got \['gamma'\]"),
+    "unknown node": (
+        {"family": {"trafic": "gamma"}, "graph": TRAFFIC},
+        ValueError,
+        "unknown node in family: 'trafic'; did you mean 'traffic'",
+    ),
+    "column without an equation": (
+        {"family": {"price": "gamma"}, "graph": TRAFFIC},
+        ValueError,
+        "family: column 'price' has no equation.* 'traffic', 'y'",
+    ),
+    "column without a graph": (
+        {"family": {"price": "gamma"}},
+        ValueError,
+        "family: column 'price' has no equation.* 'y'",
+    ),
+    "categorical outcome": (
+        {"family": "categorical"},
+        ValueError,
+        "'categorical' is for columns of levels or bools; 'y' is the outcome",
+    ),
+    "categorical numbers": (
+        {"family": {"traffic": "categorical"}, "graph": TRAFFIC},
+        ValueError,
+        "'categorical' is for .*; 'traffic' is a column of numbers",
+    ),
+    "numbers for levels": (
+        {"family": {"dose": "gamma"}, "graph": DOSE},
+        ValueError,
+        "'gamma' is for numbers; 'dose' is a column of levels",
+    ),
+    "two classes for three levels": (
+        {"family": {"dose": "bernoulli"}, "graph": DOSE},
+        ValueError,
+        "'bernoulli' is for numbers; 'dose' is a column of levels",
+    ),
+    "exposure unknown": (
+        {"family": "poisson", "exposure": "prise"},
+        ValueError,
+        "exposure: unknown column 'prise'; did you mean 'price'",
+    ),
+    "exposure no name": (
+        {"family": "poisson", "exposure": np.ones(N)},
+        TypeError,
+        "exposure must be the name of a column of X, got ndarray",
+    ),
+    "exposure of levels": (
+        {"family": "poisson", "exposure": "dose"},
+        ValueError,
+        "exposure: column 'dose' holds levels",
+    ),
+    "exposure of a gaussian": (
+        {"exposure": "price"},
+        ValueError,
+        "exposure='price' is for counts.*'poisson' or 'negative_binomial'.*'y' is 'gaussian'",
+    ),
+    "exposure of zeros and ones": (
+        {"family": "bernoulli", "exposure": "price"},
+        ValueError,
+        "exposure='price' is for counts.*'y' is 'bernoulli'",
+    ),
+    "exposure that is no cause": (
+        {"family": "poisson", "exposure": "price", "graph": TRAFFIC},
+        ValueError,
+        "graph does not have 'price' as a cause of 'y'.*add 'price -> y'",
+    ),
+    "exposure not in the graph": (
+        {"family": "poisson", "exposure": "price", "graph": "traffic -> y"},
+        ValueError,
+        "graph does not have 'price' as a cause of 'y'",
+    ),
+    "exact": (
+        {"family": "gamma", "inference": "exact"},
+        ValueError,
+        "inference='exact'.*the family of 'y' is 'gamma'",
+    ),
+    "levels to be kept": ({"unseen_levels": "drop"}, ValueError, "'unseen_levels'.*'drop'"),
+    "sigma of counts": (
+        {"family": "poisson", "priors": {"sigma": Prior("HalfNormal", sigma=1)}},
+        ValueError,
+        "a prior of sigma, which a poisson outcome has not",
+    ),
+    "nu of a gaussian": (
+        {"priors": {"nu": Prior("Gamma", alpha=2, beta=0.1)}},
+        ValueError,
+        "a prior of nu, which a gaussian outcome has not",
+    ),
+    "negative dispersion": (
+        {"family": "gamma", "priors": {"alpha": Prior("Normal", mu=0, sigma=1)}},
+        ValueError,
+        r"priors\['alpha'\]:.*allows negative values",
+    ),
+    "unknown short name": (
+        {"priors": "rigde"},
+        ValueError,
+        r"unknown prior in priors\['beta'\]: 'rigde'; did you mean 'ridge'",
+    ),
+    "unknown short name of a column": (
+        {"priors": {"price": "lasso"}},
+        ValueError,
+        r"unknown prior in priors\['price'\]: 'lasso'; Known: 'ridge', 'horseshoe'",
+    ),
+    "ridge for sigma": (
+        {"priors": {"sigma": "ridge"}},
+        ValueError,
+        r"priors\['sigma'\]: 'ridge' is a prior of coefficients; give sigma a Prior",
+    ),
+    "ridge for the intercept": (
+        {"priors": {"intercept": "ridge"}},
+        ValueError,
+        r"priors\['intercept'\]: 'ridge' is a prior of coefficients; give intercept a Prior",
+    ),
+    "pooled numbers": (
+        {"priors": {"price": "partial_pooling"}},
+        ValueError,
+        r"priors\['price'\]: 'partial_pooling' is for columns of levels, and 'price' holds num",
+    ),
+    "all pooled": (
+        {"priors": "partial_pooling"},
+        ValueError,
+        r"priors\['beta'\]: 'partial_pooling' is for the levels of one column",
+    ),
+    "beta pooled": (
+        {"priors": {"beta": "partial_pooling"}},
+        ValueError,
+        r"priors\['beta'\]: 'partial_pooling' is for the levels of one column",
+    ),
+    "pooled under a design": (
+        {
+            "priors": {"dose": "partial_pooling"},
+            "design": make_column_transformer((OneHotEncoder(), ["dose"])),
+        },
+        ValueError,
+        r"priors\['dose'\]: 'partial_pooling' needs a term for every level.*leave design out",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAMILY)
+@pytest.mark.parametrize("fitted", [False, True])
+def test_family_exposure_and_priors(case, fitted):
+    parameters, error, message = FAMILY[case]
+    estimator = regressor()
+    if fitted:
+        estimator.fit(table(), outcome())
+    estimator.set_params(**parameters)
+    before = state(estimator)
+    y = lawful(parameters["family"]) if isinstance(parameters.get("family"), str) else outcome()
+    with pytest.raises(error, match=message):
+        estimator.fit(table(), y)
+    assert state(estimator) == before
+
+
+@pytest.mark.parametrize("family", ["poisson", "gamma", "bernoulli", "student_t"])
+def test_batches_do_not_add_up(family):
+    """There is no `partial_fit` to call, and the reason is told; nor do Dask's partitions."""
+    da = pytest.importorskip("dask.array")
+    estimator = regressor(family=family)
+    before = state(estimator)
+    assert not hasattr(estimator, "partial_fit")
+    with pytest.raises(AttributeError, match="no attribute 'partial_fit'") as raised:
+        estimator.partial_fit(table(), lawful(family))
+    assert f"the family of 'y' is '{family}'" in str(raised.value.__cause__)
+    X = da.from_array(table()[["price", "traffic"]].to_numpy(), chunks=(10, 2))
+    y = da.from_array(lawful(family), chunks=10)
+    with pytest.raises(ValueError, match=f"the family of 'y' is '{family}'.*do not add up"):
+        estimator.fit(X, y)
+    assert state(estimator) == before
+
+
+@pytest.mark.parametrize("family", ["lognormal", {"y": "lognormal"}, {"traffic": "gaussian"}, {}])
+def test_batches_that_add_up(family):
+    assert hasattr(regressor(family=family), "partial_fit")
+
+
+def test_batches_of_a_graph():
+    """A mediator's family counts too, and a lognormal one is seen by others as it is."""
+    for name in ("gamma", "lognormal"):
+        assert not hasattr(regressor(family={"traffic": name}), "partial_fit")
+    estimator = regressor(family="poisonn")  # what it is that is wrong is told by the method
+    with pytest.raises(ValueError, match="'poisonn'; did you mean 'poisson'"):
+        estimator.partial_fit(table(), outcome())
+
+
+poor_approximation = pytest.mark.filterwarnings(
+    "ignore:inference='laplace' is a poor approximation:sklearn.exceptions.ConvergenceWarning"
+)
+
+
+@pytest.fixture(scope="module")
+def counts():
+    """A model of counts in proportion to an exposure, and its rows."""
+    X = table()[["price"]].assign(people=np.arange(1.0, N + 1))
+    model = regressor(family="poisson", exposure="people", inference="laplace")
+    return model.fit(X, lawful("poisson")), X
+
+
+@poor_approximation
+@pytest.mark.parametrize("value", [0.0, -2.0])
+def test_exposures_are_positive(counts, value):
+    model, X = counts
+    before = state(model)
+    message = f"exposure must be positive; it is {value:g} in row"
+    for ask in (model.intervene, model.effect):
+        for forced in (value, np.where(np.arange(N) == 4, value, 1.0)):
+            with pytest.raises(ValueError, match=message):
+                ask(X, {"people": forced})
+        with pytest.raises(ValueError, match="exposure must be positive; it is -"):
+            ask(X, {"people": stats.norm(value, 1)})
+    bad = X.assign(people=np.where(X["people"] == 5, value, X["people"]))
+    for ask in (model.predict, model.sample_y):
+        with pytest.raises(ValueError, match=f"{message} 4"):
+            ask(bad)
+    for ask in (model.fit, model.log_density, model.log_likelihood, model.build_model):
+        with pytest.raises(ValueError, match=f"{message} 4"):
+            ask(bad, lawful("poisson"))
+    assert state(model) == before
+
+
+@poor_approximation
+@pytest.mark.parametrize("value", [-1.0, 2.5])
+def test_densities_are_of_the_support(counts, value):
+    model, X = counts
+    before = state(model)
+    y = lawful("poisson")
+    y[7] = value
+    for ask in (model.log_density, model.log_likelihood):
+        with pytest.raises(ValueError, match=f"{COUNTS}; y holds {value:g} in row 7"):
+            ask(X, y)
+        with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[20, 19\]"):
+            ask(X, y[1:])
+    with pytest.raises(ValueError, match=r"'y'.*not additive"):
+        model.counterfactual(X, lawful("poisson"), {"price": 0.0})
+    assert state(model) == before
+
+
+@poor_approximation
+def test_counts_are_not_forced_to_fractions():
+    """A mediator that is a count, forced or held: never rounded behind the user's back."""
+    X = table()[["price"]].assign(visits=lawful("poisson"), traffic=table()["traffic"])
+    graph = "price -> visits -> y; traffic -> y"
+    model = regressor(graph=graph, family={"visits": "poisson"}, inference="laplace")
+    model.fit(X, outcome())
+    before = state(model)
+    for forced in (2.5, -1, np.where(np.arange(N) == 4, 0.5, 1.0), stats.norm(3, 1)):
+        for ask in (model.intervene, model.effect):
+            with pytest.raises(ValueError, match=rf"{COUNTS}; do\['visits'\] holds"):
+                ask(X, {"visits": forced})
+    half = X.assign(visits=X["visits"] + 0.5)
+    with pytest.raises(ValueError, match=f"{COUNTS}; column 'visits' holds"):
+        model.intervene(half, {"traffic": 0.0})
+    assert state(model) == before
+    whole = model.intervene(X, {"visits": stats.poisson(3)}).mean()
+    assert np.isfinite(whole).all()
+    # what is regenerated is not asked for
+    np.testing.assert_array_equal(
+        model.intervene(half, {"price": 0.0}).mean(), model.intervene(X, {"price": 0.0}).mean()
+    )
+
+
+def test_rows_of_a_counterfactual_are_of_the_support():
+    """A residual is a factor of a lognormal node, which must be positive."""
+    X = table()[["price"]].assign(traffic=lawful("gamma"))
+    model = regressor(graph=TRAFFIC, family={"traffic": "lognormal"}).fit(X, outcome())
+    before = state(model)
+    bad = X.assign(traffic=X["traffic"] - 0.5)
+    with pytest.raises(ValueError, match=r"'lognormal' takes positive.*'traffic' holds -"):
+        model.counterfactual(bad, outcome(), {"price": 0.0})
+    assert state(model) == before
+
+
+@pytest.mark.parametrize("unseen", ["error", "population"])
+@pytest.mark.parametrize("priors", [None, {"dose": "partial_pooling"}])
+def test_levels_never_seen(unseen, priors):
+    """Refused by every question, unless there is a population to draw them from."""
+    estimator = regressor(unseen_levels=unseen, priors=priors).fit(table(), outcome())
+    before = state(estimator)
+    X = with_value("dose", "lots", dtype="str")
+    if unseen == "population" and priors is not None:
+        assert np.isfinite(estimator.predict(X)).all()
+        X = with_value("sex", "x", dtype="str")  # the other column is not pooled
+    message = "unknown level.*in column '(dose|sex)'"
+    if unseen == "population":
+        message += ".*does not pool its levels.*'partial_pooling'"
+    for ask in ASK.values():
+        with pytest.raises(ValueError, match=message):
+            ask(estimator, X)
+    with pytest.raises(ValueError, match=message):
+        estimator.intervene(X.assign(price=0.0), {"traffic": 1.0})
+    assert state(estimator) == before

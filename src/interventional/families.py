@@ -205,8 +205,16 @@ def _whole(y: Floats) -> NDArray[np.bool_]:
     return np.asarray((y >= 0) & (y == np.floor(y)))
 
 
+def _counts(rng: Generator, rate: Floats) -> Floats:
+    """Return Poisson counts; beyond what NumPy draws the rate, beside which its noise is none."""
+    drawn = rng.poisson(np.minimum(rate, _MANY))
+    return np.where(rate < _MANY, drawn, np.floor(rate))
+
+
 _SIGMA: Default = ("HalfStudentT", {"nu": 4, "sigma": 1.0})  # in standard deviations of y
 _TINY = 1e-300
+_NEARLY_ONE = float(np.nextafter(1.0, 0.0))
+_MANY = 1e18
 _LOG_2PI = float(np.log(2 * np.pi))
 
 _RECORDS = (
@@ -236,9 +244,8 @@ _RECORDS = (
         support="numbers",
         takes=lambda y: np.ones(y.shape, dtype=bool),
         variance=lambda mean, d: (
-            np.where(
-                d["nu"] > 2, d["sigma"] ** 2 * d["nu"] / np.maximum(d["nu"] - 2, 1e-300), np.inf
-            )
+            d["sigma"] ** 2
+            * np.where(d["nu"] > 2, d["nu"] / np.where(d["nu"] > 2, d["nu"] - 2, 1.0), np.inf)
             + np.zeros_like(mean)
         ),
         log_density=lambda y, eta, mu, d: (
@@ -285,7 +292,9 @@ _RECORDS = (
             - gammaln(d["alpha"])
             - np.log(y)
         ),
-        sample=lambda rng, eta, mu, d: mu / d["alpha"] * rng.gamma(d["alpha"], size=mu.shape),
+        sample=lambda rng, eta, mu, d: np.maximum(
+            mu / d["alpha"] * rng.gamma(d["alpha"], size=mu.shape), _TINY
+        ),
     ),
     Family(
         name="poisson",
@@ -297,7 +306,7 @@ _RECORDS = (
         takes=_whole,
         variance=lambda mean, d: mean,
         log_density=lambda y, eta, mu, d: xlogy(y, mu) - mu - gammaln(y + 1),
-        sample=lambda rng, eta, mu, d: rng.poisson(mu),
+        sample=lambda rng, eta, mu, d: _counts(rng, mu),
         discrete=True,
     ),
     Family(
@@ -317,8 +326,8 @@ _RECORDS = (
             + xlogy(y, mu / (mu + d["alpha"]))
             - d["alpha"] * np.log1p(mu / d["alpha"])
         ),
-        sample=lambda rng, eta, mu, d: rng.poisson(
-            mu / d["alpha"] * rng.gamma(d["alpha"], size=mu.shape)
+        sample=lambda rng, eta, mu, d: _counts(
+            rng, mu / d["alpha"] * rng.gamma(d["alpha"], size=mu.shape)
         ),
         discrete=True,
     ),
@@ -356,8 +365,9 @@ _RECORDS = (
             + xlogy(mu * d["phi"] - 1, y)
             + xlog1py(expit(-eta) * d["phi"] - 1, -y)
         ),
-        sample=lambda rng, eta, mu, d: rng.beta(
-            mu * d["phi"] + _TINY, expit(-eta) * d["phi"] + _TINY
+        # What is nearer to 0 or 1 than a number can be is no outcome.
+        sample=lambda rng, eta, mu, d: np.clip(
+            rng.beta(mu * d["phi"] + _TINY, expit(-eta) * d["phi"] + _TINY), _TINY, _NEARLY_ONE
         ),
     ),
 )

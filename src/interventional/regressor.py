@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
 from interventional import distributed, forward, intervention
@@ -47,6 +48,19 @@ Table = pd.DataFrame | NDArray[Any]
 _SAMPLE = ("chain", "draw")
 # What is gone where rows that came in batches do not determine a model yet.
 _POSTERIOR = ("_idata", "coef_", "intercept_", "graph_", "_model", "_fingerprint")
+
+
+def _takes_batches(estimator: "BayesianInterventionRegressor") -> bool:
+    """Whether the families leave sums over rows, so that there is a `partial_fit`."""
+    given, outcome = estimator.family, estimator.outcome
+    for node, name in (given if isinstance(given, Mapping) else {outcome: given}).items():
+        adds_up = name == "gaussian" or (name == "lognormal" and node == outcome)
+        if isinstance(name, str) and name in FAMILIES and not adds_up:
+            raise AttributeError(
+                f"the family of {node!r} is {name!r}, whose likelihood is no sum over rows, so "
+                "that batches do not add up; call fit with all rows in memory"
+            )
+    return True
 
 
 class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
@@ -248,6 +262,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             self._condition(parsed, accumulated, values, target, weights)
         return self
 
+    @available_if(_takes_batches)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Condition the model on more data, beside what it has seen.
@@ -272,6 +287,9 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         ValueError, TypeError
             If something is wrong with the data or a parameter, there is a `design`, or a column of
             levels or bools has an equation. The estimator is then as before.
+        AttributeError
+            If some family is neither Gaussian nor, for the outcome, lognormal: the estimator then
+            has no such method, as `hasattr` tells.
 
         Examples
         --------
@@ -627,6 +645,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 )
             if node != self.outcome:
                 observed[node] = values[:, self._model.schema.names.index(node)]
+                equation.record.check(observed[node], f"column {node!r}")
         self._refuse_confounded_mediators(query)
         samples = forward.Retrospective(self._model, query, self._draws(), self._seed, observed)
         estimand = f"{self.outcome} had it been that {describe(do)}"
@@ -985,7 +1004,28 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         if exposures is not None:
             is_drawn = isinstance(exposures, Chunked)
             positive(exposures.first_chunk().ravel() if is_drawn else exposures)
-        return forward.Query(values, forced, self._model.reached(frozenset(forced), reads))
+        reached = self._model.reached(frozenset(forced), reads)
+        self._refuse_fractions(values, forced, reached)
+        return forward.Query(values, forced, reached)
+
+    def _refuse_fractions(
+        self,
+        values: Floats,
+        forced: Mapping[str, intervention.Forced],
+        reached: tuple[str, ...],
+    ) -> None:
+        """Refuse what is no count where a column of counts is given: it would be rounded."""
+        for equation in self._model.equations[:-1]:
+            node = equation.node
+            if equation.is_categorical or not equation.is_discrete or node in reached:
+                continue
+            held, where = forced.get(node), f"do[{node!r}]"
+            if held is None:
+                held, where = values[:, self._model.schema.names.index(node)], f"column {node!r}"
+            elif isinstance(held, Chunked):
+                drawn = held.first_chunk()
+                held = drawn[np.argmax(~equation.record.takes(drawn).all(axis=1))]
+            equation.record.check(held, where)
 
     def _refuse_confounded_mediators(self, query: forward.Query) -> None:
         """Refuse what mixes worlds if mediators and outcome share causes nobody observed."""

@@ -1,6 +1,6 @@
 """From the estimator's parameters and data to a structural model and what it sees of the data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -221,6 +221,11 @@ def _exposure(
     key = specification.exposure
     if key is None:
         return None
+    if not isinstance(key, Hashable):
+        raise TypeError(
+            f"exposure must be the name of a column of X, got {type(key).__name__}; make the "
+            "exposures a column"
+        )
     try:
         position = schema.position(key)
     except ValueError as error:

@@ -32,7 +32,7 @@ Normal coefficients: given the rest, the outcome there is Gaussian with covarian
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
@@ -58,6 +58,7 @@ from interventional.suffstats import SufficientStatistics
 _DROP = 32.0  # what has e^-32 of the peak's density holds no draw
 _COARSE = 33  # points of a grid that only looks for the mass
 _RATIOS, _SIGMAS = 257, 129  # those of the last grids
+_BLOCK = 1 << 15  # numbers a block of draws holds: it stays in the cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,46 +236,63 @@ class _Problem:
         Huijbregts 1978). Noise enters by the coefficients and symmetric roots only, so the same
         data in another order, or as weights, give the same draws.
         """
-        noise = rng.standard_normal((len(sigma), len(self.m)))
+        theta = rng.standard_normal((len(sigma), len(self.m)))
         along = rng.standard_normal((len(sigma), self.normal.sum()))
-        x = np.square((tau / sigma)[:, None] * self.d)
-        a = 1 / (1 + x)
-        eps, start = noise[:, self.pooled], noise[:, self.normal]
-        inside = eps @ self.v
-        drawn = np.sqrt(a) * inside + x * a / self.d * self.c / tau[:, None]
-
-        w, beside, turn, j, apart = self._graded(float(np.median(tau)))
-        moved = tau[:, None] * (eps @ apart.T + drawn @ j.T)
-        gap = w - moved - start @ beside.T - sigma[:, None] * (along @ turn)
-        pairs = (j[:, None] * j).reshape(-1, len(self.d)).T
-        own = ((a @ pairs) + (apart @ apart.T).ravel()).reshape(-1, *w.shape, *w.shape)
-        cov = np.square(tau)[:, None, None] * own + beside @ beside.T
-        cov += np.square(sigma)[:, None, None] * np.eye(len(w))
-        size = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
-        cov /= size[:, :, None] * size[:, None]
-        move = np.linalg.solve(cov, (gap / size)[:, :, None])[:, :, 0] / size
-        pull = tau[:, None] * move
-        drawn += a * (pull @ j)
-
-        theta = np.empty_like(noise)
-        phi = eps + pull @ apart + (drawn - inside) @ self.v.T
-        theta[:, self.pooled] = self.m[self.pooled] + tau[:, None] * self.s[self.pooled] * phi
-        theta[:, self.normal] = self.m[self.normal] + self.s[self.normal] * (start + move @ beside)
-        drawn_so_far = self.normal | self.pooled
-        if not drawn_so_far.all():
-            rest = self.u - theta[:, drawn_so_far] @ self.a[:, drawn_so_far].T
-            theta[:, ~drawn_so_far] = self.flat.draw(rest, sigma, noise[:, ~drawn_so_far])
+        graded = self._graded(float(np.median(tau)))
+        step = max(_BLOCK // len(self.m), 1)
+        for start in range(0, len(sigma), step):
+            rows = slice(start, start + step)
+            theta[rows] = graded._given(sigma[rows], tau[rows], theta[rows], along[rows])
         return theta
 
-    def _graded(self, tau: float) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-        """Return `w, beside, turn, j, apart` in the basis of W in which S is nearly diagonal.
+    def _graded(self, tau: float) -> "_Problem":
+        """Return the same with the basis W in which S is nearly diagonal.
 
         Columns of very different sizes then cost no digits.
         """
         parts = np.concatenate([self.beside, tau * self.j, tau * self.apart], axis=1)
-        turn = np.linalg.svd(parts, full_matrices=False)[0]
-        w, beside, j, apart = (turn.T @ part for part in (self.w, self.beside, self.j, self.apart))
-        return w, beside, self.turn @ turn, j, apart
+        basis = np.linalg.svd(parts, full_matrices=False)[0]
+        return replace(
+            self,
+            w=basis.T @ self.w,
+            beside=basis.T @ self.beside,
+            turn=self.turn @ basis,
+            j=basis.T @ self.j,
+            apart=basis.T @ self.apart,
+        )
+
+    def _given(self, sigma: Floats, tau: Floats, noise: Floats, along: Floats) -> Floats:
+        """Return draws of the coefficients given scales and noise, all (draws, ...)."""
+        x = np.square((tau / sigma)[:, None] * self.d)
+        a = 1 / (1 + x)
+        eps, start = noise[:, self.pooled], noise[:, self.normal]
+        inside = eps @ self.v
+        drawn = np.sqrt(a) * inside + x * a / tau[:, None] * (self.c / self.d)
+
+        moved = tau[:, None] * (eps @ self.apart.T + drawn @ self.j.T)
+        gap = self.w - moved - start @ self.beside.T - sigma[:, None] * (along @ self.turn)
+        r = len(self.w)
+        pairs = (self.j[:, None] * self.j).reshape(r * r, len(self.d))
+        own = a @ pairs.T + (self.apart @ self.apart.T).ravel()
+        cov = np.square(tau)[:, None, None] * own.reshape(len(tau), r, r)
+        cov += self.beside @ self.beside.T
+        cov += np.square(sigma)[:, None, None] * np.eye(r)
+        size = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
+        cov /= size[:, :, None] * size[:, None]
+        move = np.linalg.solve(cov, (gap / size)[:, :, None])[:, :, 0] / size
+        pull = tau[:, None] * move
+        drawn += a * (pull @ self.j)
+
+        theta = np.empty_like(noise)
+        phi = eps + pull @ self.apart + (drawn - inside) @ self.v.T
+        start += move @ self.beside
+        theta[:, self.pooled] = self.m[self.pooled] + tau[:, None] * self.s[self.pooled] * phi
+        theta[:, self.normal] = self.m[self.normal] + self.s[self.normal] * start
+        given = self.normal | self.pooled
+        if not given.all():
+            left = self.u - theta[:, given] @ self.a[:, given].T
+            theta[:, ~given] = self.flat.draw(left, sigma, noise[:, ~given])
+        return theta
 
 
 def _reduce(
@@ -394,7 +412,8 @@ class _Tables:
     def of(cls, points: Floats, values: Floats) -> "_Tables":
         """Integrate log densities."""
         peak = values.max(axis=1, keepdims=True)
-        void = np.isneginf(peak) | (points[:, -1:] <= points[:, :1])
+        steps = np.diff(points)
+        void = np.isneginf(peak) | (steps.min(axis=1, keepdims=True) <= 0)
         density = np.where(void, 1.0, np.exp(values - np.where(void, 0.0, peak)))
         x = np.where(void, np.arange(points.shape[1]), points)
         below = np.maximum.accumulate(
@@ -417,11 +436,12 @@ class _Tables:
             array.ravel() for array in (self.points, self.density, self.below)
         )
         width, mass = points[at + 1] - points[at], below[at + 1] - below[at]
-        mass = np.where(mass > 0, mass, 1.0)
+        mass = np.maximum(mass, 1e-100)
         y = np.clip((uniform - below[at]) / mass, 0.0, 1.0)
-        first, last = density[at] * width / mass, density[at + 1] * width / mass
+        # A slope of more than 3 would let the cubic fall; there are none where there is mass.
+        first, last = (np.minimum(density[at + k] * width / mass, 3.0) for k in (0, 1))
         root = np.sqrt(np.square(first) * (1 - y) + np.square(last) * y)
-        x = y * (first + last) / np.maximum(first + root, np.finfo(np.float64).tiny)  # linear
+        x = np.minimum(y * (first + last) / np.maximum(first + root, 1e-100), 1.0)  # linear
         for _ in range(3):  # Newton's steps to the cubic
             bend, twist = 3 - 2 * first - last, first + last - 2
             over = x * (first + x * (bend + x * twist)) - y
@@ -440,7 +460,7 @@ def _scales(
     """Draw sigma and tau from their posterior."""
     center = problem.log_scale
 
-    def given(ratio: Floats, points: int = _SIGMAS) -> tuple[_Tables, NDArray[np.bool_]]:
+    def given(ratio: Floats, points: int) -> tuple[_Tables, NDArray[np.bool_]]:
         """Return the posterior of log sigma given log ratios, and whether it reaches too far."""
         log_marginal = problem.log_marginal(ratio)
         ratio = ratio[:, None]
@@ -464,8 +484,9 @@ def _scales(
 
     likely = of_tau.likely - of_sigma.likely
     middle = -float(np.log(problem.d.max())) if len(problem.d) else likely
-    low = max(middle - REACH, of_tau.low - of_sigma.high)
-    high = min(middle + REACH, of_tau.high - of_sigma.low)
+    first, last = min(middle, likely) - REACH, max(middle, likely) + REACH
+    low = max(first, of_tau.low - of_sigma.high)
+    high = min(last, of_tau.high - of_sigma.low)
     ratio, log_mass = _zoom(
         lambda ratio: given(ratio[0], _COARSE)[0].log_mass[None],
         np.full((1, 1), low),
@@ -475,19 +496,18 @@ def _scales(
     )
     if not np.isfinite(log_mass).any():
         raise ValueError("the priors of sigma and tau exclude every value that the data allow")
-    for _ in range(2):
-        nodes = _even_out(ratio[0], log_mass[0])
-        tables, reaches = given(nodes)
-        ratio, log_mass = nodes[None], tables.log_mass[None]
-    held = log_mass[0] > log_mass.max() - _DROP
+    nodes = _even_out(ratio[0], log_mass[0])
+    tables, reaches = given(nodes, _SIGMAS)
+    log_mass = tables.log_mass
+    held = log_mass > log_mass.max() - _DROP
     _refuse_improper(
-        (held[0] and nodes[0] == middle - REACH, held[-1] and nodes[-1] == middle + REACH),
+        held[[0, -1]] & (nodes[[0, -1]] == [first, last]),
         reaches[:, held].any(axis=1),
-        np.abs(tables.points[[0, -1]].mean(axis=1) - center) > REACH / 2,
+        tables.points[[0, -1]].mean(axis=1) - center,
         *context,
     )
     zeros = np.zeros(uniform.shape[1], dtype=np.intp)
-    log_ratio = _Tables.of(ratio, log_mass).quantiles(zeros, uniform[0])
+    log_ratio = _Tables.of(nodes[None], log_mass[None]).quantiles(zeros, uniform[0])
     row = np.clip(np.searchsorted(nodes, log_ratio) - 1, 0, len(nodes) - 2)
     share = (log_ratio - nodes[row]) / (nodes[row + 1] - nodes[row])
     t = (1 - share) * tables.quantiles(row, uniform[1])
@@ -531,9 +551,9 @@ def _even_out(points: Floats, log_density: Floats) -> Floats:
 
 
 def _refuse_improper(
-    ends: tuple[bool, bool],
+    ends: NDArray[np.bool_],
     reaches: NDArray[np.bool_],
-    far: NDArray[np.bool_],
+    away: Floats,
     statistics: SufficientStatistics,
     names: list[str],
 ) -> None:
@@ -541,31 +561,29 @@ def _refuse_improper(
 
     Parameters
     ----------
-    ends : tuple of bool
+    ends : ndarray of bool
         Whether it has mass at the least and at the greatest ratio of tau to sigma.
     reaches : ndarray of bool
         Whether at the least and at the greatest sigma of some ratio.
-    far : ndarray of bool
-        Whether it is sigma that is far from the outcome's scale at the least and the greatest
-        ratio; else it is tau.
+    away : ndarray
+        Where log sigma is at these two ratios, less the log of the outcome's scale.
     statistics : SufficientStatistics
         What the likelihood sees.
     names : list of str
         The terms of the group.
     """
-    if reaches[0] or (ends[1] and far[1]):
+    if reaches[0] or any(ends & (away < -REACH / 2)):
         raise UndeterminedError(falls_to_zero(statistics))
-    if reaches[1] or (ends[0] and far[0]):
+    if reaches[1] or any(ends & (away > REACH / 2)):
         raise UndeterminedError(TOO_FLAT)
+    group = f"the prior of the scale of the coefficients of {listed(names)}"
+    proper = "give a proper prior, such as Prior('HalfNormal', sigma=1)"
     if ends[0]:
         raise UndeterminedError(
-            f"the prior of the scale of the coefficients of {listed(names)} lets it go to 0, so "
-            "that the posterior is improper; give a proper prior, such as "
-            "Prior('HalfNormal', sigma=1)"
+            f"{group} lets it go to 0, so that the posterior is improper; {proper}"
         )
     if ends[1]:
         raise UndeterminedError(
-            f"the prior of the scale of the coefficients of {listed(names)} is too flat for what "
-            "the data tell of them: its posterior is improper; give a proper prior, such as "
-            "Prior('HalfNormal', sigma=1)"
+            f"{group} is too flat for what the data tell of them: its posterior is improper; "
+            f"{proper}"
         )

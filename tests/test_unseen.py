@@ -1,0 +1,174 @@
+"""Levels that training never saw are draws from the population that the others are of."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from pymc_extras.prior import Prior
+
+from interventional import BayesianInterventionRegressor
+
+POOLED = {"site": "partial_pooling"}
+
+
+def rows(rng, family="gaussian", sites=12, each=15):
+    effect = rng.normal(scale=0.8, size=sites)
+    site = np.repeat(np.arange(sites), each)
+    x = rng.normal(size=len(site))
+    X = pd.DataFrame({"site": np.array([f"s{k:02}" for k in range(sites)])[site], "x": x})
+    eta = 1 + effect[site] + 0.3 * x
+    y = rng.poisson(np.exp(eta)) if family == "poisson" else eta + rng.normal(size=len(site))
+    return X, y
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, y = rows(np.random.default_rng(0))
+    model = BayesianInterventionRegressor(
+        priors=POOLED, unseen_levels="population", random_state=0
+    ).fit(X, y)
+    return model, X
+
+
+def parameters(model):
+    posterior = model.idata_["posterior"]
+    names = ("y_intercept", "y_beta_site_tau", "y_beta", "y_sigma")
+    return {name: posterior[name].values.reshape(4000, -1) for name in names}
+
+
+def test_predicts_the_mean_of_the_population(fitted):
+    model, _ = fitted
+    new = pd.DataFrame({"site": ["nowhere", "elsewhere"], "x": [0.0, 2.0]})
+    found = parameters(model)
+    slope = found["y_beta"][:, -1].mean()
+    # beside the mean of the intercept, the average of 4,000 draws from the population
+    error = np.sqrt(np.mean(found["y_beta_site_tau"] ** 2)) * model_scale(model) / np.sqrt(4000)
+    expected = found["y_intercept"].mean() + slope * new["x"]
+    assert np.all(np.abs(model.predict(new) - expected) < 4 * error)
+
+
+def model_scale(model):
+    """Return the standard deviation of y, in which tau is."""
+    return float(model._model.of_outcome.priors.learning.prior.parameters["y_scale"])
+
+
+def test_spread_is_that_of_the_population(fitted):
+    model, _ = fitted
+    new = pd.DataFrame({"site": ["nowhere"], "x": [0.0]})
+    found = parameters(model)
+    intercept, tau = found["y_intercept"][:, 0], found["y_beta_site_tau"][:, 0]
+    variance = np.var(intercept) + np.mean((tau * model_scale(model)) ** 2)
+    draws = model.intervene(new, do={"x": 0.0}).draws.values.ravel()
+    # of the variance of draws with these tails: by their own fourth moment
+    error = np.sqrt(np.var((draws - draws.mean()) ** 2) / len(draws))
+    assert abs(draws.var() - variance) < 4 * error
+    _, std = model.predict(new, return_std=True)
+    assert std[0] == pytest.approx(np.sqrt(draws.var() + np.mean(found["y_sigma"] ** 2)), rel=1e-3)
+
+
+def test_a_level_is_one_draw_and_two_levels_are_two(fitted):
+    model, _ = fitted
+    new = pd.DataFrame({"site": ["nowhere", "nowhere", "elsewhere"], "x": 0.0})
+    draws = model.intervene(new, do={"x": 0.0}).draws.values.reshape(-1, 3)
+    np.testing.assert_array_equal(draws[:, 0], draws[:, 1])
+    own = draws - parameters(model)["y_intercept"]  # what sites do not share
+    correlation = np.corrcoef(own[:, 0], own[:, 2])[0, 1]
+    assert abs(correlation) < 4 / np.sqrt(len(draws))
+    alone = model.intervene(new.iloc[[2]], do={"x": 0.0}).draws.values.reshape(-1)
+    np.testing.assert_allclose(draws[:, 2], alone)  # whoever stands beside it
+
+
+def test_known_levels_beside_it_are_as_they_were(fitted):
+    model, X = fitted
+    mixed = pd.concat([X.iloc[:3], pd.DataFrame({"site": ["nowhere"], "x": [0.0]})])
+    np.testing.assert_allclose(model.predict(mixed)[:3], model.predict(X.iloc[:3]))
+    np.testing.assert_allclose(
+        model.intervene(mixed, do={"x": 1.0}).mean()[:3],
+        model.intervene(X.iloc[:3], do={"x": 1.0}).mean(),
+    )
+
+
+def test_a_column_may_be_forced_to_such_a_level(fitted):
+    model, X = fitted
+    moved = model.intervene(X.iloc[:2], do={"site": "nowhere"})
+    new = X.iloc[:2].assign(site="nowhere")
+    np.testing.assert_allclose(moved.mean(), model.predict(new))
+    contrast = model.effect(X.iloc[:2], do={"site": "nowhere"}, baseline={"site": "s00"})
+    np.testing.assert_allclose(
+        contrast.mean(), moved.mean() - model.intervene(X.iloc[:2], do={"site": "s00"}).mean()
+    )
+
+
+def test_nothing_is_kept_of_it(fitted):
+    model, X = fitted
+    before = pickle.dumps(model)
+    model.predict(X.assign(site="nowhere"))
+    model.intervene(X.iloc[:2], do={"site": "nowhere"})
+    assert pickle.dumps(model) == before
+    again = pickle.loads(before)
+    new = X.assign(site="nowhere")
+    np.testing.assert_array_equal(again.predict(new), model.predict(new))
+
+
+def test_categories_too():
+    X, y = rows(np.random.default_rng(1))
+    X["site"] = X["site"].astype("category")
+    model = BayesianInterventionRegressor(
+        priors=POOLED, unseen_levels="population", random_state=0
+    ).fit(X, y)
+    new = pd.DataFrame({"site": pd.Categorical(["nowhere"]), "x": [0.0]})
+    assert np.isfinite(model.predict(new)).all()
+
+
+def test_of_a_count_the_mean_holds_the_spread():
+    X, y = rows(np.random.default_rng(2), "poisson")
+    model = BayesianInterventionRegressor(
+        family="poisson",
+        priors=POOLED,
+        unseen_levels="population",
+        inference="laplace",
+        random_state=0,
+    ).fit(X, y)
+    posterior = model.idata_["posterior"]
+    intercept = posterior["y_intercept"].values.ravel()
+    tau = posterior["y_beta_site_tau"].values.ravel()  # on a log scale sd(y) counts as 1
+    new = pd.DataFrame({"site": ["nowhere"], "x": [0.0]})
+    draws = model.intervene(new, do={"x": 0.0}).draws.values.ravel()
+    exact = np.exp(intercept + tau**2 / 2)  # the mean of a lognormal, for each draw
+    error = (draws - exact).std() / np.sqrt(len(draws))
+    assert abs(draws.mean() - exact.mean()) < 4 * error
+    assert draws.mean() > np.exp(intercept).mean() + 4 * error
+
+
+def test_a_hierarchical_prior_of_your_own():
+    X, y = rows(np.random.default_rng(3))
+    model = BayesianInterventionRegressor(
+        priors={"site": Prior("Normal", mu=0, sigma=Prior("HalfNormal", sigma=1))},
+        unseen_levels="population",
+        random_state=0,
+    ).fit(X, y)
+    posterior = model.idata_["posterior"]
+    assert posterior.attrs["inference"] == "exact"
+    new = pd.DataFrame({"site": ["nowhere"], "x": [0.0]})
+    draws = model.intervene(new, do={"x": 0.0}).draws.values.ravel()
+    sigma = posterior["y_beta_site_sigma"].values
+    variance = posterior["y_intercept"].values.var() + np.mean(sigma**2)
+    error = np.sqrt(np.var((draws - draws.mean()) ** 2) / len(draws))
+    assert abs(draws.var() - variance) < 4 * error
+
+
+def test_refused_unless_asked_for():
+    X, y = rows(np.random.default_rng(4))
+    model = BayesianInterventionRegressor(priors=POOLED, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match="unknown level in column 'site' of X: 'nowhere'"):
+        model.predict(X.assign(site="nowhere"))
+    apart = BayesianInterventionRegressor(unseen_levels="population", random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match=r"'nowhere' in column 'site'.*does not pool"):
+        apart.predict(X.assign(site="nowhere"))
+
+
+def test_missing_values_are_no_level(fitted):
+    model, X = fitted
+    with pytest.raises(ValueError, match="NaN in column 'site'"):
+        model.predict(X.iloc[:2].assign(site=[None, "s01"]))
