@@ -12,6 +12,7 @@ from conftest import family_wise
 from sklearn.exceptions import ConvergenceWarning
 
 from interventional.inference import Sampling, approximate, nuts
+from interventional.priors import python_mode
 
 SAMPLING = Sampling(draws=1000, tune=1000, chains=4, seed=0, n_jobs=1, verbose=False)
 
@@ -53,13 +54,13 @@ def flat_poisson(data):
 
 
 def logistic(data):
-    intercept, beta = pm.Normal("intercept", 0, 2.5), pm.Normal("beta", 0, 2.5, shape=10)
+    intercept, beta = pm.Normal("intercept", 0, 2.5), pm.Normal("beta", 0, 2.5, shape=4)
     pm.Bernoulli("y", logit_p=intercept + data["X"] @ beta)
     return {"y": data["y_seen"]}
 
 
 def poisson(data):
-    intercept, beta = pm.Normal("intercept", 0, 2.5), pm.Normal("beta", 0, 2.5, shape=10)
+    intercept, beta = pm.Normal("intercept", 0, 2.5), pm.Normal("beta", 0, 2.5, shape=4)
     pm.Poisson("y", pm.math.exp(intercept + data["X"] @ beta))
     return {"y": data["y_seen"]}
 
@@ -93,9 +94,12 @@ def funnel(data):
 def counts(write, n=1000, p=3, seed=0, spread=1.0):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, p))
-    X[:, 1] = 0.7 * X[:, 0] + 0.7 * X[:, 1]
+    if write is not regression:
+        X[:, 1] = 0.7 * X[:, 0] + 0.7 * X[:, 1]
     eta = 0.3 + X @ (np.array([0.6, -0.4, 0.2] + [0.1] * (p - 3)))
-    if "poisson" in write.__name__:
+    if write is regression:
+        y = eta + rng.normal(size=n)
+    elif "poisson" in write.__name__:
         y = rng.poisson(np.exp(eta))
     else:
         y = rng.binomial(1, 1 / (1 + np.exp(-eta)))
@@ -119,11 +123,11 @@ def conjugate(data):
     return np.linalg.solve(precision, shift), precision
 
 
-def assert_gaussian(draws, mean, precision):
-    """Independent draws (n, p) have this mean and this precision matrix."""
+def assert_gaussian(draws, mean, precision, inflation=1.0):
+    """Draws (n, p) have this mean and precision; variances of their means are inflated by this."""
     n, p = draws.shape
     z = (draws - mean) @ np.linalg.cholesky(precision)
-    limit = family_wise(p + p * (p + 1) // 2)
+    limit = np.sqrt(inflation) * family_wise(p + p * (p + 1) // 2)
     assert np.abs(z.mean(axis=0)).max() < limit / np.sqrt(n)
     error = np.sqrt((1 + np.eye(p)) / n)  # of the covariances of standard normal draws
     assert (np.abs(z.T @ z / n - np.eye(p)) / error).max() < limit
@@ -178,7 +182,7 @@ def test_laplace_works_on_the_logarithm_of_a_positive_parameter():
 
 @pytest.mark.parametrize("write", [logistic, poisson, regression])
 def test_derivatives_are_those_of_finite_differences(write):
-    written = counts(write, n=200, p=3 if write is regression else 10)
+    written = counts(write, n=200, p=3 if write is regression else 4)
     posterior = written.posterior()
     rng = np.random.default_rng(1)
     x = posterior.start() + 0.3 * rng.normal(size=posterior.start().shape)
@@ -199,8 +203,11 @@ def test_the_density_is_that_of_pymc():
     posterior = written.posterior()
     model = written.build()
     point = {"beta": np.array([0.2, -0.1, 0.4]), "sigma_log__": np.array(0.3)}
-    x = np.append(point["beta"], point["sigma_log__"])
-    assert posterior.slope(x)[0] == pytest.approx(float(model.compile_logp()(point)), rel=1e-12)
+    by_name = {"beta": point["beta"], "sigma": point["sigma_log__"]}
+    x = np.concatenate([by_name[name].ravel() for name, *_ in posterior.density.splits])
+    assert posterior.slope(x)[0] == pytest.approx(
+        float(model.compile_logp(mode=python_mode())(point)), rel=1e-12
+    )
     np.testing.assert_allclose(posterior.variables(x[None])["sigma"], np.exp(0.3))
 
 
@@ -224,6 +231,10 @@ def test_the_density_holds_far_out():
 @pytest.mark.parametrize("engine", ["laplace", "pathfinder"])
 @pytest.mark.parametrize("write", [logistic, poisson])
 def test_many_rows_give_the_posterior_of_nuts(write, engine, by_nuts):
+    """A posterior of p coefficients is skewed: Laplace's mode is off its mean by O(p / n).
+
+    For the intercept of counts that is about p / (2 sum(y)), here 0.05 standard deviations.
+    """
     written, reference = by_nuts[write]
     variables, _, _ = written.sample(engine)
     assert set(variables) == set(reference)
@@ -236,7 +247,7 @@ def test_many_rows_give_the_posterior_of_nuts(write, engine, by_nuts):
 def by_nuts():
     found = {}
     for write in (logistic, poisson):
-        written = counts(write, p=10)
+        written = counts(write, p=4)
         reference = nuts.sample(written.build, written.data, write.__name__, SAMPLING)[0]
         found[write] = written, reference
     return found
@@ -253,18 +264,16 @@ def test_advi_has_the_mean_and_the_conditional_variances(units):
     with pytest.warns(ConvergenceWarning, match="k-hat"):  # the coefficients are correlated
         variables, _, library = written.sample("advi")
     assert library == "pymc_extras"
-    z = (flat(variables, "beta") - mean) * np.sqrt(np.diag(precision))
-    assert np.all(np.abs(z.mean(axis=0)) < 0.2)
-    np.testing.assert_allclose(z.std(axis=0), 1, rtol=0.1)
+    assert_gaussian(flat(variables, "beta"), mean, np.diag(np.diag(precision)))
 
 
 @pytest.mark.parametrize("units", [(1, 1, 1), (1e-6, 1.0, 1e7)])
 def test_pathfinder_finds_a_gaussian(units):
-    """Draws are resampled without replacement, so their errors are about those of independents."""
+    """n draws are resampled from 2n of equal weight: a variance of 1/n more than that of 1/2n."""
     written = straight(units=units)
     variables, _, library = written.sample("pathfinder")
     assert library == "pymc_extras"
-    assert_gaussian(flat(variables, "beta"), *conjugate(written.data))
+    assert_gaussian(flat(variables, "beta"), *conjugate(written.data), inflation=1.5)
 
 
 @pytest.mark.parametrize("engine", approximate.ENGINES)
@@ -276,7 +285,7 @@ def test_one_seed_one_posterior(engine):
     for name, values in first.items():
         np.testing.assert_array_equal(values, second[name])
         assert not np.array_equal(values, other[name])
-    assert written.n_built == (2 if engine == "advi" else 1)
+    assert written.n_built <= 1
 
 
 @pytest.mark.parametrize("engine", approximate.ENGINES)
@@ -320,7 +329,7 @@ def test_nothing_is_printed(engine, capfd, caplog):
 
 @pytest.mark.parametrize("engine", approximate.ENGINES)
 def test_a_funnel_is_warned_of(engine):
-    with pytest.warns(ConvergenceWarning, match="k-hat is .* should be below 0.70.*'nuts'") as met:
+    with pytest.warns(ConvergenceWarning, match=r"k-hat is .* below 0\.[67].*'nuts'") as met:
         _, stats, _ = Written(funnel).sample(engine)
     assert len(met) == 1
     assert np.all(stats["pareto_k"] > 0.7)
@@ -341,7 +350,7 @@ def test_a_density_without_a_maximum_is_warned_of():
         return {"y": data["y_seen"]}
 
     written = Written(write, zero=np.zeros(5), y_seen=np.ones(5, dtype=int))
-    with pytest.warns(ConvergenceWarning, match="k-hat"):
+    with pytest.warns(ConvergenceWarning, match="maximum of the density was not found"):
         written.sample(key="no maximum")
 
 

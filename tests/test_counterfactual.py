@@ -296,7 +296,7 @@ def arbitrary_levels(monkeypatch):
 
     def sample(build, data, key, sampling):
         rng = np.random.default_rng(0)
-        node, _, p, n_blocks = key
+        node, _, p, n_blocks, *_ = key
         assert n_blocks == 1
         shape = (sampling.chains, sampling.draws)
         found = {f"{node}_beta": rng.normal(size=(*shape, p))}

@@ -340,9 +340,9 @@ def test_noise_that_the_data_do_not_tell(family):
     of_m = coefficient(model, "y", "m")[..., 0]
     moved = flat(model.counterfactual(X, y, {"m": 1.0}).draws)
     np.testing.assert_allclose(moved, y + of_m * (1.0 - X["m"].to_numpy()), rtol=1e-8, atol=1e-8)
-    outcome = estimator(family=family, graph="x -> y").fit(X, X["m"])
-    with pytest.raises(ValueError, match=r"'y', whose noise is not\s+additive"):
-        outcome.counterfactual(X, X["m"], {"x": 0.0})
+    outcome = estimator(family=family, outcome="m").fit(X[["x"]], X["m"])
+    with pytest.raises(ValueError, match=r"'m', whose noise is not\s+additive"):
+        outcome.counterfactual(X[["x"]], X["m"], {"x": 0.0})
 
 
 # --- Contrasts ----------------------------------------------------------------------------------

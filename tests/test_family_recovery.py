@@ -1,6 +1,7 @@
 """Every family finds the truth again, and what maximum likelihood and models by hand find."""
 
-from dataclasses import dataclass, field
+import warnings
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
@@ -11,6 +12,7 @@ from conftest import N_STANDARD_ERRORS, assert_mean
 from pymc_extras.prior import Prior
 from scipy import optimize, stats
 from scipy.special import digamma, expit, polygamma
+from sklearn.exceptions import ConvergenceWarning
 from statsmodels.discrete.discrete_model import NegativeBinomial
 from statsmodels.othermod.betareg import BetaModel
 from statsmodels.tools.numdiff import approx_hess
@@ -81,13 +83,31 @@ N_DATA_SETS = 100
 PLACE = pd.DataFrame({"a": [1.5], "b": [-0.5]})
 
 
+def one_truth(family, rng):
+    """The truth behind a data set.
+
+    200 rows tell too little of degrees of freedom for the prior not to matter: it draws them, or
+    else those that it thinks few, such as 5, lie below the interval's middle in more than half of
+    the data sets.
+    """
+    truth = TRUTHS[family]
+    if family != "student_t":
+        return truth
+    return replace(truth, dispersion=truth.dispersion | {"nu": rng.gamma(2.0, 10.0)})
+
+
 @cache
 def shares_below(family):
     """The share of posterior draws below the truth, (data sets,) for each quantity."""
-    truth, found = TRUTHS[family], {}
+    found = {}
     for seed in range(N_DATA_SETS):
-        X, y = simulated(family, 200, seed)
-        model = regressor(family, draws=500, chains=1, random_state=seed).fit(X, y)
+        rng = np.random.default_rng(seed)
+        truth = one_truth(family, rng)
+        X = truth.rows(rng, 200)
+        y = truth.known(family, X).rvs(size=200, random_state=rng)
+        with warnings.catch_warnings():  # that some data sets' posteriors are not quite Gaussian
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = regressor(family, draws=400, chains=1, random_state=seed).fit(X, y)
         draws = parameters(model, family)
         true = {"intercept": truth.intercept, "a": truth.beta[0], "b": truth.beta[1]}
         true |= truth.dispersion
@@ -223,7 +243,9 @@ def test_effects_under_do(family, kind):
         np.testing.assert_allclose(
             flat(effect.average())[:, 0], wanted.mean(axis=1), rtol=1e-7, atol=1e-10
         )
-    else:  # the noise of both sides has mean 0
+    elif family in ("gaussian", "student_t"):  # the noise of both sides cancels
+        np.testing.assert_allclose(flat(effect), wanted, rtol=1e-7, atol=1e-10)
+    else:
         assert_mean(flat(effect.average())[:, 0] - wanted.mean(axis=1), 0.0)
 
 
@@ -253,15 +275,21 @@ def test_under_a_log_link_effects_are_ratios(family):
 N_DRAWS = 40_000
 WIDE = {
     "flat": {"beta": Prior("Flat"), "intercept": Prior("Flat")},
-    "normal": {name: Prior("Normal", mu=0, sigma=100) for name in ("beta", "intercept")},
+    "normal": {name: Prior("Normal", mu=0, sigma=1e4) for name in ("beta", "intercept")},
 }
-# Flat in the logarithm, in which Laplace's mode is.
-SCALE_FREE = Prior("LogNormal", mu=0, sigma=100)
+# All but flat in the logarithm, in which Laplace's mode is. These are the distributions that
+# default priors have, so that no model is compiled anew for their sake.
+LOG_FLAT = {
+    "sigma": Prior("HalfStudentT", nu=1e-6, sigma=1e-6),
+    "nu": Prior("Gamma", alpha=1e-6, beta=1e-6),
+    "alpha": Prior("LogNormal", mu=0, sigma=3),
+    "phi": Prior("LogNormal", mu=0, sigma=3),
+}
 
 
-def flat_posterior(family, X, y, sample_weight=None, wide="flat", **settings):
+def flat_posterior(family, X, y, sample_weight=None, wide="normal", **settings):
     """Parameters' draws under priors that say nothing; those that are positive by their logs."""
-    others = dict.fromkeys(TRUTHS[family].dispersion, SCALE_FREE)
+    others = {name: LOG_FLAT[name] for name in TRUTHS[family].dispersion}
     model = regressor(
         family, priors=WIDE[wide] | others, draws=N_DRAWS, chains=1, random_state=3, **settings
     ).fit(X, y, sample_weight)
@@ -373,28 +401,28 @@ LIKELIHOOD = {
 
 
 @pytest.mark.parametrize(
-    ("family", "wide"), [*((name, "flat") for name in TRUTHS), ("bernoulli", "normal")]
+    ("family", "wide"), [*((name, "normal") for name in TRUTHS), ("poisson", "flat")]
 )
-def test_flat_priors_give_maximum_likelihood(family, wide):
+def test_wide_priors_give_maximum_likelihood(family, wide):
     X, y = simulated(family, 2000, seed=11)
     found = flat_posterior(family, X, y, wide=wide)
     assert_is_likelihood(found, *LIKELIHOOD[family](y, X))
 
 
-@pytest.mark.parametrize("family", ["gaussian", "lognormal", "gamma", "poisson", "bernoulli"])
+@pytest.mark.parametrize("family", ["gaussian", "lognormal", "gamma"])
 def test_weights_are_frequencies(family):
     """As statsmodels' freq_weights."""
     X, y = simulated(family, 1000, seed=12)
     weights = np.random.default_rng(13).integers(1, 5, size=1000).astype(float)
     found = flat_posterior(family, X, y, sample_weight=weights)
-    least_squares = family in ("gaussian", "lognormal")
-    how = {"weights" if least_squares else "freq_weights": weights}
+    how = {"freq_weights" if family == "gamma" else "weights": weights}
     assert_is_likelihood(found, *LIKELIHOOD[family](y, X, **how))
 
 
-@pytest.mark.parametrize("family", ["student_t", "negative_binomial", "beta"])
+@pytest.mark.filterwarnings("ignore:.*Pareto k-hat")  # of a hundredth of the draws, on nu
+@pytest.mark.parametrize("family", ["student_t", "beta"])
 def test_weights_are_rows_repeated(family):
-    """As many rows under statsmodels, which takes no weights for these."""
+    """As many rows under SciPy and statsmodels, which take no weights for these."""
     X, y = simulated(family, 1000, seed=12)
     weights = np.random.default_rng(13).integers(1, 5, size=1000)
     found = flat_posterior(family, X, y, sample_weight=weights)
@@ -404,14 +432,17 @@ def test_weights_are_rows_repeated(family):
 
 @pytest.mark.parametrize("family", ["poisson", "negative_binomial"])
 def test_exposure_is_that_of_statsmodels(family):
+    """With rows that count several times, too."""
     rng = np.random.default_rng(14)
     truth = TRUTHS[family]
-    X = truth.rows(rng, 2000)
-    exposure = rng.uniform(0.2, 5.0, size=2000)
-    known = distribution(family, truth.eta(X) + np.log(exposure), truth.dispersion)
-    y = known.rvs(size=2000, random_state=rng)
-    found = flat_posterior(family, X.assign(t=exposure), y, exposure="t")
-    assert_is_likelihood(found, *LIKELIHOOD[family](y, X, exposure=exposure))
+    X = truth.rows(rng, 1000).assign(t=rng.uniform(0.2, 5.0, size=1000))
+    known = distribution(family, truth.eta(X) + np.log(X["t"]), truth.dispersion)
+    y = known.rvs(size=1000, random_state=rng)
+    weights = rng.integers(1, 5, size=1000)
+    found = flat_posterior(family, X, y, sample_weight=weights, exposure="t")
+    many = X.loc[X.index.repeat(weights)]
+    estimates = LIKELIHOOD[family](np.repeat(y, weights), many[["a", "b"]], exposure=many["t"])
+    assert_is_likelihood(found, *estimates)
 
 
 def test_k_of_m_trials_are_two_weighted_rows():

@@ -1,5 +1,7 @@
 """Coefficients with a learnt scale: against dense quadrature, closed forms, calibration, NUTS."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import scipy.stats as st
@@ -224,6 +226,7 @@ def cases():
     """Model, rows, and the box of sigma and tau that holds all the mass."""
     yield "ridge", ridge(4), rows(0, 12, 4), WIDE
     yield "heavy tail of tau", ridge(4, tau=HALF_CAUCHY), rows(1, 12, 4), ((1e-3, 30), (1e-9, 1e4))
+    yield "steep prior of tau", ridge(4, tau=st.weibull_min(10)), rows(24, 12, 4), WIDE
     yield "n < p", ridge(9), rows(2, 6, 9, 0.5), ((1e-5, 30), (1e-9, 60))
     yield "nothing to learn", ridge(3), rows(3, 15, 3, 0.0), WIDE
     yield "one in the group", ridge(1), rows(4, 8, 1, 0.3), WIDE
@@ -411,6 +414,54 @@ class TestLimits:
         assert np.all((draws["sigma"] > 0) & (draws["sigma"] < 1e-13))
         theta = stacked(draws, ridge(3), X)
         np.testing.assert_allclose(theta, np.tile([1, 2, 3, 4], (400, 1)), rtol=1e-12)
+
+
+FAR = np.full(4, 1e6)
+DIGITS = {
+    "columns far from zero": ([1, 1, 1, 1], 1.0, FAR, 2.0),
+    "columns far from zero, vague priors": ([1e6, 1, 1, 1], 1.0, FAR, 1e6),
+    "vague priors": ([1e8, 1, 1, 1], 1.0, 0.0, 1e8),
+    "columns of all sizes": ([1, 1, 1, 1], [1e6, 1e-6, 1, 1e5], 0.0, 2.0),
+}
+
+
+@pytest.mark.parametrize("name", DIGITS)
+def test_digits(name):
+    """With known scales the coefficients are Gaussian: mean and covariance in rational numbers."""
+    s, unit, offset, intercept_sd = DIGITS[name]
+    X, y = rows(23, 12, 4, 0.5)
+    X = X * unit + offset
+    needles = {"sigma": NEEDLES["Uniform"](0.8), "tau": NEEDLES["Uniform"](0.6)}
+    model = ridge(4, s=s, group=[1, 2, 3], intercept=(0.0, intercept_sd), **needles)
+    draws = model.draw(X, y, 20_000)
+    x, outcome = (np.vectorize(Fraction)(part) for part in (X, y))
+    at_means = x.sum(axis=0) / Fraction(len(y))  # what the draws' intercept is at
+    full = np.column_stack([x - at_means, np.full(len(y), Fraction(1))])
+    priors = np.diag([Fraction(1)] * 5)
+    priors[-1, :-1] = -at_means  # the intercept at zero
+    sd = [float(v) for v in [s[0], *0.6 * np.array(s[1:], dtype=float), intercept_sd]]
+    priors = priors / np.vectorize(Fraction)(sd)[:, None]
+    variance = Fraction(0.8) ** 2
+    cov = inverse(full.T @ full / variance + priors.T @ priors)
+    mean = cov @ (full.T @ outcome) / variance
+    cov, mean = cov.astype(float), mean.astype(float)
+    size = np.sqrt(np.diag(cov))
+    white = (np.column_stack([draws["beta"], draws["intercept"]]) - mean) / size
+    assert_mean(white, 0.0)
+    products = white[:, :, None] * white[:, None]
+    assert_mean(products.reshape(len(white), -1), (cov / size / size[:, None]).ravel())
+
+
+def inverse(matrix):
+    """Gauss and Jordan's elimination, for a positive definite matrix of rational numbers."""
+    n = len(matrix)
+    rows = np.column_stack([matrix, np.diag([Fraction(1)] * n)])
+    for i in range(n):
+        rows[i] = rows[i] / rows[i, i]
+        for k in range(n):
+            if k != i:
+                rows[k] = rows[k] - rows[k, i] * rows[i]
+    return rows[:, n:]
 
 
 class TestDraws:

@@ -680,7 +680,7 @@ def arbitrary_draws(monkeypatch, seed):
 
     def sample(build, data, key, sampling):
         rng = np.random.default_rng(seed)
-        node, _, p, n_blocks = key
+        node, _, p, n_blocks, *_ = key
         shape = (sampling.chains, sampling.draws)
         found = {
             f"{node}_beta": rng.normal(size=(*shape, p * n_blocks)),

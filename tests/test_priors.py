@@ -158,8 +158,8 @@ AUTO = {
     "one Laplace": ({"a": Prior("Laplace", mu=0, b=1)}, "'a'.*Laplace"),
     "Student-t intercept": ({"intercept": Prior("StudentT", nu=3)}, "intercept.*StudentT"),
     "hierarchical": (
-        {"beta": Prior("Normal", mu=0, sigma=Prior("HalfNormal", sigma=1))},
-        "'beta'.*Normal",
+        {"beta": Prior("Laplace", mu=0, b=Prior("HalfNormal", sigma=1))},
+        "'beta'.*Laplace",
     ),
     "random sigma": (
         {"sigma": Prior("HalfNormal", sigma=Prior("HalfNormal", sigma=1))},
@@ -194,7 +194,7 @@ REFUSED = {
     "unknown name": ({"beat": Prior("Flat")}, ValueError, "'beat'; did you mean 'beta'"),
     "unknown term": ({"c[x]": Prior("Flat")}, ValueError, r"'c\[x\]'; did you mean 'c\[w\]'"),
     "base level": ({"c[u]": Prior("Flat")}, ValueError, r"unknown name in priors: 'c\[u\]'"),
-    "no Prior": ({"beta": 1.0}, TypeError, r"priors\['beta'\] must be a .*Prior, got 1.0"),
+    "no Prior": ({"beta": 1.0}, TypeError, r"priors\['beta'\] must be a .*Prior or .*, got 1.0"),
     "no mapping": ([Prior("Flat")], (TypeError, ValueError), "'priors' parameter.*must be"),
     "negative sigma": ({"sigma": Prior("Normal", mu=1, sigma=1)}, ValueError, "negative values"),
     "negative support": (

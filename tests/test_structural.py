@@ -48,7 +48,7 @@ def arbitrary_levels(monkeypatch):
 
     def sample(build, data, key, sampling):
         rng = np.random.default_rng(0)
-        node, _, p, n_blocks = key
+        node, _, p, n_blocks, *_ = key
         shape = (sampling.chains, sampling.draws)
         level = rng.normal(size=(*shape, n_blocks))
         return (
@@ -211,7 +211,7 @@ def level_equation(point, node, matrix, codes, n_levels):
     eta = np.column_stack([np.zeros(len(matrix)), intercept + matrix @ beta.T])
     return (
         log_softmax(eta, axis=1)[np.arange(len(codes)), codes].sum()
-        + stats.norm.logpdf(beta, 0, 2.5 / matrix.std(axis=0)).sum()
+        + stats.norm.logpdf(beta, 0, 1.5 / matrix.std(axis=0)).sum()
         + stats.norm.logpdf(intercept + beta @ matrix.mean(axis=0), 0, 2.5).sum()
     )
 

@@ -322,12 +322,12 @@ class TreatmentCoding:
     ----------
     schema : Schema
         What the columns are.
-    pooled : frozenset of int
+    pooled : tuple of int
         The columns with a term for every level, the first included: their prior says that levels
         are alike, and none of them is what others are held against.
     """
 
-    def __init__(self, schema: Schema, pooled: frozenset[int] = frozenset()):
+    def __init__(self, schema: Schema, pooled: tuple[int, ...] = ()):
         self.schema = schema
         self.pooled = pooled
         picks: list[tuple[int, int | None]] = []
@@ -462,7 +462,7 @@ def make_design(
     schema: Schema,
     transformer: Any,
     values: Floats | None,
-    pooled: frozenset[int] = frozenset(),
+    pooled: tuple[int, ...] = (),
 ) -> Design:
     """Return the design of a model: by dtype, or a clone of `transformer` fitted to the rows."""
     if transformer is None:

@@ -54,7 +54,7 @@ from typing import Any
 
 import numpy as np
 
-TARGET_ACCEPT = 0.95  # what NUTS should aim at under these priors
+TARGET_ACCEPT = 0.9  # what NUTS should aim at under these priors
 
 # Of the horseshoe: the share of the terms that is expected to have an effect, and the degrees of
 # freedom and the scale (in standard deviations of the outcome) of the Student t of large effects.
@@ -174,6 +174,8 @@ def r2d2(name: str, x_scale: Any, y_scale: Any, noise: Any, n: Any, dims: str) -
     (Zhang et al.), so that one term may take most of what is explained and others nothing; it is
     also the default of the R package brms.
 
+    The R2D2M2CP of pymc-extras is the same prior; its coordinates diverge where the data say much.
+
     See the module for the parameters; y_scale does not bear on this prior.
     """
     import pymc as pm
@@ -209,7 +211,8 @@ def _standard_error(x_scale: Any, noise: Any, n: Any) -> Any:
     """Return the standard error of a coefficient whose term is uncorrelated with the others."""
     import pytensor.tensor as pt
 
-    return noise / (x_scale * pt.sqrt(pt.maximum(n, 1.0)))
+    rows = pt.maximum(pt.cast(n, "float64"), 1.0)  # else an integer makes this single precision
+    return noise / (x_scale * pt.sqrt(rows))
 
 
 def _size(dims: str) -> int:

@@ -109,11 +109,11 @@ class Draft:
         inner = FAMILIES[family].inner
         return values if inner is None else inner(values)
 
-    def pooled(self, node: str, part: Schema) -> frozenset[int]:
+    def pooled(self, node: str, part: Schema) -> tuple[int, ...]:
         """Return which columns of an equation have levels that share a prior learnt from them."""
         given = self.priors.get(node)
         if not isinstance(given, Mapping):
-            return frozenset()
+            return ()
         pooled = {name for name, prior in given.items() if is_pooling(prior)}
         for name in pooled & set(part.names):
             if part.levels[part.names.index(name)] is None and given[name] == "partial_pooling":
@@ -126,7 +126,7 @@ class Draft:
                     f"priors[{name!r}]: 'partial_pooling' needs a term for every level, which a "
                     "design of your own need not have; leave design out"
                 )
-        return frozenset(j for j, name in enumerate(part.names) if name in pooled)
+        return tuple(j for j, name in enumerate(part.names) if name in pooled)
 
     @property
     def columns(self) -> tuple[int, ...]:

@@ -40,7 +40,7 @@ _calling = threading.Lock()  # the inputs of a compiled function are its state
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to draw: sizes, seed, and what to show."""
+    """How to draw: sizes, seed, what to show, and how often NUTS should accept a step."""
 
     draws: int
     tune: int
@@ -48,6 +48,7 @@ class Sampling:
     seed: int
     n_jobs: int
     verbose: bool
+    target_accept: float = 0.8
 
 
 @dataclass(frozen=True)
@@ -161,8 +162,8 @@ def _key(equation: Equation, data: SufficientStatistics | DistinctRows) -> Hasha
     key = (equation.node, equation.priors.skeleton)
     if isinstance(data, SufficientStatistics):
         return (*key, data.r.shape, data.has_residual)
-    rows = (data.matrix.shape[1], data.are_weighted, data.offset is None)
-    return (*key, equation.family, equation.n_blocks, *rows)
+    shape = (data.matrix.shape[1], equation.n_blocks)
+    return (*key, *shape, equation.family, data.are_weighted, data.offset is None)
 
 
 def _sampled(
@@ -184,8 +185,9 @@ def _sampled(
     if engine == "nuts":
         from interventional.inference import nuts
 
-        accept = TARGET_ACCEPT if equation.priors.shrinks else 0.8
-        return nuts.sample(build, numbers, key, sampling, accept)
+        if equation.priors.shrinks:
+            sampling = replace(sampling, target_accept=TARGET_ACCEPT)
+        return nuts.sample(build, numbers, key, sampling)
     from interventional.inference import approximate
 
     return approximate.sample(engine, build, numbers, key, sampling)

@@ -125,13 +125,12 @@ def draw(
     """
     problem = _reduce(equation, statistics, hierarchy)
     names = [equation.design.terms[term] for term in hierarchy.terms]
-    sigma, tau = _scales(
+    scales = _Scales(
         problem,
         _Scale.of(log_prior_sigma, likely_sigma),
         _Scale.of(hierarchy.log_prior, hierarchy.likely),
-        rng.uniform(size=(2, n_draws)),
-        (statistics, names),
     )
+    sigma, tau = scales.draw(rng.uniform(size=(2, n_draws)), statistics, names)
     theta = problem.coefficients(sigma, tau, rng)
     return {**by_name(equation, theta, problem.shift), "sigma": sigma, "tau": tau}
 
@@ -352,12 +351,12 @@ def _svd(columns: Floats) -> tuple[Floats, Floats, Floats]:
 
 @dataclass(frozen=True)
 class _Scale:
-    """The prior of a scale as a density of its log.
+    """The prior of a scale as a function of its log.
 
     Attributes
     ----------
     log_prior : callable
-        Log density of the scale.
+        Log density of the scale, at logs of it.
     likely : float
         Log of a value that the prior allows.
     low, high : float
@@ -372,23 +371,25 @@ class _Scale:
     @classmethod
     def of(cls, log_prior: LogDensity, likely: float) -> "_Scale":
         """Find the edges of a prior."""
+
+        def at_log(t: Floats) -> Floats:
+            with np.errstate(over="ignore", invalid="ignore"):  # far out in the tails
+                values = np.asarray(log_prior(np.exp(t)))
+            return np.where(np.isnan(values), -np.inf, values)
+
         inside = float(np.log(likely))
         t = inside + np.linspace(-2 * REACH, 2 * REACH, 1025)  # `inside` is among them
-        values = log_prior(np.exp(t))
+        values = at_log(t)
         if not np.isfinite(values).any():
-            return cls(log_prior, inside, np.inf, -np.inf)
-        low, high = edges(lambda t: log_prior(np.exp(t)), t, values)
-        return cls(
-            log_prior,
-            inside,
-            -np.inf if low == t[0] else low,
-            np.inf if high == t[-1] else high,
-        )
+            return cls(at_log, inside, np.inf, -np.inf)
+        low, high = edges(at_log, t, values)
+        low, high = -np.inf if low == t[0] else low, np.inf if high == t[-1] else high
+        return cls(at_log, inside, low, high)
 
     def log_density(self, t: Floats) -> Floats:
         """Return the density of the log; what is beyond an edge is there by rounding."""
         t = np.clip(t, self.low, self.high)
-        return np.asarray(self.log_prior(np.exp(t).ravel())).reshape(t.shape) + t
+        return self.log_prior(t.ravel()).reshape(t.shape) + t
 
 
 @dataclass(frozen=True)
@@ -450,70 +451,83 @@ class _Tables:
         return points[at] + x * width
 
 
-def _scales(
-    problem: _Problem,
-    of_sigma: _Scale,
-    of_tau: _Scale,
-    uniform: Floats,
-    context: tuple[SufficientStatistics, list[str]],
-) -> tuple[Floats, Floats]:
-    """Draw sigma and tau from their posterior."""
-    center = problem.log_scale
+@dataclass(frozen=True)
+class _Scales:
+    """The posterior of sigma and tau.
 
-    def given(ratio: Floats, points: int) -> tuple[_Tables, NDArray[np.bool_]]:
-        """Return the posterior of log sigma given log ratios, and whether it reaches too far."""
-        log_marginal = problem.log_marginal(ratio)
+    Attributes
+    ----------
+    problem : _Problem
+        What the data say.
+    of_sigma, of_tau : _Scale
+        Their priors.
+    """
+
+    problem: _Problem
+    of_sigma: _Scale
+    of_tau: _Scale
+
+    def draw(self, uniform: Floats, statistics: SufficientStatistics, names: list[str]) -> Floats:
+        """Return sigma and tau, (2, draws), as quantiles at numbers of that shape.
+
+        The ratio of the two is drawn from its marginal; then sigma given the ratio, between the
+        quantiles at the two nearest of the grid.
+        """
+        sigma, tau = self.of_sigma, self.of_tau
+        likely = tau.likely - sigma.likely
+        size = self.problem.d.max(initial=0.0)
+        middle = -float(np.log(size)) if size > 0 else likely
+        first, last = min(middle, likely) - REACH, max(middle, likely) + REACH
+        low, high = max(first, tau.low - sigma.high), min(last, tau.high - sigma.low)
+        looked, log_mass = _zoom(
+            lambda ratio: self._given(ratio[0], _COARSE)[0].log_mass[None],
+            np.array([[low]]),
+            np.array([[max(low, high)]]),
+            np.array([[likely]]),
+            _SIGMAS,
+        )
+        if not np.isfinite(log_mass).any():
+            raise ValueError("the priors of sigma and tau exclude every value that the data allow")
+        ratios = _even_out(looked[0], log_mass[0])
+        tables, reaches = self._given(ratios, _SIGMAS)
+        held = tables.log_mass > tables.log_mass.max() - _DROP
+        _refuse_improper(
+            held[[0, -1]] & (ratios[[0, -1]] == [first, last]),
+            reaches[:, held].any(axis=1),
+            tables.points[[0, -1]].mean(axis=1) - self.problem.log_scale,
+            statistics,
+            names,
+        )
+        marginal = _Tables.of(ratios[None], tables.log_mass[None])
+        ratio = marginal.quantiles(np.zeros(uniform.shape[1], dtype=np.intp), uniform[0])
+        row = np.clip(np.searchsorted(ratios, ratio) - 1, 0, len(ratios) - 2)
+        share = (ratio - ratios[row]) / (ratios[row + 1] - ratios[row])
+        before, after = (tables.quantiles(row + k, uniform[1]) for k in (0, 1))
+        t = np.clip((1 - share) * before + share * after, sigma.low, sigma.high)
+        return np.exp([t, np.clip(t + ratio, tau.low, tau.high)])
+
+    def _given(self, ratio: Floats, points: int) -> tuple[_Tables, NDArray[np.bool_]]:
+        """Return the posterior of log sigma given log ratios, and whether it reaches too far.
+
+        The log of tau is that of sigma and the ratio's, so that an edge of its prior is one of
+        sigma's too.
+        """
+        sigma, tau, center = self.of_sigma, self.of_tau, self.problem.log_scale
+        log_marginal = self.problem.log_marginal(ratio)
         ratio = ratio[:, None]
 
         def log_density(t: Floats) -> Floats:
-            return of_sigma.log_density(t) + of_tau.log_density(t + ratio) + log_marginal(t)
+            return sigma.log_density(t) + tau.log_density(t + ratio) + log_marginal(t)
 
-        low = np.maximum(max(center - REACH, of_sigma.low), of_tau.low - ratio)
-        high = np.minimum(min(center + REACH, of_sigma.high), of_tau.high - ratio)
-        inside = np.concatenate([np.full_like(ratio, of_sigma.likely), of_tau.likely - ratio], 1)
-        t, values = _zoom(log_density, low, np.maximum(low, high), inside, points)
+        first, last = center - REACH, center + REACH
+        low = np.maximum(max(first, sigma.low), tau.low - ratio)
+        high = np.minimum(min(last, sigma.high), tau.high - ratio)
+        likely = np.concatenate([np.full_like(ratio, sigma.likely), tau.likely - ratio], axis=1)
+        t, values = _zoom(log_density, low, np.maximum(low, high), likely, points)
         held = values > values.max(axis=1, keepdims=True) - _DROP
-        reaches = np.stack(
-            [
-                held[:, 0] & (t[:, 0] == center - REACH),
-                held[:, -1] & (t[:, -1] == center + REACH),
-            ]
-        )
+        reaches = held[:, [0, -1]] & (t[:, [0, -1]] == [first, last])
         values[high[:, 0] <= low[:, 0]] = -np.inf
-        return _Tables.of(t, values), reaches
-
-    likely = of_tau.likely - of_sigma.likely
-    middle = -float(np.log(problem.d.max())) if len(problem.d) else likely
-    first, last = min(middle, likely) - REACH, max(middle, likely) + REACH
-    low = max(first, of_tau.low - of_sigma.high)
-    high = min(last, of_tau.high - of_sigma.low)
-    ratio, log_mass = _zoom(
-        lambda ratio: given(ratio[0], _COARSE)[0].log_mass[None],
-        np.full((1, 1), low),
-        np.full((1, 1), max(low, high)),
-        np.full((1, 1), likely),
-        _SIGMAS,
-    )
-    if not np.isfinite(log_mass).any():
-        raise ValueError("the priors of sigma and tau exclude every value that the data allow")
-    nodes = _even_out(ratio[0], log_mass[0])
-    tables, reaches = given(nodes, _SIGMAS)
-    log_mass = tables.log_mass
-    held = log_mass > log_mass.max() - _DROP
-    _refuse_improper(
-        held[[0, -1]] & (nodes[[0, -1]] == [first, last]),
-        reaches[:, held].any(axis=1),
-        tables.points[[0, -1]].mean(axis=1) - center,
-        *context,
-    )
-    zeros = np.zeros(uniform.shape[1], dtype=np.intp)
-    log_ratio = _Tables.of(nodes[None], log_mass[None]).quantiles(zeros, uniform[0])
-    row = np.clip(np.searchsorted(nodes, log_ratio) - 1, 0, len(nodes) - 2)
-    share = (log_ratio - nodes[row]) / (nodes[row + 1] - nodes[row])
-    t = (1 - share) * tables.quantiles(row, uniform[1])
-    t += share * tables.quantiles(row + 1, uniform[1])
-    t = np.clip(t, of_sigma.low, of_sigma.high)
-    return np.exp(t), np.exp(np.clip(t + log_ratio, of_tau.low, of_tau.high))
+        return _Tables.of(t, values), reaches.T
 
 
 def _zoom(

@@ -26,11 +26,7 @@ _SAMPLE_STATS = ("diverging", "energy", "depth", "tree_depth", "n_steps", "step_
 
 
 def sample(
-    build: "Callable[[], pm.Model]",
-    data: Mapping[str, Any],
-    key: Hashable,
-    sampling: "Sampling",
-    target_accept: float = 0.8,
+    build: "Callable[[], pm.Model]", data: Mapping[str, Any], key: Hashable, sampling: "Sampling"
 ) -> tuple[Draws, Stats, str]:
     """Sample an observed model, through nutpie, or PyMC's own sampler where nutpie is absent.
 
@@ -44,8 +40,6 @@ def sample(
         The structure of the model; equal keys share one compiled model.
     sampling : Sampling
         How to sample.
-    target_accept : float, default 0.8
-        The acceptance probability to aim at: the higher, the smaller the steps.
 
     Returns
     -------
@@ -57,19 +51,15 @@ def sample(
     """
     library = "pymc" if find_spec("nutpie") is None else "nutpie"
     if library == "nutpie":
-        variables, stats = _sample_nutpie(build, data, key, sampling, target_accept)
+        variables, stats = _sample_nutpie(build, data, key, sampling)
     else:
-        variables, stats = _sample_pymc(build(), sampling, target_accept)
+        variables, stats = _sample_pymc(build(), sampling)
     _warn_of_poor_convergence(variables, stats)
     return variables, stats, library
 
 
 def _sample_nutpie(
-    build: "Callable[[], pm.Model]",
-    data: Mapping[str, Any],
-    key: Hashable,
-    sampling: "Sampling",
-    target_accept: float,
+    build: "Callable[[], pm.Model]", data: Mapping[str, Any], key: Hashable, sampling: "Sampling"
 ) -> tuple[Draws, Stats]:
     import nutpie
 
@@ -86,7 +76,7 @@ def _sample_nutpie(
         chains=sampling.chains,
         cores=min(sampling.n_jobs, sampling.chains),
         seed=sampling.seed,
-        target_accept=target_accept,
+        target_accept=sampling.target_accept,
         adaptation="low_rank",  # predictors are correlated: 4 steps a draw where "diag" needs 65
         save_warmup=False,
         progress_bar=sampling.verbose,
@@ -116,9 +106,7 @@ def _stack(
     return stacked
 
 
-def _sample_pymc(
-    model: "pm.Model", sampling: "Sampling", target_accept: float
-) -> tuple[Draws, Stats]:
+def _sample_pymc(model: "pm.Model", sampling: "Sampling") -> tuple[Draws, Stats]:
     import pymc as pm
 
     log = logging.getLogger("pymc")
@@ -133,7 +121,7 @@ def _sample_pymc(
                 chains=sampling.chains,
                 cores=min(sampling.n_jobs, sampling.chains),
                 random_seed=sampling.seed,
-                target_accept=target_accept,
+                target_accept=sampling.target_accept,
                 progressbar=sampling.verbose,
                 compute_convergence_checks=False,
                 nuts_sampler="pymc",
