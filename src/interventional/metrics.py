@@ -146,4 +146,4 @@ def _gaussian(model: Any, X: Any) -> tuple[Floats, Floats]:
 
 
 def _average(scores: Floats, weights: ArrayLike | None) -> float:
-    return float(np.average(scores, weights=weights))
+    return float(np.average(scores, weights=None if weights is None else np.asarray(weights)))

@@ -119,7 +119,7 @@ class Equation:
     @property
     def mean_parameters(self) -> tuple[str, ...]:
         """The names of the parameters of the expected node."""
-        names = ("intercept", "beta") if self.has_intercept else ("beta",)
+        names: tuple[str, ...] = ("intercept", "beta") if self.has_intercept else ("beta",)
         if not self.is_categorical:
             names += self.record.mean_needs
         return tuple(f"{self.node}_{name}" for name in names)

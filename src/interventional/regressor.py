@@ -1002,8 +1002,9 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         exposure = self._model.of_outcome.exposure
         exposures = None if exposure is None else forced.get(self._model.schema.names[exposure])
         if exposures is not None:
-            is_drawn = isinstance(exposures, Chunked)
-            positive(exposures.first_chunk().ravel() if is_drawn else exposures)
+            if isinstance(exposures, Chunked):
+                exposures = exposures.first_chunk().ravel()
+            positive(exposures)
         reached = self._model.reached(frozenset(forced), reads)
         self._refuse_fractions(values, forced, reached)
         return forward.Query(values, forced, reached)

@@ -362,7 +362,7 @@ def _taken(
     taken = set()
     for node, columns, variables in regressions:
         levels = schema.categories(schema.names.index(node)) if node in schema.names else ()
-        suffixes = _SUFFIXES + _OF_LEVELS if len(levels) > 2 else _SUFFIXES
+        suffixes: tuple[str, ...] = _SUFFIXES + _OF_LEVELS if len(levels) > 2 else _SUFFIXES
         if families[node] != CATEGORICAL:
             suffixes += tuple(f"_{name}" for name in FAMILIES[families[node]].dispersion)
         taken |= {node + suffix for suffix in suffixes}

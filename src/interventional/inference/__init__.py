@@ -180,8 +180,10 @@ def _sampled(
             return compact_model(equation, data)
         return rows_model(equation, data)
 
-    compact = isinstance(data, SufficientStatistics)
-    numbers = compact_data(equation, data) if compact else rows_data(equation, data)
+    if isinstance(data, SufficientStatistics):
+        numbers = compact_data(equation, data)
+    else:
+        numbers = rows_data(equation, data)
     if engine == "nuts":
         from interventional.inference import nuts
 
