@@ -263,7 +263,7 @@ def test_advi_has_the_mean_and_the_conditional_variances(units):
     mean, precision = conjugate(written.data)
     with pytest.warns(ConvergenceWarning, match="k-hat"):  # the coefficients are correlated
         variables, _, library = written.sample("advi")
-    assert library == "pymc_extras"
+    assert library == "interventional"
     assert_gaussian(flat(variables, "beta"), mean, np.diag(np.diag(precision)))
 
 

@@ -145,8 +145,9 @@ def test_rates_alone():
     model = estimator(exposure="people").fit(X[["people"]], y)
     rate = y.sum() / X["people"].sum()
     np.testing.assert_allclose(model.predict(X[["people"]]), rate * X["people"], rtol=0.02)
-    forced = model.intervene(X[["people"]], {"people": 2.0})
-    np.testing.assert_allclose(flat(forced.draws)[:, 0], 2 * np.exp(of(model, "y_intercept")))
+    rates = np.exp(of(model, "y_intercept"))
+    np.testing.assert_allclose(model.predict(X[["people"]]), rates.mean() * X["people"])
+    assert model.coef_.shape == (0,)
 
 
 # --- Forcing ------------------------------------------------------------------------------------
@@ -255,7 +256,7 @@ def test_cross_validation(fitted):
     without = cross_val_score(
         estimator(), X, y, cv=folds, scoring=log_density, error_score="raise"
     )
-    assert scores.mean() > without.mean() + 0.5
+    assert (scores > without + 0.1).all()
 
 
 def test_pipelines(fitted):

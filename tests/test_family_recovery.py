@@ -381,9 +381,7 @@ def student_t_by_scipy(y, X):
         return -stats.t.logpdf(y, np.exp(log_nu), eta, np.exp(log_sigma)).sum()
 
     start = [*sm.OLS(y, matrix).fit().params, np.log(5.0), 0.0]
-    found = optimize.minimize(
-        negative, start, method="Nelder-Mead", options={"xatol": 1e-8, "maxiter": 5000}
-    )
+    found = optimize.minimize(negative, start, method="BFGS", options={"gtol": 1e-3})
     assert found.success
     return found.x, np.sqrt(np.diag(np.linalg.inv(approx_hess(found.x, negative))))
 

@@ -23,6 +23,14 @@ def prior_model(kind, size, x_scale=None, y_scale=3.0, noise=2.0, n=40):
     return model
 
 
+def auxiliary(kind, size):
+    """What a prior adds besides the coefficients; a single term has no shares."""
+    added = shrinkage.auxiliary(kind)
+    if size == 1:
+        added.pop("_phi", None)
+    return added
+
+
 def prior_draws(model, names, draws=1, seed=0):
     import pymc as pm
 
@@ -39,7 +47,7 @@ def test_density_is_the_one_written_out(kind, size, n):
 
     x_scale, y_scale, noise = np.linspace(0.5, 4.0, size), 3.0, 2.0
     model = prior_model(kind, size, x_scale, y_scale, noise, n)
-    names = ["b", *(f"b{ending}" for ending in shrinkage.auxiliary(kind))]
+    names = ["b", *(f"b{ending}" for ending in auxiliary(kind, size))]
     point = dict(zip(names, prior_draws(model, names, seed=n), strict=True))
     beta, raw = point["b"], point["b_raw"]
     match kind:
@@ -62,8 +70,9 @@ def test_density_is_the_one_written_out(kind, size, n):
             )
         case "r2d2":
             explained = noise**2 * point["b_r2"] / (1 - point["b_r2"])
-            scale = np.sqrt(explained * point["b_phi"]) / x_scale
-            truth = stats.dirichlet.logpdf(point["b_phi"], np.full(size, 0.5)) if size > 1 else 0.0
+            shares = point.get("b_phi", np.ones(1))
+            scale = np.sqrt(explained * shares) / x_scale
+            truth = stats.dirichlet.logpdf(shares, np.full(size, 0.5)) if size > 1 else 0.0
     # The sampler's coordinates are proportional to the coefficients given the scales.
     truth += np.sum(stats.norm.logpdf(beta, scale=scale) + np.log(beta / raw))
     free = remove_value_transforms(model)
@@ -74,10 +83,11 @@ def test_density_is_the_one_written_out(kind, size, n):
     np.testing.assert_allclose(logp(values), truth, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
-def test_auxiliary_variables_are_those_of_the_model(kind):
-    model = prior_model(kind, 3)
-    added = shrinkage.auxiliary(kind)
+def test_auxiliary_variables_are_those_of_the_model(kind, size):
+    model = prior_model(kind, size)
+    added = auxiliary(kind, size)
     dims = {f"b{key}": ("term",) if per_term else () for key, per_term in added.items()}
     found = {v.name: tuple(model.named_vars_to_dims.get(v.name, ())) for v in model.unobserved_RVs}
     assert found == dims | {"b": ("term",)}

@@ -954,7 +954,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 )
             for name in names:
                 values = self._posterior(name)
-                found[name] = values.reshape(-1, *values.shape[2:])
+                # not -1, which a model without terms would leave undetermined
+                found[name] = values.reshape(self._n_draws, *values.shape[2:])
         return found
 
     def _posterior(self, name: str) -> Floats:

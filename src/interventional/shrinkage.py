@@ -75,6 +75,8 @@ _AUXILIARY: Mapping[str, Mapping[str, bool]] = {
 def auxiliary(kind: str) -> dict[str, bool]:
     """Return what else a prior adds: endings of names, and whether there is one value a term.
 
+    A single term has no ``_phi``.
+
     Parameters
     ----------
     kind : {"ridge", "partial_pooling", "horseshoe", "r2d2"}
@@ -184,7 +186,11 @@ def r2d2(name: str, x_scale: Any, y_scale: Any, noise: Any, n: Any, dims: str) -
     size = _size(dims)
     alpha, beta = R2_MEAN * R2_PRECISION, (1 - R2_MEAN) * R2_PRECISION
     share = pm.Beta(f"{name}_r2", alpha, beta)
-    parts = pm.Dirichlet(f"{name}_phi", np.full(size, R2_CONCENTRATION), dims=dims)
+    parts: Any = (
+        1.0  # of a single term, without a variable: a constant one looks like a stuck chain
+    )
+    if size > 1:
+        parts = pm.Dirichlet(f"{name}_phi", np.full(size, R2_CONCENTRATION), dims=dims)
     scale = noise * pt.sqrt(share / (1 - share) * parts) / x_scale
     return _normal(name, scale, _standard_error(x_scale, noise, n), dims)
 

@@ -120,7 +120,7 @@ def sample(
         name: values.reshape(*shape, *values.shape[1:])
         for name, values in posterior.variables(x).items()
     }
-    library = "interventional" if engine == "laplace" else "pymc_extras"
+    library = "pymc_extras" if engine == "pathfinder" else "interventional"
     return variables, {"pareto_k": np.full(shape, k_hat)}, library
 
 
@@ -286,9 +286,9 @@ def compile_density(model: "pm.Model", data: Mapping[str, Any]) -> Density:
     values = [model.rvs_to_values[rv] for rv in model.free_RVs]
     point = {v.name: x for v, x in zip(values, start_function(*arrays), strict=True)}
     joined, x = join_nonshared_inputs(point, [log_density, *outputs], values)
-    gradient = pt.grad(joined[0], x)
+    gradient: Any = pt.grad(joined[0], x)
     tangent, tangents, points = pt.vector("t"), pt.matrix("tangents"), pt.matrix("points")
-    product = pt.grad(pt.dot(gradient, tangent), x)
+    product: Any = pt.grad(pt.dot(gradient, tangent), x)
     products = vectorize_graph(product, {tangent: tangents})
     heights, gradients, *many = vectorize_graph([joined[0], gradient, *joined[1:]], {x: points})
     ends = np.cumsum([0, *(value.size for value in point.values())])
@@ -496,10 +496,9 @@ def _advi(
 
     The ELBO of a mean-field Gaussian (Kucukelbir, Tran, Ranganath, Gelman & Blei 2017, JMLR
     18(14)) as a mean over fixed draws, which a quasi-Newton method can climb (Giordano, Ingram &
-    Broderick 2024, JMLR 25(18)); it is `pymc_extras.fit_dadvi`, compiled once. First and second
-    moments of the fixed draws are those of the standard normal distribution, so that nothing of
-    their noise is left where the posterior is Gaussian. Laplace's mode and curvature are the start
-    and the units.
+    Broderick 2024, JMLR 25(18)), as `pymc_extras.fit_dadvi` has it. First and second moments of
+    the fixed draws are those of the standard normal distribution, so that nothing of their noise
+    is left where the posterior is Gaussian. Laplace's mode and curvature are start and units.
     """
     p = len(posterior.start())
     try:
