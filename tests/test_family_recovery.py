@@ -69,10 +69,12 @@ def simulated(family, n, seed):
 
 def parameters(model, family):
     """Posterior draws of intercept, coefficients and other parameters, (draws,) each."""
-    posterior = model.idata_["posterior"].dataset.stack(sample=("chain", "draw"))
-    found = {"intercept": posterior["y_intercept"].values}
-    found |= {name: posterior["y_beta"].sel(y_term=name).values for name in ("a", "b")}
-    return found | {name: posterior[f"y_{name}"].values for name in TRUTHS[family].dispersion}
+    posterior = model.idata_["posterior"].dataset
+    assert list(posterior["y_term"].values) == ["a", "b"]
+    found = {"intercept": posterior["y_intercept"].values.ravel()}
+    found |= dict(zip("ab", posterior["y_beta"].values.reshape(-1, 2).T, strict=True))
+    others = TRUTHS[family].dispersion
+    return found | {name: posterior[f"y_{name}"].values.ravel() for name in others}
 
 
 # ---------------------------------------------------------------------------------------------
@@ -80,7 +82,6 @@ def parameters(model, family):
 # ---------------------------------------------------------------------------------------------
 
 N_DATA_SETS = 100
-PLACE = pd.DataFrame({"a": [1.5], "b": [-0.5]})
 
 
 def one_truth(family, rng):
@@ -111,10 +112,11 @@ def shares_below(family):
         draws = parameters(model, family)
         true = {"intercept": truth.intercept, "a": truth.beta[0], "b": truth.beta[1]}
         true |= truth.dispersion
-        draws["E[y | x]"] = model.intervene(PLACE, {"a": 1.5}).draws.values.ravel()
-        true["E[y | x]"] = float(truth.known(family, PLACE).mean()[0])
-        draws["E[y | do(a=1)]"] = model.intervene(X, {"a": 1.0}).average().draws.values.ravel()
-        true["E[y | do(a=1)]"] = float(np.mean(truth.known(family, X.assign(a=1.0)).mean()))
+        outcomes, forced = model.intervene(X, {"a": 1.0}), X.assign(a=1.0)
+        draws["E[y | do(a=1)]"] = flat(outcomes.average())[:, 0]
+        true["E[y | do(a=1)]"] = float(np.mean(truth.known(family, forced).mean()))
+        draws["E[y | x]"] = flat(outcomes)[:, 0]
+        true["E[y | x]"] = float(truth.known(family, forced[:1]).mean()[0])
         for name, values in draws.items():
             found.setdefault(name, []).append(np.mean(values < true[name]))
     return {name: np.array(shares) for name, shares in found.items()}

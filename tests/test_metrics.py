@@ -117,7 +117,7 @@ def test_log_density_is_that_of_the_student_t(fitted):
     # the average of log densities is another number, and too low
     too_low = np.log(densities).mean(axis=0)
     assert (found > too_low).all()
-    assert np.median((truth - too_low) / error) > 10
+    assert np.median((truth - too_low) / error) > N_STANDARD_ERRORS
     assert log_density(model, new, other) == pytest.approx(found.mean())
 
 
@@ -459,7 +459,7 @@ def test_from_a_pickle(fitted, counts):
 
 
 def test_scores_need_no_pymc(tmp_path, counts):
-    """A fresh interpreter that takes a pickle's log density loads none of it; and it is the same."""
+    """A fresh interpreter takes a pickle's log density, the same one, and loads none of it."""
     model, X, y = counts
     (tmp_path / "model.pkl").write_bytes(pickle.dumps((model, X, y)))
     code = """

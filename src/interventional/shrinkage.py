@@ -186,9 +186,7 @@ def r2d2(name: str, x_scale: Any, y_scale: Any, noise: Any, n: Any, dims: str) -
     size = _size(dims)
     alpha, beta = R2_MEAN * R2_PRECISION, (1 - R2_MEAN) * R2_PRECISION
     share = pm.Beta(f"{name}_r2", alpha, beta)
-    parts: Any = (
-        1.0  # of a single term, without a variable: a constant one looks like a stuck chain
-    )
+    parts: Any = 1.0  # a variable that is constant would look like a chain that is stuck
     if size > 1:
         parts = pm.Dirichlet(f"{name}_phi", np.full(size, R2_CONCENTRATION), dims=dims)
     scale = noise * pt.sqrt(share / (1 - share) * parts) / x_scale
