@@ -91,6 +91,22 @@ def claims(times: Times) -> Iterator[Claim]:
         6, "`partial_fit` over 20 million rows x 10 columns made on the fly: memory of all",
         streamed["process"] / 1e9 if streamed else None, 1.0, at_least=False, unit="GB",
     )  # fmt: skip
+    yield from shrinking(times)
+
+
+def shrinking(times: Times) -> Iterator[Claim]:
+    yield Claim(
+        7, "`priors=\"ridge\"`, n = 442, p = 65: exact fit against `BayesianRidge`",
+        ratio(times("ridge polynomial", "exact"), times("ridge polynomial", "BayesianRidge")),
+        30, at_least=False,
+    )  # fmt: skip
+    for family in ("bernoulli", "poisson"):
+        key = f"fit_{family} {family}-1000-10"
+        yield Claim(
+            8, f"`family=\"{family}\"`, n = 1,000, p = 10: Laplace faster than NUTS at a "
+            "structure already seen",
+            ratio(times(key, "NUTS"), times(key, "Laplace")), 5, at_least=True,
+        )  # fmt: skip
 
 
 def small(times: Times) -> Iterator[Claim]:

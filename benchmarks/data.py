@@ -91,14 +91,31 @@ def make(spec: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         from sklearn.datasets import load_diabetes
 
         return load_diabetes(return_X_y=True, scaled=False)
+    if spec == "polynomial":
+        return _polynomial()
     name, *sizes = spec.split("-")
     n, p = int(sizes[0]), int(sizes[1])
     rng = np.random.default_rng([n, p])
     X = rng.standard_normal((n, p))
     if name == "gallery":
         return X, X @ GALLERY + GALLERY_SIGMA * rng.standard_normal(n)
+    if name in ("bernoulli", "poisson"):
+        eta = X @ np.linspace(-0.5, 0.5, p)
+        if name == "poisson":
+            return X, rng.poisson(np.exp(eta)).astype(np.float64)
+        return X, (rng.uniform(size=n) < 1 / (1 + np.exp(-eta))).astype(np.float64)
     X += 0.5 * rng.standard_normal((n, 1))  # correlated columns
     return X, 1.0 + X @ np.linspace(-1, 1, p) + rng.standard_normal(n)
+
+
+def _polynomial() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the diabetes data with all products of two columns, standardised."""
+    from sklearn.datasets import load_diabetes
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+    X, y = load_diabetes(return_X_y=True)
+    X = PolynomialFeatures(2, include_bias=False).fit_transform(X)
+    return StandardScaler().fit_transform(X), y
 
 
 @lru_cache(maxsize=2)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.answers import median
-from benchmarks.workloads import TITLES
+from benchmarks.workloads import SIZES, TITLES
 
 ROOT = Path(__file__).parent.parent
 LATEST = Path(__file__).parent / "results" / "latest.json"
@@ -211,8 +211,8 @@ def title(workload: Record) -> str:
 
 def size(spec: str) -> str:
     """Return the words for a data set's size."""
-    if spec == "diabetes":
-        return "diabetes, n = 442, p = 10"
+    if spec in SIZES:
+        return "{}, n = {:,}, p = {}".format(spec, *SIZES[spec])
     _, n, p = spec.split("-")
     return f"n = {int(n):,}, p = {p}"
 

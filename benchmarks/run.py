@@ -6,6 +6,7 @@ a process of its own, in an environment of its own where its requirements are no
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
@@ -99,9 +100,11 @@ def parse() -> argparse.Namespace:
 
 def chosen(options: argparse.Namespace) -> list[Workload]:
     """Return the workloads to time."""
-    found = [
-        *workloads.FIT, *workloads.SEARCH, *workloads.NUTS, *workloads.ASK, *workloads.ANSWER,
-    ]  # fmt: skip
+    parts = (
+        workloads.FIT, workloads.SHRINK, workloads.GLM, workloads.SEARCH, workloads.NUTS,
+        workloads.ASK, workloads.ANSWER,
+    )  # fmt: skip
+    found = list(itertools.chain(*parts))
     if options.only == "claims":
         found = [w for w in found if w.decides]
     if options.quick:

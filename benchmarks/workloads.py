@@ -57,12 +57,13 @@ def cells(spec: str) -> int:
     """Return rows x columns of a data set."""
     if not spec:
         return 0
-    if spec == "diabetes":
-        return 442 * 10
+    if spec in SIZES:
+        return SIZES[spec][0] * SIZES[spec][1]
     _, n, p = spec.split("-")
     return int(n) * int(p)
 
 
+SIZES = {"diabetes": (442, 10), "polynomial": (442, 65)}
 GALLERY = "gallery-100-3"
 OURS = ("interventional", "floor")
 CORE = (*OURS, "pymc_by_hand")
@@ -79,6 +80,11 @@ FIT = [
     Workload("fit", "linear-1000000-20", decides=True),
     Workload("fit", "linear-1000000-100", only=OURS),
     Workload("fit", "linear-10000000-20", decides=True, only=OURS),
+]
+SHRINK = [Workload("ridge", "polynomial", decides=True, only=OURS)]
+GLM = [
+    Workload(f"fit_{family}", f"{family}-1000-10", decides=True, only=CORE)
+    for family in ("bernoulli", "poisson")
 ]
 SEARCH = [
     Workload("cross_validation", "diabetes", decides=True, options={"folds": 5}),
@@ -110,6 +116,9 @@ MEMORY = [
 
 TITLES = {
     "fit": "Fit: from data to the posterior",
+    "ridge": "Fit with one scale of all coefficients learnt from the data",
+    "fit_bernoulli": "Fit of zeros and ones",
+    "fit_poisson": "Fit of counts",
     "cross_validation": "Cross-validation, 5 folds",
     "grid_search": "Grid search, 50 fits: SelectKBest, k = 1 to 10, in 5 folds",
     "nuts_refit": "NUTS again, at a structure already seen",

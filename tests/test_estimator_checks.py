@@ -72,6 +72,11 @@ def test_families(estimator, check):
     check(estimator)
 
 
-@parametrize_with_checks([BayesianInterventionRegressor(priors="ridge", draws=100, chains=2)])
+# Of equal rows with equal outcomes the exact posterior has sigma at the last digit, where weights
+# and copies, which round in other ways, agree in the learnt scale to five digits only.
+RIDGE = {"beta": "ridge", "sigma": Prior("Uniform", lower=0.01, upper=100)}
+
+
+@parametrize_with_checks([BayesianInterventionRegressor(priors=RIDGE, draws=100, chains=2)])
 def test_learnt_scale(estimator, check):
     check(estimator)

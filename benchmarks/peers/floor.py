@@ -146,9 +146,18 @@ def _scores(scores: Any) -> answers.Answer:
     return answers.point(scores, 0.02)
 
 
+def ridge(data: Data) -> Any:
+    """The best single penalty for known."""
+    return (
+        lambda: estimator("BayesianRidge").fit(data.X, data.y),
+        lambda model: answers.point(model.coef_, np.sqrt(np.diagonal(model.sigma_))),
+    )
+
+
 TASKS: dict[tuple[str, str], Callable[[Data], Any]] = {
     **{("fit", name): scikit_learn(name) for name in ("LinearRegression", "BayesianRidge")},
     ("fit", "numpy.linalg.lstsq"): lstsq,
+    ("ridge", "BayesianRidge"): ridge,
     **{
         ("cross_validation", name): cross_validation(name)
         for name in ("LinearRegression", "BayesianRidge")

@@ -12,7 +12,7 @@ TITLE = "interventional"
 REQUIREMENTS = None
 PACKAGES = ("interventional", "numpy", "scipy", "scikit-learn", "pandas", "pymc", "nutpie")
 LARGEST: dict[str, float] = {}
-REMARKS: dict[str, str] = {}
+REMARKS = {"Laplace": "a Gaussian at the mode of the posterior"}
 STREAM_BLOCK = 100_000
 
 
@@ -41,6 +41,23 @@ def coefficients(model: Any) -> answers.Answer:
 
 def fit(inference: str) -> Callable[[Data], Any]:
     return lambda data: (lambda: new(data, inference).fit(data.X, data.y), coefficients)
+
+
+def ridge(data: Data) -> Any:
+    return lambda: new(data, priors="ridge").fit(data.X, data.y), coefficients
+
+
+def generalised(family: str, inference: str) -> Callable[[Data], Any]:
+    """Fit with the priors that the contestant by hand has."""
+
+    def task(data: Data) -> Any:
+        from pymc_extras.prior import Prior
+
+        unit = Prior("Normal", mu=0, sigma=1)
+        model = new(data, inference, family=family, priors={"beta": unit, "intercept": unit})
+        return lambda: model.fit(data.X, data.y), coefficients
+
+    return task
 
 
 def blockwise(data: Data) -> Any:
@@ -214,6 +231,12 @@ TASKS = {
     ("fit", "exact"): fit("exact"),
     ("fit", "NUTS"): fit("nuts"),
     ("fit", "partial_fit in blocks"): blockwise,
+    ("ridge", "exact"): ridge,
+    **{
+        (f"fit_{family}", words): generalised(family, engine)
+        for family in ("bernoulli", "poisson")
+        for words, engine in (("Laplace", "laplace"), ("NUTS", "nuts"))
+    },
     ("cross_validation", "exact"): cross_validation("exact"),
     ("cross_validation", "NUTS"): cross_validation("nuts"),
     ("grid_search", "exact"): grid_search,
