@@ -355,11 +355,11 @@ def test_distinct_rows_give_the_posterior_of_all(family, exposure):
         np.testing.assert_allclose(few.variables[name], values, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize(("family", "exposure"), [*EQUAL, ("gamma", None), ("student_t", None)])
+@pytest.mark.parametrize(("family", "exposure"), [*EQUAL, ("gamma", None)])
 def test_weights_are_copies(family, exposure):
     """Whole weights, zeros among them, and fractions that add up to the same."""
     X, y = few_distinct("poisson", n=40, exposure=exposure is not None)
-    if family in ("gamma", "student_t"):
+    if family == "gamma":
         y = y + np.random.default_rng(7).uniform(0.5, 1.0, size=40)
     elif family == "bernoulli":
         y = np.minimum(y, 1.0)
@@ -376,5 +376,5 @@ def test_weights_are_copies(family, exposure):
     assert_same_draws(
         clone(model).fit(X.iloc[shuffled], y[shuffled]), copied, rtol=1e-6, atol=1e-8
     )
-    unweighted = clone(model).fit(X, y)
-    assert np.abs(unweighted.coef_ - copied.coef_).max() > 1e-3
+    others = clone(model).fit(X, y, sample_weight=weights[::-1])
+    assert np.abs(others.coef_ - copied.coef_).max() > 1e-3

@@ -80,10 +80,10 @@ def assert_uniform(u):
     assert stats.kstest(np.ravel(u), "uniform").pvalue > 1e-4
 
 
-def varied(record, rng, n):
+def varied(record, rng, n, spread=0.2):
     """Other parameters that differ by draw, (n, 1) each."""
     return {
-        name: value * np.exp(0.2 * rng.standard_normal((n, 1)))
+        name: value * np.exp(spread * rng.standard_normal((n, 1)))
         for name, value in DISPERSION[record.name].items()
     }
 
@@ -174,7 +174,7 @@ def test_samples_have_the_moments_of_the_family(record):
 @every_family
 def test_samples_follow_parameters_that_differ_by_draw(record):
     rng = np.random.default_rng(4)
-    d = varied(record, rng, 2000)
+    d = varied(record, rng, 2000, spread=1.0)
     eta = rng.uniform(-2, 2, size=(2000, 3))
     y = record.sample(rng, eta, record.link.inverse(eta), d)
     u = ranks(distribution(record.name, eta, d), y, rng)
