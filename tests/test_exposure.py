@@ -148,6 +148,8 @@ def test_rates_alone():
     rates = np.exp(of(model, "y_intercept"))
     np.testing.assert_allclose(model.predict(X[["people"]]), rates.mean() * X["people"])
     assert model.coef_.shape == (0,)
+    forced = model.intervene(X[["people"]], {"people": 10.0})
+    np.testing.assert_allclose(forced.mean(), 10 * rates.mean())
 
 
 # --- Forcing ------------------------------------------------------------------------------------

@@ -371,3 +371,15 @@ class TestErrors:
             pytest.raises(ValueError, match="inverse transform"),
         ):
             intervene(model, X, {"price": 1e6}, kind="predictive")
+
+
+def test_the_expectation_behind_a_transformed_target_needs_a_gaussian():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 2))
+    inner = BayesianInterventionRegressor(family="gamma", inference="laplace", random_state=0)
+    model = TransformedTargetRegressor(inner, func=np.sqrt, inverse_func=np.square)
+    model.fit(X, rng.gamma(2.0, size=300))
+    with pytest.raises(ValueError, match=r"family='gamma' behind a transformed target"):
+        intervene(model, X, do={"x0": 1.0})
+    draws = intervene(model, X, do={"x0": 1.0}, kind="predictive").draws
+    assert (draws.values > 0).all()

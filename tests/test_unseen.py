@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from pymc_extras.prior import Prior
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from interventional import BayesianInterventionRegressor
+from interventional import BayesianInterventionRegressor, intervene
 
 POOLED = {"site": "partial_pooling"}
 
@@ -172,3 +175,21 @@ def test_missing_values_are_no_level(fitted):
     model, X = fitted
     with pytest.raises(ValueError, match="NaN in column 'site'"):
         model.predict(X.iloc[:2].assign(site=[None, "s01"]))
+
+
+def test_through_a_pipeline():
+    X, y = rows(np.random.default_rng(5))
+    steps = ColumnTransformer(
+        [("scale", StandardScaler(), ["x"])],
+        remainder="passthrough",
+        verbose_feature_names_out=False,
+    ).set_output(transform="pandas")
+    model = BayesianInterventionRegressor(
+        priors=POOLED, unseen_levels="population", random_state=0
+    )
+    pipeline = make_pipeline(steps, model).fit(X, y)
+    new = X.iloc[:3].assign(site="nowhere")
+    moved = intervene(pipeline, new, do={"x": 1.0})
+    np.testing.assert_allclose(moved.mean(), pipeline.predict(new.assign(x=1.0)))
+    forced = intervene(pipeline, X.iloc[:3], do={"site": "nowhere"})
+    np.testing.assert_allclose(forced.mean(), pipeline.predict(new))

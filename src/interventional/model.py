@@ -307,7 +307,9 @@ def _add_equation(
     numbers = prior_numbers(equation)
     dispersion = add_dispersion(equation, lambda path: numbers[path])
     beta = add_coefficients(equation, dispersion, lambda path: numbers[f"beta_{path}"])
-    predictor = linear_predictor(equation, design_tensor(equation.design, columns), beta)
+    predictor = linear_predictor(
+        equation, design_tensor(equation.design, columns or [exposure]), beta
+    )
     if equation.has_intercept:
         at_center = linear_predictor(equation, pt.as_tensor(equation.center)[None], beta)[0]
         predictor += add_intercept(equation, -at_center, lambda path: numbers[f"intercept{path}"])

@@ -90,7 +90,8 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
         raise ValueError(f"X must have two dimensions, rows and columns, got shape {rows.shape}")
     if is_large(regressor._n_draws, len(rows)):  # what is computed later is of X as it is now
         rows = rows.copy()
-    before = regressor._read(path.transform(rows))
+    regressor, before = regressor._facing(path.transform(rows), do)
+    path = replace(path, regressor=regressor)
     forced = _parse(do, rows, regressor)
     changed = _changed(path, rows, forced, before)
     _refuse_mixed_graph(path, changed)
@@ -101,6 +102,12 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
     back = _ToRaw(path.inverses)
     if kind == "predictive":
         return inner._mapped(back)
+    if regressor._model.of_outcome.family != "gaussian":
+        raise ValueError(
+            f"family={regressor._model.of_outcome.family!r} behind a transformed target: the "
+            "expectation of the raw outcome is known for a Gaussian one; ask for "
+            "kind='predictive', or say by family= what the raw outcome is, and transform nothing"
+        )
     sigma = regressor._draws()[f"{regressor.outcome}_sigma"]
     return inner._mapped(_RawExpectation(back, sigma))
 
