@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import zeta
 
 from interventional.design import Floats
 from interventional.priors import python_mode
@@ -192,19 +193,28 @@ def _data_of(graph: list[Any], data: Mapping[str, Any]) -> list[Any]:
     return [v for v in inputs if isinstance(v, SharedVariable) and v.name in data]
 
 
+def trigamma(x: Floats) -> Floats:
+    """Return the second derivative of log gamma, as SciPy's ufunc has it."""
+    return np.asarray(zeta(2.0, x))
+
+
 @cache
 def vectorised_mode() -> Any:
-    """Return the Python mode, with a softplus that does not go element by element."""
+    """Return the Python mode, with what it takes element by element taken from SciPy."""
     from pytensor.graph.rewriting.basic import in2out, node_rewriter
-    from pytensor.scalar.math import softplus
+    from pytensor.scalar.math import softplus, tri_gamma
     from pytensor.tensor.elemwise import Elemwise
 
-    vectorised = Elemwise(softplus, nfunc_spec=("scipy.special.softplus", 1, 1))
+    vectorised = {
+        op: Elemwise(op, nfunc_spec=(name, 1, 1))
+        for op, name in ((softplus, "scipy.special.softplus"), (tri_gamma, f"{__name__}.trigamma"))
+    }
 
     @node_rewriter([Elemwise])
     def use_scipy(fgraph: Any, node: Any) -> Any:
-        if node.op.scalar_op == softplus and node.op.nfunc_spec is None:
-            return [vectorised(*node.inputs)]
+        op = node.op
+        if op.scalar_op in vectorised and op.nfunc_spec is None:
+            return [vectorised[op.scalar_op](*node.inputs)]
         return None
 
     return python_mode().register((in2out(use_scipy), 100.0))
