@@ -548,7 +548,7 @@ def three():
     m = truly_three(x, c, rng)
     X = pd.DataFrame({"x": x, "c": c, "m": LEVELS[m]})
     y = outcome_of_three(x, c, m, rng)
-    return estimator(graph=GRAPH, draws=400, tune=500).fit(X, y), X, y
+    return estimator(graph=GRAPH, draws=800, tune=500).fit(X, y), X, y
 
 
 def assert_equals_simulation(model, X, mediator, outcome, seed):

@@ -166,8 +166,9 @@ def test_hierarchical_prior_is_the_model_written_by_hand():
     X, y = rows(7, 40, 6)
     y += X @ [2.0, -1.5, 1.0, -1.0, 1.5, 2.0]  # far from the funnel at tau = 0
     priors = {"beta": Prior("Normal", mu=0, sigma=Prior("HalfNormal", sigma=1))}
-    model = BayesianInterventionRegressor(priors=priors, draws=1500, random_state=0).fit(X, y)
-    assert model.idata_["posterior"].attrs["inference"] == "nuts"
+    model = BayesianInterventionRegressor(
+        priors=priors, inference="nuts", draws=1500, random_state=0
+    ).fit(X, y)
     ours = at_the_means(model, X) | {"tau": model.idata_["posterior"]["y_beta_sigma"].values}
     with pm.Model() as by_hand:
         tau = pm.HalfNormal("tau", 1)

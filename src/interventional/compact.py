@@ -8,10 +8,9 @@ import numpy as np
 from interventional.design import Floats
 from interventional.model import (
     Equation,
-    add_coefficients,
     add_coords,
-    add_dispersion,
     add_intercept,
+    add_parameters,
     linear_predictor,
     prior_numbers,
 )
@@ -64,8 +63,7 @@ def compact_model(equation: Equation, statistics: SufficientStatistics) -> "pm.M
     observed = {}
     with pm.Model() as model:
         add_coords(model, equation)
-        dispersion = add_dispersion(equation, lambda path: data[path])
-        beta = add_coefficients(equation, dispersion, lambda path: data[f"beta_{path}"])
+        beta, dispersion = add_parameters(equation, lambda path: data[path])
         sigma = dispersion["sigma"]
         if equation.has_intercept:
             by = pt.dot(data["shift"], beta)
@@ -150,8 +148,7 @@ def rows_model(equation: Equation, rows: DistinctRows) -> "pm.Model":
     data = _slices(_known_numbers(equation, rows), DATA)
     with pm.Model() as model:
         add_coords(model, equation)
-        dispersion = add_dispersion(equation, lambda path: data[path])
-        beta = add_coefficients(equation, dispersion, lambda path: data[f"beta_{path}"])
+        beta, dispersion = add_parameters(equation, lambda path: data[path])
         eta = linear_predictor(equation, shared[MATRIX], beta)
         if equation.has_intercept:
             by = linear_predictor(equation, data["shift"][None], beta)[0]

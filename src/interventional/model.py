@@ -305,8 +305,7 @@ def _add_equation(
     name = equation.node
     add_coords(pm.modelcontext(None), equation)
     numbers = prior_numbers(equation)
-    dispersion = add_dispersion(equation, lambda path: numbers[path])
-    beta = add_coefficients(equation, dispersion, lambda path: numbers[f"beta_{path}"])
+    beta, dispersion = add_parameters(equation, lambda path: numbers[path])
     predictor = linear_predictor(
         equation, design_tensor(equation.design, columns or [exposure]), beta
     )
@@ -370,17 +369,28 @@ def add_intercept(equation: Equation, by: Any, number: Callable[[str], Any]) -> 
     return equation.priors.intercept.create_shifted(f"{equation.node}_intercept", by, number, dims)
 
 
-def add_dispersion(equation: Equation, number: Callable[[str], Any]) -> dict[str, Any]:
-    """Add what the family has besides the coefficients to the model in context; return it."""
-    return {
-        name: prior.create(f"{equation.node}_{name}", partial(_numbered, number, name))
-        for name, prior in equation.priors.dispersion.items()
-    }
+def add_parameters(equation: Equation, number: Callable[[str], Any]) -> tuple[Any, dict[str, Any]]:
+    """Add the coefficients, and what the family has besides, to the model in context.
+
+    Coefficients come first, unless their prior refers to sigma.
+    """
+
+    def dispersion() -> dict[str, Any]:
+        return {
+            name: prior.create(f"{equation.node}_{name}", partial(_numbered, number, name))
+            for name, prior in equation.priors.dispersion.items()
+        }
+
+    def coefficients(sigma: Any = None) -> Any:
+        return _add_coefficients(equation, sigma, lambda path: number(f"beta_{path}"))
+
+    if not equation.priors.shrinks:
+        return coefficients(), dispersion()
+    added = dispersion()
+    return coefficients(added.get("sigma")), added
 
 
-def add_coefficients(
-    equation: Equation, dispersion: Mapping[str, Any], number: Callable[[str], Any]
-) -> Any:
+def _add_coefficients(equation: Equation, sigma: Any, number: Callable[[str], Any]) -> Any:
     """Add the coefficients to the model in context: one vector, or one a group, joined."""
     import pymc as pm
     import pytensor.tensor as pt
@@ -399,7 +409,7 @@ def add_coefficients(
             dims = f"{name}_{group.name}_term"
             pm.modelcontext(None).add_coord(dims, [labels[member] for member in members])
         leaf = partial(_numbered, number, group.name)
-        parts.append(group.prior.create(variable, leaf, dims, dispersion.get("sigma")))
+        parts.append(group.prior.create(variable, leaf, dims, sigma))
         positions.append(members)
     if len(groups) == 1:
         return parts[0]
