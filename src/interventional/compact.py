@@ -9,7 +9,6 @@ from interventional.design import Floats
 from interventional.model import (
     Equation,
     add_coords,
-    add_intercept,
     add_parameters,
     linear_predictor,
     prior_numbers,
@@ -63,11 +62,11 @@ def compact_model(equation: Equation, statistics: SufficientStatistics) -> "pm.M
     observed = {}
     with pm.Model() as model:
         add_coords(model, equation)
-        beta, dispersion = add_parameters(equation, lambda path: data[path])
+        beta, intercept, dispersion = add_parameters(
+            equation, lambda beta: pt.dot(data["shift"], beta), lambda path: data[path]
+        )
         sigma = dispersion["sigma"]
-        if equation.has_intercept:
-            by = pt.dot(data["shift"], beta)
-            intercept = add_intercept(equation, by, lambda path: data[f"intercept{path}"])
+        if intercept is not None:
             pm.Normal(f"{name}_mean", intercept, sigma / pt.sqrt(data["weight"]))
             observed[f"{name}_mean"] = observations["mean"]
         pm.Normal(f"{name}_z", pt.dot(data["r"], beta), sigma)
@@ -148,11 +147,14 @@ def rows_model(equation: Equation, rows: DistinctRows) -> "pm.Model":
     data = _slices(_known_numbers(equation, rows), DATA)
     with pm.Model() as model:
         add_coords(model, equation)
-        beta, dispersion = add_parameters(equation, lambda path: data[path])
+        beta, intercept, dispersion = add_parameters(
+            equation,
+            lambda beta: linear_predictor(equation, data["shift"][None], beta)[0],
+            lambda path: data[path],
+        )
         eta = linear_predictor(equation, shared[MATRIX], beta)
-        if equation.has_intercept:
-            by = linear_predictor(equation, data["shift"][None], beta)[0]
-            eta += add_intercept(equation, by, lambda path: data[f"intercept{path}"])
+        if intercept is not None:
+            eta += intercept
         if rows.offset is not None:
             eta += shared[OFFSET]
         once = _seen_once(equation, eta, dispersion, shared[TARGET])

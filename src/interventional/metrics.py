@@ -103,7 +103,9 @@ def neg_crps(
     >>> X = rng.normal(size=(500, 1))
     >>> y = X[:, 0] + rng.normal(size=500)
     >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
-    >>> round(-neg_crps(model, X, y) * np.sqrt(np.pi), 1)  # of a standard Normal: 1 / sqrt(pi)
+    >>> float(
+    ...     round(-neg_crps(model, X, y) * np.sqrt(np.pi), 1)
+    ... )  # of a standard Normal: 1 / sqrt(pi)
     0.9
     """
     from scoringrules import crps_ensemble, crps_normal

@@ -305,13 +305,15 @@ def _add_equation(
     name = equation.node
     add_coords(pm.modelcontext(None), equation)
     numbers = prior_numbers(equation)
-    beta, dispersion = add_parameters(equation, lambda path: numbers[path])
-    predictor = linear_predictor(
-        equation, design_tensor(equation.design, columns or [exposure]), beta
-    )
-    if equation.has_intercept:
-        at_center = linear_predictor(equation, pt.as_tensor(equation.center)[None], beta)[0]
-        predictor += add_intercept(equation, -at_center, lambda path: numbers[f"intercept{path}"])
+
+    def to_zero(beta: Any) -> Any:
+        return -linear_predictor(equation, pt.as_tensor(equation.center)[None], beta)[0]
+
+    beta, intercept, dispersion = add_parameters(equation, to_zero, lambda path: numbers[path])
+    matrix = design_tensor(equation.design, columns or [exposure])
+    predictor = linear_predictor(equation, matrix, beta)
+    if intercept is not None:
+        predictor += intercept
     if equation.is_categorical:
         return _add_categorical(equation, predictor, how)
     if exposure is not None:
@@ -362,32 +364,43 @@ def linear_predictor(equation: Equation, matrix: Any, beta: Any) -> Any:
     return pt.dot(matrix, beta.reshape((equation.n_blocks, -1)).T)
 
 
-def add_intercept(equation: Equation, by: Any, number: Callable[[str], Any]) -> Any:
+def _add_intercept(equation: Equation, by: Any, number: Callable[[str], Any]) -> Any:
     """Add the intercept, `by` more than its prior has it, to the model in context."""
     assert equation.priors.intercept is not None
     dims = f"{equation.node}_block" if equation.n_blocks > 1 else None
     return equation.priors.intercept.create_shifted(f"{equation.node}_intercept", by, number, dims)
 
 
-def add_parameters(equation: Equation, number: Callable[[str], Any]) -> tuple[Any, dict[str, Any]]:
-    """Add the coefficients, and what the family has besides, to the model in context.
+def add_parameters(
+    equation: Equation, by: Callable[[Any], Any], number: Callable[[str], Any]
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Add coefficients, intercept, and what the family has besides, to the model in context.
 
-    Coefficients come first, unless their prior refers to sigma.
+    The last comes first where the prior of the coefficients refers to sigma.
+
+    Parameters
+    ----------
+    equation : Equation
+        The equation.
+    by : callable
+        From the coefficients to how much more the intercept is than its prior has it.
+    number : callable
+        Returns what stands for a number in the priors.
     """
 
-    def dispersion() -> dict[str, Any]:
+    def add_dispersion() -> dict[str, Any]:
         return {
             name: prior.create(f"{equation.node}_{name}", partial(_numbered, number, name))
             for name, prior in equation.priors.dispersion.items()
         }
 
-    def coefficients(sigma: Any = None) -> Any:
-        return _add_coefficients(equation, sigma, lambda path: number(f"beta_{path}"))
-
-    if not equation.priors.shrinks:
-        return coefficients(), dispersion()
-    added = dispersion()
-    return coefficients(added.get("sigma")), added
+    dispersion = add_dispersion() if equation.priors.shrinks else {}
+    sigma = dispersion.get("sigma")
+    beta = _add_coefficients(equation, sigma, lambda path: number(f"beta_{path}"))
+    intercept = None
+    if equation.has_intercept:
+        intercept = _add_intercept(equation, by(beta), lambda path: number(f"intercept{path}"))
+    return beta, intercept, dispersion or add_dispersion()
 
 
 def _add_coefficients(equation: Equation, sigma: Any, number: Callable[[str], Any]) -> Any:
