@@ -14,6 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 from interventional.inference import Sampling, approximate, nuts
 from interventional.priors import python_mode
 
+pytestmark = pytest.mark.xdist_group("approximate")  # a structure is compiled once
+
 SAMPLING = Sampling(draws=1000, tune=1000, chains=4, seed=0, n_jobs=1, verbose=False)
 
 
@@ -227,7 +229,6 @@ def test_the_density_holds_far_out():
 
 
 @pytest.mark.nuts
-@pytest.mark.xdist_group("nuts-approximate")
 @pytest.mark.parametrize("engine", ["laplace", "pathfinder"])
 @pytest.mark.parametrize("write", [logistic, poisson])
 def test_many_rows_give_the_posterior_of_nuts(write, engine, by_nuts):

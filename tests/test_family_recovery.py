@@ -20,6 +20,8 @@ from test_families import assert_uniform, distribution, ranks
 
 from interventional import BayesianInterventionRegressor
 
+pytestmark = pytest.mark.xdist_group("family-recovery")  # a structure is compiled once
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -484,7 +486,6 @@ def student_t_by_hand(X, y):
 
 
 @pytest.mark.nuts
-@pytest.mark.xdist_group("nuts-families")
 @pytest.mark.parametrize("write", [negative_binomial_by_hand, student_t_by_hand])
 def test_nuts_draws_from_the_model_written_by_hand(write):
     """The default priors written out, too."""

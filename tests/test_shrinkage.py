@@ -190,16 +190,6 @@ def test_r2d2_is_that_of_pymc_extras():
 
 # NUTS on what a Gaussian likelihood sees of the rows.
 
-EFFECTS = {0: 1.0, 10: -1.0, 20: 1.0, 30: -1.0, 40: 1.0}  # of 50 terms; the noise is 1
-
-
-def sparse_rows(seed, n, correlation):
-    """Rows of 50 terms of equal correlations, five of which have an effect."""
-    rng = np.random.default_rng(seed)
-    X = np.sqrt(1 - correlation) * rng.normal(size=(n, 50))
-    X += np.sqrt(correlation) * rng.normal(size=(n, 1))
-    return X, sum(X[:, j] * b for j, b in EFFECTS.items()) + rng.normal(size=n)
-
 
 def level_rows(seed, n, levels):
     """Rows of unequal levels, whose effects have the standard deviation 0.5."""
@@ -263,33 +253,6 @@ class Sampler:
             draws, {"diverging": trace["sample_stats"]["diverging"].values}
         )
         return draws
-
-
-@pytest.fixture(scope="module")
-def sparse_sampler():
-    return Sampler("horseshoe", 50)
-
-
-@pytest.mark.nuts
-@pytest.mark.xdist_group("shrinkage-horseshoe")
-@pytest.mark.parametrize("correlation", [0.0, 0.5])
-@pytest.mark.parametrize("n", [100, 20_000])
-def test_horseshoe_finds_the_effects(sparse_sampler, n, correlation):
-    """However much the data say of a coefficient, and whether or not its term stands alone."""
-    draws = sparse_sampler(sufficient(*sparse_rows(1, n, correlation)))["b"].reshape(-1, 50)
-    low, high = np.quantile(draws, [0.03, 0.97], axis=0)
-    found = np.flatnonzero((low > 0) | (high < 0))
-    assert set(EFFECTS) <= set(found)
-    assert len(found) <= len(EFFECTS) + 2
-
-
-@pytest.mark.nuts
-def test_r2d2_finds_the_effects():
-    numbers = sufficient(*sparse_rows(1, 100, 0.5))
-    draws = Sampler("r2d2", 50)(numbers)
-    beta = draws["b"].reshape(-1, 50)
-    low, high = np.quantile(beta, [0.03, 0.97], axis=0)
-    assert set(EFFECTS) <= set(np.flatnonzero((low > 0) | (high < 0)))
 
 
 @pytest.mark.nuts

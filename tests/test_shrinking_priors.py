@@ -16,6 +16,8 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from interventional import BayesianInterventionRegressor
 
+pytestmark = pytest.mark.xdist_group("shrinking-priors")  # a structure is compiled once
+
 
 def new(**parameters):
     return BayesianInterventionRegressor(random_state=0, **parameters)
@@ -82,18 +84,21 @@ def test_units_do_not_matter():
 @pytest.mark.nuts
 @pytest.mark.parametrize("prior", ["horseshoe", "r2d2"])
 def test_five_effects_among_fifty_are_found(prior):
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(100, 50))
+    """With default settings, whether terms stand alone or not; poor convergence is an error."""
     truth = np.zeros(50)
     truth[:5] = [2.0, -2.0, 1.5, -1.5, 1.0]
-    y = X @ truth + rng.normal(size=100)
-    model = new(priors=prior).fit(X, y)  # a warning of no convergence would be an error
-    assert not model.idata_["sample_stats"]["diverging"].any()
-    low, high = np.quantile(model.idata_["posterior"]["y_beta"], [0.03, 0.97], axis=(0, 1))
-    away = (low > 0) | (high < 0)
-    assert away[:5].all()
-    assert away[5:].sum() <= 2
-    np.testing.assert_allclose(model.coef_, truth, atol=0.6)
+    for correlation in (0.0, 0.5):
+        rng = np.random.default_rng(0)
+        X = np.sqrt(1 - correlation) * rng.normal(size=(100, 50))
+        X += np.sqrt(correlation) * rng.normal(size=(100, 1))
+        y = X @ truth + rng.normal(size=100)
+        model = new(priors=prior).fit(X, y)
+        assert not model.idata_["sample_stats"]["diverging"].any()
+        low, high = np.quantile(model.idata_["posterior"]["y_beta"], [0.03, 0.97], axis=(0, 1))
+        away = (low > 0) | (high < 0)
+        assert away[:5].all()
+        assert away[5:].sum() <= 3
+        np.testing.assert_allclose(model.coef_, truth, atol=0.8)
 
 
 SCHOOLS = np.array([28.0, 8, -3, 7, -1, 1, 18, 12])
