@@ -157,7 +157,7 @@ def claims_table(claims: list[Record], *, markdown: bool = False) -> str:
     rows = []
     for claim in claims:
         at, unit = "at least" if claim["at_least"] else "at most", claim["unit"]
-        times = "x" if unit == "times" else f" {unit}"
+        times = {"times": "x", "": ""}.get(unit, f" {unit}")
         measured = claim["measured"]
         rows.append(
             [
