@@ -5,12 +5,16 @@ causal model in PyMC. `Outcomes` is what it answers when a column is forced, `in
 pipelines, `InterventionDisplay` draws the answers. `CausalGraph` says what causes what.
 """
 
-from interventional.display import InterventionDisplay
+from typing import TYPE_CHECKING, Any
+
 from interventional.exceptions import NotIdentifiedError
-from interventional.graph import CausalGraph
 from interventional.outcomes import Outcomes
-from interventional.pipeline import intervene
 from interventional.regressor import BayesianInterventionRegressor
+
+if TYPE_CHECKING:
+    from interventional.display import InterventionDisplay
+    from interventional.graph import CausalGraph
+    from interventional.pipeline import intervene
 
 __version__ = "0.1.0"
 
@@ -22,3 +26,21 @@ __all__ = [
     "Outcomes",
     "intervene",
 ]
+
+# What is imported when it is first asked for: many programs need no graph, and no picture.
+_ELSEWHERE = {"CausalGraph": "graph", "InterventionDisplay": "display", "intervene": "pipeline"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name that is not there yet."""
+    if name not in _ELSEWHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ELSEWHERE})
