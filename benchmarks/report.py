@@ -118,8 +118,8 @@ AGAIN = """
 ## Run it again
 
 ```
-make bench                                               # everything; about 15 minutes
-.venv/bin/python -m benchmarks.run --only claims         # what the claims rest on, half of it
+make bench                                               # everything; about 40 minutes
+.venv/bin/python -m benchmarks.run --only claims         # what the claims rest on; about 25
 .venv/bin/python -m benchmarks.run --peer bambi          # one peer, and ours
 .venv/bin/python -m benchmarks.run --quick               # a few minutes, to see that all works
 .venv/bin/python -m benchmarks.report                    # this page, from the last run
@@ -140,6 +140,8 @@ def machine(record: Record) -> str:
         f"{record['rounds']} rounds, {record['minutes']} minutes. "
         f"Load when it began: {where['load'][0]}."
     ]
+    if record.get("measured_again"):
+        lines.append(f"Measured again, by themselves: {', '.join(record['measured_again'])}.")
     blas = next((p["blas"] for p in peers.values() if p.get("blas")), [])
     if blas:
         lines.append(f"BLAS: {'; '.join(blas)}.")
