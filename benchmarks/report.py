@@ -141,7 +141,7 @@ def machine(record: Record) -> str:
         f"Load when it began: {where['load'][0]}."
     ]
     if record.get("measured_again"):
-        lines.append(f"Measured again, by themselves: {', '.join(record['measured_again'])}.")
+        lines.append(f"Measured by themselves, afterwards: {', '.join(record['measured_again'])}.")
     blas = next((p["blas"] for p in peers.values() if p.get("blas")), [])
     if blas:
         lines.append(f"BLAS: {'; '.join(blas)}.")
