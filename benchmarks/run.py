@@ -196,7 +196,9 @@ def timed(
     ready = [result for result in results if "seconds" in result]
     for turn in range(rounds):
         for result in ready:
-            if "not_timed" in result or (turn and once(result) and not rests(workload, result)):
+            if "not_timed" in result:
+                continue
+            if turn and result["seconds"][0] > SLOW and not rests(workload, result):
                 continue
             try:
                 result["seconds"].append(take_turn(workers, result))
@@ -222,11 +224,6 @@ def entry(name: str, contestant: str) -> Result:
 def rests(workload: Workload, result: Result) -> bool:
     """Whether a claim rests on what this contestant takes."""
     return workload.decides and result["peer"] in CLAIMED
-
-
-def once(result: Result) -> bool:
-    """Whether one round is all that a slow contestant gets."""
-    return bool(result["first"] > SLOW)
 
 
 def take_turn(workers: Workers, result: Result) -> float:
