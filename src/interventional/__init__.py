@@ -7,14 +7,13 @@ pipelines, `InterventionDisplay` draws the answers. `CausalGraph` says what caus
 
 from typing import TYPE_CHECKING, Any
 
-from interventional.exceptions import NotIdentifiedError
-from interventional.outcomes import Outcomes
-from interventional.regressor import BayesianInterventionRegressor
-
 if TYPE_CHECKING:
     from interventional.display import InterventionDisplay
+    from interventional.exceptions import NotIdentifiedError
     from interventional.graph import CausalGraph
+    from interventional.outcomes import Outcomes
     from interventional.pipeline import intervene
+    from interventional.regressor import BayesianInterventionRegressor
 
 __version__ = "0.1.0"
 
@@ -28,7 +27,14 @@ __all__ = [
 ]
 
 # What is imported when it is first asked for: many programs need no graph, and no picture.
-_ELSEWHERE = {"CausalGraph": "graph", "InterventionDisplay": "display", "intervene": "pipeline"}
+_ELSEWHERE = {
+    "BayesianInterventionRegressor": "regressor",
+    "CausalGraph": "graph",
+    "InterventionDisplay": "display",
+    "NotIdentifiedError": "exceptions",
+    "Outcomes": "outcomes",
+    "intervene": "pipeline",
+}
 
 
 def __getattr__(name: str) -> Any:
