@@ -45,6 +45,9 @@ clean: ## Remove the environment, caches and build output
 # SciPy reads SCIPY_ARRAY_API once, when it is imported, and scikit-learn's estimator checks
 # skip the array API ones without it. pytest cannot set a variable that early.
 test: export SCIPY_ARRAY_API := 1
+# Two workers have a core each: BLAS threads of their own would only wait for each other.
+test: export OMP_NUM_THREADS := 1
+test: export OPENBLAS_NUM_THREADS := 1
 # Pictures are drawn to files; a display may be missing.
 test demo: export MPLBACKEND := Agg
 
