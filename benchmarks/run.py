@@ -104,7 +104,7 @@ def measure_again(options: argparse.Namespace) -> None:
                         record["left_out"].remove(workload.key)
     places = [workload.key for workload in chosen(options)]
     record["timed"].sort(key=lambda found: places.index(found["key"]))
-    again = {"imports": "imports", "rest": "what was left out for time"}[options.only]
+    again = {"imports": "imports", "rest": "workloads that were left out at first"}[options.only]
     record["measured_again"] = sorted({*record.get("measured_again", []), again})
     record["claims"] = judge(record)
     print("\n" + claims_table(record["claims"]))
