@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 from interventional.design import Floats
 from interventional.families import Family
 from interventional.model import Equation
-from interventional.samples import Linear, Samples, slices
+from interventional.samples import Linear, Samples, mean, slices
 
 _BLOCK = 1 << 18  # numbers in the making at a time: what is made of them stays in the cache
 
@@ -59,15 +59,20 @@ class Predictive:
         """Return the posterior mean of the expected node, (n,): never the link of an average."""
         if self.equation.is_linear:
             return self._linear().mean()
-        return _OfRows(self, self._expected).reduce(_mean)[0]
+        return _OfRows(self, self._expected).reduce(mean)[0]
 
     def std(self) -> Floats:
         """Return the standard deviation of a new node, (n,), its own noise included."""
-        within = _OfRows(self, self._variance).reduce(_mean)[0]
-        if self.equation.is_linear:
+        dispersion = self._dispersion()
+        if self.equation.is_linear:  # the noise is the same whatever is expected
+            within = self.family.variance(np.zeros(1), dispersion).mean()
             return np.hypot(self._linear().std(), np.sqrt(within))
-        between = _OfRows(self, self._expected).reduce(_variance)[0]
-        return np.sqrt(between + within)
+
+        def variance(expected: Floats) -> Floats:
+            within = self.family.variance(expected, dispersion).mean(axis=0)
+            return np.asarray(within + _variance(expected))
+
+        return np.sqrt(_OfRows(self, self._expected).reduce(variance)[0])
 
     def sample(self, picked: NDArray[np.intp], rng: Generator) -> Floats:
         """Return a new node for each row and picked draw, (n, picked)."""
@@ -119,9 +124,6 @@ class Predictive:
     def _expected(self, rows: slice) -> Floats:
         return self.family.mean(self._eta(rows), self._dispersion())
 
-    def _variance(self, rows: slice) -> Floats:
-        return self.family.variance(self._expected(rows), self._dispersion())
-
 
 class _OfRows(Samples):
     """Samples that a function makes of a slice of rows, in blocks that fit the cache."""
@@ -137,10 +139,6 @@ class _OfRows(Samples):
     def blocks(self) -> Iterator[slice]:
         """Iterate over blocks of rows."""
         return slices(self.n, _BLOCK // self.n_draws)
-
-
-def _mean(block: Floats) -> Floats:
-    return np.asarray(block.mean(axis=0))
 
 
 def _variance(block: Floats) -> Floats:
