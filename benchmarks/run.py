@@ -73,16 +73,21 @@ def main() -> None:
                     record["first"] = reported(fresh.first_calls())
                     record["memory"] = fresh.memory()
                     record["cold"] = reported(fresh.cold())
+    record["minutes"] = round((time.monotonic() - start) / 60, 1)
+    finish(record, wanted)
+    print(f"\nAll rounds: {RESULTS.relative_to(ROOT)}. {record['minutes']} minutes.")
+
+
+def finish(record: dict[str, Any], wanted: list[Workload]) -> None:
+    """Judge the claims, print them, and keep all results."""
     places = [workload.key for workload in wanted]
     record["timed"].sort(key=lambda found: places.index(found["key"]))
     if record["left_out"]:
         print(f"\nLeft out, as time was over: {', '.join(record['left_out'])}")
     record["claims"] = judge(record)
-    record["minutes"] = round((time.monotonic() - start) / 60, 1)
     print("\n" + claims_table(record["claims"]))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(f"\nAll rounds: {RESULTS.relative_to(ROOT)}. {record['minutes']} minutes.")
 
 
 def measure_again(options: argparse.Namespace) -> None:
@@ -102,13 +107,9 @@ def measure_again(options: argparse.Namespace) -> None:
                         found = timed(workload, workers, peers, folder, options.rounds)
                         record["timed"].append(reported(found))
                         record["left_out"].remove(workload.key)
-    places = [workload.key for workload in chosen(options)]
-    record["timed"].sort(key=lambda found: places.index(found["key"]))
     again = {"imports": "imports", "rest": "workloads that were left out at first"}[options.only]
     record["measured_again"] = sorted({*record.get("measured_again", []), again})
-    record["claims"] = judge(record)
-    print("\n" + claims_table(record["claims"]))
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    finish(record, chosen(options))
 
 
 def parse() -> argparse.Namespace:

@@ -13,16 +13,12 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import answers, claims, report, workloads  # noqa: E402
 from benchmarks.environments import PEERS, peer  # noqa: E402
 
-saved = pytest.mark.skipif(not report.SAVED.exists(), reason="no full run has been saved yet")
 
-
-@saved
 def test_page_is_made_of_the_saved_results():
     record = json.loads(report.SAVED.read_text(encoding="utf-8"))
     assert report.PAGE.read_text(encoding="utf-8") == report.page(record)
 
 
-@saved
 def test_saved_verdicts_follow_from_the_saved_times():
     record = json.loads(report.SAVED.read_text(encoding="utf-8"))
     assert [(c["text"], c["holds"]) for c in claims.judge(record)] == [

@@ -84,18 +84,19 @@ def compact_model(equation: Equation, statistics: SufficientStatistics) -> "pm.M
 def compact_data(equation: Equation, statistics: SufficientStatistics) -> dict[str, Floats]:
     """Return the numbers of the compact model as its two vectors, by name."""
     vectors = zip((OBSERVED, DATA), _compact_numbers(equation, statistics), strict=True)
-    return {
-        name: np.concatenate([value.ravel() for value in numbers.values()])
-        for name, numbers in vectors
-    }
+    return {name: _flat(numbers) for name, numbers in vectors}
+
+
+def _flat(numbers: Mapping[str, Floats]) -> Floats:
+    """Return all numbers in one vector."""
+    return np.concatenate([value.ravel() for value in numbers.values()])
 
 
 def _slices(numbers: Mapping[str, Floats], name: str) -> dict[str, Any]:
     """Return tensors by name that are slices of one shared vector."""
     import pytensor
 
-    flat = np.concatenate([value.ravel() for value in numbers.values()])
-    vector = pytensor.shared(flat, name=name)
+    vector = pytensor.shared(_flat(numbers), name=name)
     slices, start = {}, 0
     for key, value in numbers.items():
         slices[key] = vector[start : start + value.size].reshape(value.shape)
@@ -187,7 +188,7 @@ def rows_data(equation: Equation, rows: DistinctRows) -> dict[str, Any]:
     numbers = _known_numbers(equation, rows)
     target = rows.target.astype(np.int64) if equation.is_discrete else rows.target
     data = {
-        DATA: np.concatenate([value.ravel() for value in numbers.values()]),
+        DATA: _flat(numbers),
         MATRIX: rows.matrix - rows.x_mean,
         WEIGHTS: rows.weights,
         SEEN: target,

@@ -192,6 +192,14 @@ class Family:
         typical = {name: np.exp(prior["mu"]) for name, (_, prior) in self.dispersion.items()}
         return float(np.sqrt(self.variance(mu, typical)) / slope)
 
+    def residual(self, observed: Any, mean: Any) -> Any:
+        """Return the noise of an outcome: what it is beside what was expected."""
+        return observed / mean if self.noise == "multiplicative" else observed - mean
+
+    def with_residual(self, mean: Any, residual: Any) -> Any:
+        """Return the outcome that has a noise beside an expectation; tensors too."""
+        return mean * residual if self.noise == "multiplicative" else mean + residual
+
     def _toward_mean(self, eta: Any, dispersion: Dispersion) -> Any:
         return eta + dispersion["sigma"] ** 2 / 2 if self.mean_needs else eta
 
@@ -374,6 +382,25 @@ _RECORDS = (
 FAMILIES: Mapping[str, Family] = {record.name: record for record in _RECORDS}
 CATEGORICAL = "categorical"
 NAMES = (*FAMILIES, CATEGORICAL)
+# What any family has besides the coefficients; all of it positive.
+DISPERSIONS = tuple(dict.fromkeys(name for record in _RECORDS for name in record.dispersion))
+
+
+def adds_up(name: str, *, is_outcome: bool) -> bool:
+    """Whether what the likelihood of a node sees of its rows is a sum over rows.
+
+    A column stands in other equations as it is, so that no transform of it is summed as well.
+    """
+    inner = FAMILIES[name].inner if name in FAMILIES else None
+    return inner is not None and (is_outcome or inner is _same)
+
+
+def no_batches(node: str, name: str) -> str:
+    """Say why an equation does not take its rows in batches."""
+    return (
+        f"the family of {node!r} is {name!r}, whose likelihood is no sum over rows, so that "
+        "batches do not add up; call fit with all rows in memory"
+    )
 
 
 def check_name(name: object, node: str) -> None:

@@ -167,8 +167,7 @@ class Retrospective(Answer):
         model, parameters, query = self.model, self.parameters, self.query.at(k, rows)
         at_rest = Query(query.values, {})
         residuals = {
-            node: _residual(
-                model.equation(node),
+            node: model.equation(node).record.residual(
                 self.observed[node][rows],
                 _draw(model, at_rest, parameters, node, {}, [], noise=False),
             )
@@ -178,9 +177,8 @@ class Retrospective(Answer):
         mean = _draw(
             model, query, parameters, model.outcome, how, [], noise=False, residuals=residuals
         )
-        residual = residuals[model.outcome]
-        multiplied = model.of_outcome.record.noise == "multiplicative"
-        return mean * residual if multiplied else mean + residual
+        outcome = model.of_outcome.record.with_residual(mean, residuals[model.outcome])
+        return np.asarray(outcome)
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,13 +204,6 @@ class Through(Answer):
             forced[node] = _draw(model, others, parameters, node, how, key, noise=True)
         query = replace(query, forced=forced, regenerated=())
         return _draw(model, query, parameters, model.outcome, {}, [], noise=False)
-
-
-def _residual(equation: Equation, observed: Floats, mean: Floats) -> Floats:
-    """Return the noise of each row and draw: what an observed node is beside what was expected."""
-    if equation.record.noise == "multiplicative":
-        return observed / mean
-    return observed - mean
 
 
 def _expected(

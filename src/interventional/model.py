@@ -322,8 +322,7 @@ def _add_equation(
     mu = pm.Deterministic(f"{name}_mu", record.mean_tensor(predictor, dispersion), dims="obs")
     drawn = record.variable(name, predictor, dispersion, dims="obs")
     if how == "residual":
-        residual = pm.Data(f"{name}_residual", np.zeros(1), dims="obs")
-        return mu * residual if record.noise == "multiplicative" else mu + residual
+        return record.with_residual(mu, pm.Data(f"{name}_residual", np.zeros(1), dims="obs"))
     return mu if how == "mean" else drawn.astype("float64")
 
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from interventional.design import Design, Floats
 from interventional.exceptions import UndeterminedError, listed, unknown
-from interventional.families import CATEGORICAL, FAMILIES, LOGIT
+from interventional.families import CATEGORICAL, DISPERSIONS, FAMILIES, IDENTITY, LOGIT
+from interventional.shrinkage import KINDS
 
 if TYPE_CHECKING:
     from pymc_extras.prior import Prior
@@ -31,8 +32,6 @@ LOCATIONS: Mapping[str, tuple[str, ...]] = {
     "SkewNormal": ("mu",),
     "Uniform": ("lower", "upper"),
 }
-# Priors that learn how much to shrink, by the names of their functions in `shrinkage.py`.
-SHRINKING = ("ridge", "horseshoe", "r2d2", "partial_pooling")
 _SPREAD = 2.5  # of a default intercept, in sd(y) or on the scale of the link: as rstanarm's
 
 
@@ -68,14 +67,14 @@ class PriorSpec:
     def parse(cls, prior: object, where: str) -> "PriorSpec":
         """Read a user's `Prior` or the name of one that shrinks; refuse what is neither."""
         if isinstance(prior, str):
-            if prior not in SHRINKING:
-                raise ValueError(unknown(f"prior in {where}:", prior, SHRINKING))
+            if prior not in KINDS:
+                raise ValueError(unknown(f"prior in {where}:", prior, KINDS))
             return cls(prior, {})
         from pymc_extras.prior import Prior
 
         if not isinstance(prior, Prior):
             raise TypeError(
-                f"{where} must be a pymc_extras.prior.Prior or one of {listed(SHRINKING)}, "
+                f"{where} must be a pymc_extras.prior.Prior or one of {listed(KINDS)}, "
                 f"got {prior!r}"
             )
         parameters: dict[str, Floats | PriorSpec] = {}
@@ -98,7 +97,7 @@ class PriorSpec:
     def is_plain(self) -> bool:
         """Whether this is one distribution whose parameters are numbers."""
         random = any(isinstance(value, PriorSpec) for value in self.parameters.values())
-        return not random and self.transform is None and self.distribution not in SHRINKING
+        return not random and self.transform is None and self.distribution not in KINDS
 
     @property
     def learns_scale(self) -> bool:
@@ -171,7 +170,7 @@ class PriorSpec:
         """
         import pymc as pm
 
-        if self.distribution in SHRINKING:
+        if self.distribution in KINDS:
             from interventional import shrinkage
 
             add = getattr(shrinkage, self.distribution)
@@ -391,10 +390,10 @@ def resolve(
 
 def _unit(family: str) -> float:
     """Return the standard deviation of a default coefficient, in y_scale / x_scale."""
-    link = LOGIT if family == CATEGORICAL else FAMILIES[family].link
-    if family == "lognormal":  # Gaussian in log y, whose own scale is known
-        return _SPREAD
-    return link.unit
+    if family == CATEGORICAL:
+        return LOGIT.unit
+    record = FAMILIES[family]  # where inference is Gaussian, y_scale is that of what is Gaussian
+    return (IDENTITY if record.inner is not None else record.link).unit
 
 
 def normal_parameters(prior: PriorSpec, size: int, what: str) -> tuple[Floats, Floats]:
@@ -440,7 +439,7 @@ def _checked(
     reserved = ("beta", "intercept", *dispersion)
     for key in user:
         if key not in reserved and key not in names:
-            if key in ("sigma", "nu", "alpha", "phi"):
+            if key in DISPERSIONS:
                 raise ValueError(f"priors: a prior of {key}, which a {family} outcome has not")
             message = unknown("name in priors:", key, dict.fromkeys((*reserved, *names)))
             level = isinstance(key, str) and design.schema.may_have_term(key)
@@ -457,7 +456,7 @@ def _checked(
                 f"priors[{key!r}]: 'partial_pooling' is for the levels of one column; name the "
                 "column"
             )
-    if "intercept" in given and given["intercept"].distribution not in SHRINKING:
+    if "intercept" in given and given["intercept"].distribution not in KINDS:
         intercept = given["intercept"]
         if not fit_intercept:
             raise ValueError("priors: a prior for the intercept, but fit_intercept=False")
@@ -467,7 +466,7 @@ def _checked(
                 f"means; use one of {listed(LOCATIONS)}"
             )
     for key in ("intercept", *dispersion):
-        if key in given and given[key].distribution in SHRINKING:
+        if key in given and given[key].distribution in KINDS:
             raise ValueError(
                 f"priors[{key!r}]: {user[key]!r} is a prior of coefficients; give {key} a Prior"
             )
@@ -519,7 +518,7 @@ def _groups(
                 mu[terms], sigma[terms] = normal_parameters(prior, len(terms), str(key))
         elif prior.distribution == "Flat" and prior.is_plain:
             members.setdefault("flat", []).extend(terms)
-        elif prior.distribution in SHRINKING:
+        elif prior.distribution in KINDS:
             name = prior.distribution if key == "beta" else str(key)
             members[name] = terms
             priors[name] = PriorSpec.of(

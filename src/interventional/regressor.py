@@ -21,7 +21,7 @@ from interventional.accumulation import Accumulated
 from interventional.design import Floats, Schema
 from interventional.distributed import accumulate, is_distributed, is_distributed_frame
 from interventional.exceptions import UndeterminedError, listed, unknown
-from interventional.families import FAMILIES, LOG
+from interventional.families import FAMILIES, LOG, adds_up, no_batches
 from interventional.inference import ENGINES, Sampling, infer_all, to_datatree
 from interventional.intervention import describe
 from interventional.model import generative_model
@@ -54,12 +54,9 @@ def _takes_batches(estimator: "BayesianInterventionRegressor") -> bool:
     """Whether the families leave sums over rows, so that there is a `partial_fit`."""
     given, outcome = estimator.family, estimator.outcome
     for node, name in (given if isinstance(given, Mapping) else {outcome: given}).items():
-        adds_up = name == "gaussian" or (name == "lognormal" and node == outcome)
-        if isinstance(name, str) and name in FAMILIES and not adds_up:
-            raise AttributeError(
-                f"the family of {node!r} is {name!r}, whose likelihood is no sum over rows, so "
-                "that batches do not add up; call fit with all rows in memory"
-            )
+        known = isinstance(name, str) and name in FAMILIES
+        if known and not adds_up(name, is_outcome=node == outcome):
+            raise AttributeError(no_batches(node, name))
     return True
 
 
@@ -421,8 +418,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         -------
         ndarray of shape (n, n_samples)
         """
-        self, values = self._facing(X)
-        found = Predictive.of(self._model.of_outcome, values, self._draws())
+        found = self._predictive(X)
         rng = np.random.default_rng(check_random_state(random_state).randint(1 << 32, size=4))
         replace = n_samples > found.n_draws
         return found.sample(rng.choice(found.n_draws, n_samples, replace=replace), rng)
@@ -457,12 +453,11 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         """
         import xarray as xr
 
-        self, values = self._facing(X)
-        target = self._read_outcome(values, y)
-        found = Predictive.of(self._model.of_outcome, values, self._draws())
-        densities = found.log_likelihood(target).held().reshape(*self._shape, len(values))
+        found = self._predictive(X)
+        target = self._read_outcome(found.matrix, y)
+        densities = found.log_likelihood(target).held().reshape(*self._shape, len(target))
         labelled = isinstance(X, pd.DataFrame) and X.index.is_unique
-        rows = {"obs": ("obs", np.asarray(X.index if labelled else range(len(values))))}
+        rows = {"obs": ("obs", np.asarray(X.index if labelled else range(len(target))))}
         sample = {name: np.arange(size) for name, size in zip(_SAMPLE, self._shape, strict=True)}
         both = {
             "/log_likelihood": xr.Dataset(
@@ -494,9 +489,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         --------
         interventional.metrics : Scorers that take it through cross-validation.
         """
-        self, values = self._facing(X)
-        target = self._read_outcome(values, y)
-        return Predictive.of(self._model.of_outcome, values, self._draws()).log_density(target)
+        found = self._predictive(X)
+        return found.log_density(self._read_outcome(found.matrix, y))
 
     def intervene(self, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
         """Answer what y will be for such rows if some columns are forced.
@@ -888,10 +882,10 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             positive(values[:, exposure])
         return values
 
-    def _read_outcome(self, values: Floats, y: ArrayLike) -> Floats:
+    def _read_outcome(self, rows: Floats, y: ArrayLike) -> Floats:
         """Return the outcomes of rows, each of which the family takes."""
         target = np.array(_check_y(y, y_numeric=True, estimator=self), dtype=np.float64)
-        check_consistent_length(values, target)
+        check_consistent_length(rows, target)
         self._model.of_outcome.record.check(target, "y")
         return target
 
@@ -913,6 +907,11 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         )
         wider.coef_ = wider._extended[f"{self.outcome}_beta"].mean(axis=0)
         return wider, wider._read(X)
+
+    def _predictive(self, X: Any) -> Predictive:
+        """Return the predictive distribution of the outcome at rows."""
+        wider, values = self._facing(X)
+        return Predictive.of(wider._model.of_outcome, values, wider._draws())
 
     def _facing_table(
         self, X: Any, *dos: Mapping[Any, Any] | None

@@ -66,10 +66,11 @@ R2_MEAN, R2_PRECISION, R2_CONCENTRATION = 0.5, 2.0, 0.5
 
 _AUXILIARY: Mapping[str, Mapping[str, bool]] = {
     "ridge": {"_tau": False, "_raw": True},
-    "partial_pooling": {"_tau": False, "_raw": True},
     "horseshoe": {"_tau": False, "_lambda": True, "_slab": False, "_raw": True},
     "r2d2": {"_r2": False, "_phi": True, "_raw": True},
+    "partial_pooling": {"_tau": False, "_raw": True},
 }
+KINDS = tuple(_AUXILIARY)
 
 
 def auxiliary(kind: str) -> dict[str, bool]:

@@ -8,12 +8,13 @@ import pandas as pd
 
 from interventional.design import Floats, Schema
 from interventional.exceptions import listed, unknown
+from interventional.families import DISPERSIONS
 from interventional.priors import python_mode
 
 if TYPE_CHECKING:
     import pymc as pm
 
-_POSITIVE = ("_sigma", "_nu", "_alpha", "_phi")
+_POSITIVE = tuple(f"_{name}" for name in DISPERSIONS)
 
 
 def simulate(

@@ -9,7 +9,14 @@ import numpy as np
 from interventional.accumulation import Accumulated
 from interventional.design import Design, Floats, Schema, TreatmentCoding, make_design
 from interventional.exceptions import listed, unknown
-from interventional.families import CATEGORICAL, FAMILIES, IDENTITY, check_name
+from interventional.families import (
+    CATEGORICAL,
+    FAMILIES,
+    IDENTITY,
+    adds_up,
+    check_name,
+    no_batches,
+)
 from interventional.inference import choose_engine
 from interventional.model import Equation, StructuralModel, check_names
 from interventional.priors import is_pooling, resolve
@@ -93,11 +100,9 @@ class Draft:
 
     def adds_up(self, node: str) -> bool:
         """Whether what an equation sees of the rows is a sum over rows, of columns as they are."""
-        family = self.families[node]
-        gaussian = family == "gaussian" or (
-            family == "lognormal" and node == self.specification.outcome
-        )
-        return gaussian and self.designs.get(node) is None
+        is_outcome = node == self.specification.outcome
+        sums = adds_up(self.families[node], is_outcome=is_outcome)
+        return sums and self.designs.get(node) is None
 
     def as_seen(self, node: str, values: Floats) -> Floats:
         """Return a node as inference sees it; refuse what its family does not take."""
@@ -152,11 +157,7 @@ class Draft:
                     "not add up; call fit with all rows in memory"
                 )
             if not self.adds_up(node):
-                raise ValueError(
-                    f"the family of {node!r} is {self.families[node]!r}, whose likelihood is no "
-                    "sum over rows, so that batches do not add up; call fit with all rows in "
-                    "memory"
-                )
+                raise ValueError(no_batches(node, self.families[node]))
 
 
 def draft(specification: Specification, schema: Schema) -> Draft:
@@ -474,7 +475,7 @@ def _conditioned(rows: _Rows, priors: Any, specification: Specification, data: D
         resolved,
         center,
         rows.family,
-        rows.levels if rows.family == CATEGORICAL else (),
+        rows.levels,
         rows.exposure,
     )
 

@@ -13,7 +13,7 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
-from interventional.design import Floats, TreatmentCoding
+from interventional.design import Floats, Schema, TreatmentCoding
 from interventional.exceptions import listed
 from interventional.model import Equation, StructuralModel
 from interventional.priors import EquationPriors, Group, PriorSpec
@@ -87,21 +87,22 @@ def extended(
         columns = [j for j in unseen if j in equation.columns]
         if columns:
             part = schema.subset(equation.columns)
-            equation = _extended(equation, part, columns, draws, grown, unseen, seed)
+            equation, beta = _extended(equation, part, columns, draws, unseen, seed)
+            grown[f"{equation.node}_beta"] = beta
         equations.append(equation)
     return replace(model, schema=schema, equations=tuple(equations)), grown
 
 
 def _extended(
     equation: Equation,
-    part: Any,
+    part: Schema,
     columns: list[int],
     draws: Mapping[str, Floats],
-    grown: dict[str, Floats],
     unseen: Mapping[int, Iterable[Any]],
     seed: int,
-) -> Equation:
-    design, beta_name = equation.design, f"{equation.node}_beta"
+) -> tuple[Equation, Floats]:
+    """Return an equation whose columns have levels more, and draws of its coefficients."""
+    design = equation.design
     for j in columns:
         position = equation.columns.index(j)
         pooled = isinstance(design, TreatmentCoding) and position in design.pooled
@@ -114,7 +115,7 @@ def _extended(
             )
     assert isinstance(design, TreatmentCoding)
     wider = TreatmentCoding(part, design.pooled)
-    old = draws[beta_name]
+    old = draws[f"{equation.node}_beta"]
     known = dict(zip(design.terms, old.T, strict=True))
     columns_of = dict(zip(wider.terms, wider.picks, strict=True))
     beta = np.empty((len(old), len(wider.terms)))
@@ -132,11 +133,11 @@ def _extended(
         key = [seed, _STREAM, equation.columns[position], crc32(term.encode())]
         noise = np.random.default_rng(key).standard_normal(len(old))
         beta[:, k] = mu[0] + unit[0] * draws[equation.scale_name(group)] * noise
-    grown[beta_name] = beta
     n_terms = len(wider.terms)
     priors = EquationPriors(  # of parameters whose draws are at hand: never asked for
         (Group("flat", PriorSpec.of("Flat"), tuple(range(n_terms))),),
         equation.priors.intercept,
         equation.priors.dispersion,
     )
-    return replace(equation, design=wider, priors=priors, center=np.zeros(n_terms))
+    wide = replace(equation, design=wider, priors=priors, center=np.zeros(n_terms))
+    return wide, beta

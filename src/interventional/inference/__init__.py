@@ -23,7 +23,7 @@ from interventional.exceptions import unknown
 from interventional.inference import exact
 from interventional.model import Equation, StructuralModel
 from interventional.priors import python_mode
-from interventional.shrinkage import TARGET_ACCEPT
+from interventional.shrinkage import KINDS, TARGET_ACCEPT, auxiliary
 from interventional.suffstats import DistinctRows, SufficientStatistics
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ APPROXIMATE = ("laplace", "advi", "pathfinder")
 ENGINES = ("auto", "exact", "nuts", *APPROXIMATE)
 _models = StructureCache(64)
 _scale_priors = StructureCache(64)
-PER_TERM = ("_lambda", "_phi", "_offset")  # what a prior has of each coefficient besides
 _calling = threading.Lock()  # the inputs of a compiled function are its state
 
 
@@ -282,8 +281,11 @@ def _dims(equation: Equation) -> tuple[dict[str, tuple[str, ...]], dict[str, NDA
             coords[f"{name}_{group.name}_term"] = labels[members]
         own = f"{name}_term" if len(groups) == 1 else f"{name}_{group.name}_term"
         dims[variable] = (own,)
-        for ending in PER_TERM:
-            dims[f"{variable}{ending}"] = (own,)
+        dims[f"{variable}_offset"] = (own,)  # of a user's prior that is not centred
+        kind = group.prior.distribution
+        for ending, per_term in auxiliary(kind).items() if kind in KINDS else ():
+            if per_term:
+                dims[f"{variable}{ending}"] = (own,)
     return dims, coords
 
 

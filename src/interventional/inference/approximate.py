@@ -22,6 +22,7 @@ from sklearn.exceptions import ConvergenceWarning
 from interventional.cache import StructureCache
 from interventional.design import Floats
 from interventional.exceptions import unknown
+from interventional.inference import APPROXIMATE as ENGINES
 from interventional.inference.density import LogPosterior, compile_density
 from interventional.inference.laplace import (
     at_the_mode,
@@ -41,7 +42,6 @@ Draws = dict[str, Floats]
 Stats = dict[str, NDArray[Any]]
 Build = Callable[[], "pm.Model"]
 
-ENGINES = ("laplace", "advi", "pathfinder")
 
 _densities = StructureCache(32)
 _slopes = StructureCache(32)

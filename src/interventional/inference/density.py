@@ -31,9 +31,8 @@ class Density:
     inputs : tuple
         PyTensor variables of the data.
     names : tuple of (str, bool)
-        Variables of the model, and whether they depend on the parameters.
-    splits : tuple of (str, int, shape)
-        Parameter vectors are put together of these: name, position and shape of each part.
+        Variables of the model, and whether they depend on the parameters. Those that are random
+        come first; parameter vectors are put together of them in this order.
     start, slope, products, heights, outputs : callable
         Of nothing: where to start. Of x: log density and gradient. Of x and rows t: the products
         of the Hessian with them. Of many x: log densities; and values of the variables.
@@ -45,7 +44,6 @@ class Density:
 
     inputs: tuple[Any, ...]
     names: tuple[tuple[str, bool], ...]
-    splits: tuple[tuple[str, slice, tuple[int, ...]], ...]
     start: Callable[..., Any]
     slope: Callable[..., Any]
     products: Callable[..., Any]
@@ -164,16 +162,9 @@ def compile_density(model: "pm.Model", data: Mapping[str, Any]) -> Density:
     product: Any = pt.grad(pt.dot(gradient, tangent), x)
     products = vectorize_graph(product, {tangent: tangents})
     heights, gradients, *many = vectorize_graph([joined[0], gradient, *joined[1:]], {x: points})
-    ends = np.cumsum([0, *(value.size for value in point.values())])
     return Density(
         tuple(inputs.values()),
         tuple((name, x in set(ancestors([o]))) for name, o in zip(names, joined[1:], strict=True)),
-        tuple(
-            (rv.name, slice(int(a), int(b)), value.shape)
-            for rv, a, b, value in zip(
-                model.free_RVs, ends[:-1], ends[1:], point.values(), strict=True
-            )
-        ),
         start_function,
         compiled([x], [joined[0], gradient]),
         compiled([x, tangents], [products]),
