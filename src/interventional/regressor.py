@@ -252,10 +252,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 return self
             schema, values, target, weights = self._read_training(X, y, sample_weight)
             parsed = draft(self._specification(), schema)
-            accumulated = None
-            if any(map(parsed.adds_up, parsed.nodes)):
-                seen = parsed.as_seen(self.outcome, target)
-                accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights)
+            seen = parsed.as_seen(self.outcome, target)
+            accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights)
             self._condition(parsed, accumulated, values, target, weights)
         return self
 
@@ -346,7 +344,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     def _condition(
         self,
         parsed: Draft,
-        accumulated: Accumulated | None,
+        accumulated: Accumulated,
         values: Floats | None = None,
         target: Floats | None = None,
         weights: Floats | None = None,
@@ -358,7 +356,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         self._idata = to_datatree(model, posteriors)
         self._model = model
         self._seed = sampling.seed
-        self._accumulated = accumulated if all(map(parsed.adds_up, parsed.nodes)) else None
+        self._accumulated = accumulated
         self._undetermined = ""
         draws = self._draws()
         self._fingerprint = joblib.hash(draws)
