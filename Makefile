@@ -9,7 +9,7 @@ CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types format bench constraints clean FORCE
+.PHONY: help demo test coverage lint types format bench constraints clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ demo: $(STAMP) ## Run the example: a printed table and a saved picture
 
 test: lint types ## Run all checks: lint, types, tests
 	$(VENV_PYTHON) -m pytest
+
+coverage: $(STAMP) ## Run the tests, and ask them to reach 95% of lines and branches
+	$(VENV_PYTHON) -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 lint: $(STAMP) ## Check style and formatting
 	$(VENV_PYTHON) -m ruff check .
@@ -44,12 +47,12 @@ clean: ## Remove the environment, caches and build output
 
 # SciPy reads SCIPY_ARRAY_API once, when it is imported, and scikit-learn's estimator checks
 # skip the array API ones without it. pytest cannot set a variable that early.
-test: export SCIPY_ARRAY_API := 1
+test coverage: export SCIPY_ARRAY_API := 1
 # Two workers have a core each: BLAS threads of their own would only wait for each other.
-test: export OMP_NUM_THREADS := 1
-test: export OPENBLAS_NUM_THREADS := 1
+test coverage: export OMP_NUM_THREADS := 1
+test coverage: export OPENBLAS_NUM_THREADS := 1
 # Pictures are drawn to files; a display may be missing.
-test demo: export MPLBACKEND := Agg
+test coverage demo: export MPLBACKEND := Agg
 
 # The stamp holds the directory that was set up. In a copied or moved tree, whose .venv would
 # import the old tree's source, and where .venv no longer starts, set up again.
@@ -75,4 +78,6 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) with $$($(VENV_PYTHON) --version); this takes a minute or two"
 	@$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check uv
 	@$(UV) pip install --quiet --python $(VENV_PYTHON) -c constraints.txt -e '.[dev]'
+	@# Its data and functions are what tests compare with; it would bring all of Jupyter along.
+	@$(UV) pip install --quiet --python $(VENV_PYTHON) --no-deps PySensemakr==0.0.8
 	@echo '$(CURDIR)' > $@
