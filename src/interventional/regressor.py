@@ -27,7 +27,7 @@ from interventional.intervention import describe
 from interventional.model import generative_model
 from interventional.outcomes import Outcomes, from_samples
 from interventional.predictive import Predictive
-from interventional.samples import Chunked, Contrast, Samples, at_once, is_large
+from interventional.samples import Chunked, Contrast, Held, Samples, at_once, is_large
 from interventional.simulation import simulate
 from interventional.structural import Draft, Specification, draft, positive, specify
 from interventional.unseen import extended, unseen_levels
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
     from pymc_extras.prior import Prior
+
+    from interventional.sensitivity import Sensitivity
 
 Kind = Literal["mean", "predictive"]
 Table = pd.DataFrame | NDArray[Any]
@@ -576,19 +578,108 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 self, "effect", X, " - ".join(words), do, baseline, kind=kind
             )
         self, rows, values = self._facing_table(X, do, baseline)
-        query = self._asked(do, rows, values)
-        if baseline is None:
-            at_rest = self._as_observed(query)
-            rest = f"{', '.join(map(str, do))} as observed"
-        elif isinstance(baseline, Mapping) and not baseline:
-            raise ValueError(
-                "baseline is empty; leave it out to compare with the same columns as observed"
-            )
-        else:
-            at_rest = self._asked(baseline, rows, values)
-            rest = describe(baseline)
+        query, at_rest = self._sides(do, baseline, rows, values)
+        rest = f"{', '.join(map(str, do))} as observed" if baseline is None else describe(baseline)
         treated = self._outcomes(rows, query, kind, describe(do))
         return treated - self._outcomes(rows, at_rest, kind, rest)
+
+    def sensitivity(
+        self,
+        X: Any,
+        do: Mapping[Any, Any],
+        baseline: Mapping[Any, Any] | None = None,
+        *,
+        benchmarks: Any = None,
+        multiples: ArrayLike = (1, 2, 3),
+        threshold: float = 0.0,
+        prob: float | None = None,
+    ) -> "Sensitivity":
+        """Answer how strong unmeasured confounding must be to change an average effect.
+
+        For an effect that is one coefficient of a Gaussian outcome's equation: the bias of leaving
+        out a confounder, in terms of what it would explain of the forced column and of the outcome
+        (Cinelli and Hazlett 2020), for each posterior draw. What it needs of the rows of `fit` is
+        kept; X, as in `effect`, says over which rows the effect is averaged.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n, columns)
+            The rows.
+        do, baseline : mapping
+            As in `effect`, of one column.
+        benchmarks : column or list, optional
+            Covariates to compare a confounder with: columns, or lists of columns as one group each.
+            A column of levels is a group by itself.
+        multiples : float or list of float, default (1, 2, 3)
+            How many times as strong as a benchmark.
+        threshold : float, default 0.0
+            The effect at which the conclusion would be another one.
+        prob : float, optional
+            The probability that intervals, which are equal-tailed, hold; by default ArviZ's
+            ``rcParams["stats.ci_prob"]``.
+
+        Returns
+        -------
+        Sensitivity
+            Its `summary` and `bounds` are tables, `plot` is a picture, and it prints as words.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the effect is not one coefficient: several columns are forced, mediators are on the
+            way, or there is a `design`; if the outcome is not Gaussian; or if a benchmark is no
+            regressor of its equation, or too strong for its multiples.
+
+        See Also
+        --------
+        Outcomes.e_value : The like for ratios of binary outcomes.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd
+        >>> from interventional import BayesianInterventionRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> age = rng.normal(size=500)
+        >>> dose = 0.5 * age + rng.normal(size=500)
+        >>> y = 0.5 * dose + age + rng.normal(size=500)
+        >>> X = pd.DataFrame({"dose": dose, "age": age})
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> found = model.sensitivity(X, do={"dose": 1}, baseline={"dose": 0}, benchmarks="age")
+        >>> found.robustness_value().mean().round(1)
+        array([0.4])
+        >>> found.bounds()["mean"].round(1).tolist()
+        [0.0, -0.5, -1.0]
+        """
+        from interventional.sensitivity import analyse
+
+        if is_distributed(X):
+            self._check_fitted()
+            raise ValueError(
+                "sensitivity takes rows in memory; X is a Dask collection. If do and baseline are "
+                "the same for all rows, any of them do, such as X.head()"
+            )
+        facing, rows, values = self._facing_table(X, do, baseline)
+        rest = f"{', '.join(map(str, do))} as observed" if baseline is None else describe(baseline)
+        words = [self._estimand(side, "mean") for side in (describe(do), rest)]
+
+        def average(draws: Floats) -> Outcomes:
+            samples, label = Held(draws[:, None]), pd.Index(["average"])
+            estimand = f"average of {' - '.join(words)}"
+            return from_samples(
+                samples, self._shape, label, estimand, posterior=self._fingerprint
+            )
+
+        return analyse(
+            facing._model,
+            self._accumulated,
+            self._draws(),
+            facing._sides(do, baseline, rows, values),
+            average,
+            benchmarks=benchmarks,
+            multiples=multiples,
+            threshold=threshold,
+            prob=prob,
+        )
 
     def counterfactual(self, X: Any, y: ArrayLike, do: Mapping[Any, Any]) -> Outcomes:
         """Answer what y would have been for these very rows, had some columns been forced.
@@ -668,11 +759,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             the mediators' noise.
         """
         self, rows, values = self._facing_table(X, do, baseline)
-        treated = self._asked(do, rows, values)
-        if baseline is None:
-            rested = self._as_observed(treated)
-        else:
-            rested = self._asked(baseline, rows, values)
+        treated, rested = self._sides(do, baseline, rows, values)
         if set(rested.forced) != set(treated.forced):
             raise ValueError(
                 f"decompose: do forces {listed(treated.forced)}, baseline "
@@ -981,6 +1068,23 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         if self._model.graph is not None:
             reads = intervention.columns_read(do, rows, schema.names)
         return self._query(values, forced, reads)
+
+    def _sides(
+        self,
+        do: Mapping[Any, Any],
+        baseline: Mapping[Any, Any] | None,
+        rows: Table,
+        values: Floats,
+    ) -> tuple[forward.Query, forward.Query]:
+        """Return what is asked, and what it is compared with."""
+        query = self._asked(do, rows, values)
+        if baseline is None:
+            return query, self._as_observed(query)
+        if isinstance(baseline, Mapping) and not baseline:
+            raise ValueError(
+                "baseline is empty; leave it out to compare with the same columns as observed"
+            )
+        return query, self._asked(baseline, rows, values)
 
     def _as_observed(self, query: forward.Query) -> forward.Query:
         """Return the query that forces the same columns to the values they were observed at."""
