@@ -304,11 +304,11 @@ class Outcomes:
                 f"is {self.estimand}"
             )
         prob, _ = interval_defaults(prob, "eti")
-        low, median, high = self.quantile([(1 - prob) / 2, 0.5, (1 + prob) / 2]).T
-        if not np.all(low > 0):
+        least, low, median, high = self.quantile([0, (1 - prob) / 2, 0.5, (1 + prob) / 2]).T
+        if not np.all(least > 0):
             raise ValueError(
                 "e_value is that of a positive ratio, as of risks or rates; this one goes down to "
-                f"{low.min():.3g}"
+                f"{least.min():.3g}"
             )
         stem = f"eti{int(round(100 * prob, 6))}"
         nearest = np.where(low > 1, low, np.where(high < 1, high, 1.0))
@@ -511,9 +511,9 @@ class Outcomes:
         estimand: str,
         covariates: pd.DataFrame | None = None,
     ) -> "Outcomes":
-        result = from_samples(samples, self._shape, labels, estimand, covariates, self._posterior)
-        result._scale = self._scale
-        return result
+        return from_samples(
+            samples, self._shape, labels, estimand, covariates, self._posterior, self._scale
+        )
 
     def _shares(
         self, weights: ArrayLike | None, by: Hashable | ArrayLike | None
@@ -564,6 +564,7 @@ def from_samples(
     estimand: str,
     covariates: pd.DataFrame | None = None,
     posterior: str | None = None,
+    scale: Scale = "outcome",
 ) -> Outcomes:
     """Return the outcomes that hold samples.
 
@@ -581,11 +582,14 @@ def from_samples(
         The rows' columns as they were observed, which nobody else changes.
     posterior : str, optional
         A fingerprint: outcomes with the same one are paired draw by draw.
+    scale : {"outcome", "ratio", "mixed"}
+        Whether they are outcomes, ratios of two of them, or something else.
     """
     if isinstance(labels, pd.MultiIndex):
         labels = labels.to_flat_index()  # xarray has no dimension with a MultiIndex of its own
     outcomes = Outcomes.__new__(Outcomes)
     outcomes._set(samples, shape, labels, estimand, covariates, posterior)
+    outcomes._scale = scale
     return outcomes
 
 

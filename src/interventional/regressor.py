@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
+from interventional import confounding as unmeasured
 from interventional import distributed, forward, intervention
 from interventional.accumulation import Accumulated
 from interventional.design import Floats, Schema
@@ -104,6 +105,12 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         ``"r2d2"``, which learn how much to shrink, and of a column of levels
         ``"partial_pooling"``; a single name is for ``"beta"``. With a graph, a dict under the name
         of a column is for that column's own equation.
+    confounding : dict of str to Prior, optional
+        A prior of the bias that unmeasured common causes put on the effect of a column of numbers
+        or bools on y, all of its effect, per unit of the column and in units of y. The data say
+        nothing of it: its posterior is its prior. ``y | do(column = v)`` of a row is less by the
+        bias times ``v`` minus what the row has; what is seen, as in `predict`, is as it was. For
+        Gaussian and Student's t outcomes.
     unseen_levels : {"error", "population"}, default "error"
         What to make of a level that no row of `fit` had: an error, or, where the prior of its
         column pools the levels, a draw from the population of levels.
@@ -130,7 +137,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     Attributes
     ----------
     idata_ : DataTree
-        Posterior draws, as ArviZ takes them.
+        Posterior draws, as ArviZ takes them; with `confounding`, a group of that name has those of
+        the biases.
     coef_ : ndarray of shape (n_terms,)
         Posterior means of the coefficients, a term of the design each, on the scale of the link.
     intercept_ : float
@@ -175,6 +183,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         "exposure": "no_validation",
         "design": [HasMethods(["fit", "transform"]), Mapping, None],
         "priors": [Mapping, str, None],
+        "confounding": [Mapping, None],
         "unseen_levels": [StrOptions({"error", "population"})],
         "fit_intercept": ["boolean"],
         "center_predictors": ["boolean"],
@@ -196,6 +205,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         exposure: Any = None,
         design: Any = None,
         priors: "Mapping[str, Prior | str] | str | None" = None,
+        confounding: "Mapping[str, Prior] | None" = None,
         unseen_levels: Literal["error", "population"] = "error",
         fit_intercept: bool = True,
         center_predictors: bool = True,
@@ -213,6 +223,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         self.exposure = exposure
         self.design = design
         self.priors = priors
+        self.confounding = confounding
         self.unseen_levels = unseen_levels
         self.fit_intercept = fit_intercept
         self.center_predictors = center_predictors
@@ -354,14 +365,18 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         """Draw from the posterior, given rows, or what is left of rows that came in batches."""
         sampling = self._sampling()
         model, seen = specify(parsed, values, target, weights, accumulated)
+        biases = unmeasured.parse(self.confounding or {}, model)
         posteriors = infer_all(model, seen, self.inference, sampling)
         self._idata = to_datatree(model, posteriors)
         self._model = model
+        if biases:
+            drawn = unmeasured.draw(biases, model, self._shape, sampling.seed)
+            self._idata["confounding"] = unmeasured.group(drawn)
         self._seed = sampling.seed
         self._accumulated = accumulated
         self._undetermined = ""
         draws = self._draws()
-        self._fingerprint = joblib.hash(draws)
+        self._fingerprint = joblib.hash((draws, self._biases()) if biases else draws)
         self.coef_ = draws[f"{self.outcome}_beta"].mean(axis=0)
         self.intercept_ = 0.0
         if model.of_outcome.has_intercept:
@@ -663,17 +678,23 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         words = [self._estimand(side, "mean") for side in (describe(do), rest)]
 
         def average(draws: Floats) -> Outcomes:
-            samples, label = Held(draws[:, None]), pd.Index(["average"])
-            estimand = f"average of {' - '.join(words)}"
             return from_samples(
-                samples, self._shape, label, estimand, posterior=self._fingerprint
+                Held(draws[:, None]),
+                self._shape,
+                pd.Index(["average"]),
+                f"average of {' - '.join(words)}",
+                posterior=self._fingerprint,
+                scale="mixed",
             )
 
+        sides = facing._sides(do, baseline, rows, values)
+        for side in sides:
+            self._refuse_biased("sensitivity", side)
         return analyse(
             facing._model,
             self._accumulated,
             self._draws(),
-            facing._sides(do, baseline, rows, values),
+            sides,
             average,
             benchmarks=benchmarks,
             multiples=multiples,
@@ -730,7 +751,10 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 observed[node] = values[:, self._model.schema.names.index(node)]
                 equation.record.check(observed[node], f"column {node!r}")
         self._refuse_confounded_mediators(query)
-        samples = forward.Retrospective(self._model, query, self._draws(), self._seed, observed)
+        samples = unmeasured.unbiased(
+            forward.Retrospective(self._model, query, self._draws(), self._seed, observed),
+            self._biases(),
+        )
         estimand = f"{self.outcome} had it been that {describe(do)}"
         return self._as_outcomes(rows, samples, estimand)
 
@@ -765,6 +789,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 f"decompose: do forces {listed(treated.forced)}, baseline "
                 f"{listed(rested.forced)}; they must force the same columns"
             )
+        self._refuse_biased("decompose", treated)
         self._refuse_confounded_mediators(treated)
         draws = self._draws()
 
@@ -1042,11 +1067,19 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 found[name] = values.reshape(self._n_draws, *values.shape[2:])
         return found
 
-    def _posterior(self, name: str) -> Floats:
+    def _biases(self) -> dict[str, Floats]:
+        """Return draws of the biases that have a prior, (draws,) each, by column."""
+        if "confounding" not in self._idata:
+            return {}
+        group = self._idata["confounding"]
+        names = group["data_vars"] if isinstance(self._idata, dict) else group.dataset.data_vars
+        return {str(name): self._posterior(str(name), "confounding").ravel() for name in names}
+
+    def _posterior(self, name: str, group: str = "posterior") -> Floats:
         """Return the posterior draws of a variable, (chains, draws, ...); xarray is not needed."""
         if isinstance(self._idata, dict):
-            return np.asarray(self._idata["posterior"]["data_vars"][name]["data"])
-        return np.asarray(self._idata["posterior"].dataset[name].values)
+            return np.asarray(self._idata[group]["data_vars"][name]["data"])
+        return np.asarray(self._idata[group].dataset[name].values)
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -1130,6 +1163,18 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 held = drawn[np.argmax(~equation.record.takes(drawn).all(axis=1))]
             equation.record.check(held, where)
 
+    def _refuse_biased(self, method: str, query: forward.Query) -> None:
+        """Refuse to take apart effects whose bias has a prior as a whole."""
+        biased = [name for name in (*query.forced, *query.regenerated) if name in self._biases()]
+        if biased:
+            raise ValueError(
+                f"{method}: confounding has a prior of the bias of {listed(biased)}, which does "
+                "not say how the parts are biased; fit without it"
+                if method == "decompose"
+                else f"{method}: confounding has a prior of the bias of {listed(biased)}, so that "
+                "effects allow for it already; fit without it"
+            )
+
     def _refuse_confounded_mediators(self, query: forward.Query) -> None:
         """Refuse what mixes worlds if mediators and outcome share causes nobody observed."""
         if query.regenerated:
@@ -1139,7 +1184,9 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         if kind not in ("mean", "predictive"):
             raise ValueError(unknown("kind", kind, ("mean", "predictive")))
         answer = forward.Predictive if kind == "predictive" else forward.Expected
-        samples = answer(self._model, query, self._draws(), self._seed)
+        samples = unmeasured.unbiased(
+            answer(self._model, query, self._draws(), self._seed), self._biases()
+        )
         return self._as_outcomes(rows, samples, self._estimand(words, kind))
 
     def _estimand(self, words: str, kind: Kind) -> str:
