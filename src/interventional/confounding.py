@@ -22,7 +22,7 @@ import numpy as np
 
 from interventional.design import Floats
 from interventional.exceptions import listed
-from interventional.forward import Answer, Query
+from interventional.forward import Answer
 from interventional.model import StructuralModel
 from interventional.priors import PriorSpec, python_mode
 from interventional.samples import Chunked, Linear, Rows
@@ -53,9 +53,9 @@ def parse(confounding: Mapping[Any, Any], model: StructuralModel) -> dict[str, P
     schema, equation = model.schema, model.of_outcome
     if confounding and not equation.is_linear:
         raise ValueError(
-            f"confounding: a bias in units of the outcome is for family='gaussian' or 'student_t'; "
-            f"that of {equation.node!r} is {equation.family!r}. Ratios of averages have an "
-            "E-value: (a.average() / b.average()).e_value()"
+            "confounding: a bias in units of the outcome is for family='gaussian' or "
+            f"'student_t'; that of {equation.node!r} is {equation.family!r}. Ratios of averages "
+            "have an E-value: (a.average() / b.average()).e_value()"
         )
     priors: dict[str, PriorSpec] = {}
     for key, prior in confounding.items():
@@ -150,6 +150,8 @@ def unbiased(answer: Answer, biases: Mapping[str, Floats]) -> "Answer | Unbiased
     """
     query, graph = answer.query, answer.model.graph
     forced = {name: biases[name] for name in query.forced if name in biases}
+    if not biases:
+        return answer
     on_the_way = [name for name in query.regenerated if name in biases]
     if on_the_way:
         raise ValueError(
@@ -157,8 +159,9 @@ def unbiased(answer: Answer, biases: Mapping[str, Floats]) -> "Answer | Unbiased
             "prior of confounding; how it biases effects further up that does not say. Force "
             f"{listed(on_the_way)}, or fit without the prior"
         )
-    for name in forced if graph is not None else ():
-        held = sorted(set(query.forced) & graph.descendants(name) - {name})
+    for name in forced:
+        after = frozenset() if graph is None else graph.descendants(name) - {name}
+        held = sorted(set(query.forced) & after)
         if held:
             raise ValueError(
                 f"do: the prior of confounding of {name!r} is on the bias of its whole effect, of "
@@ -193,7 +196,8 @@ class Unbiased(Chunked):
         query = self.answer.query.at(k, rows)
         samples = self.answer.chunk(k, rows)
         for name, bias in self.biases.items():
-            samples = samples - bias[:, None] * (query.forced[name] - self._observed(name, rows))
+            moved = np.asarray(query.forced[name]) - self._observed(name, rows)
+            samples = samples - bias[:, None] * moved
         return samples
 
     def linear(self) -> Linear | None:
@@ -201,10 +205,10 @@ class Unbiased(Chunked):
         inner, query = self.answer.linear(), self.answer.query
         if inner is None:
             return None
-        forced = {name: query.forced[name] for name in self.biases}
+        forced = {name: np.asarray(query.forced[name]) for name in self.biases}
 
         def matrix(rows: Rows) -> Floats:
-            moved = [self._observed(name, rows) - forced[name][rows] for name in forced]
+            moved = [self._observed(name, rows) - values[rows] for name, values in forced.items()]
             return np.column_stack([inner.matrix(rows), *moved])
 
         coefficients = np.column_stack([inner.coefficients, *self.biases.values()])

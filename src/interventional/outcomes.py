@@ -250,7 +250,7 @@ class Outcomes:
     def e_value(self, prob: float | None = None) -> pd.DataFrame:
         """Return how strong unmeasured confounding must be to explain a ratio away.
 
-        The E-value of a risk ratio is the least that both risk ratios of a confounder must be, with
+        The E-value of a risk ratio is what both risk ratios of a confounder must be at least, with
         what is forced and with the outcome, given the columns of the model, for the ratio to be 1
         without it: ``RR + sqrt(RR (RR - 1))``, with 1 / RR for an RR below 1 (VanderWeele and Ding
         2017).

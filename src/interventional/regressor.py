@@ -623,8 +623,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         do, baseline : mapping
             As in `effect`, of one column.
         benchmarks : column or list, optional
-            Covariates to compare a confounder with: columns, or lists of columns as one group each.
-            A column of levels is a group by itself.
+            Covariates to compare a confounder with: columns, or lists of columns as one group
+            each. A column of levels is a group by itself.
         multiples : float or list of float, default (1, 2, 3)
             How many times as strong as a benchmark.
         threshold : float, default 0.0
