@@ -1,8 +1,8 @@
 r"""Omitted variable bias in terms of partial R².
 
-The bias of the coefficient theta of a column D that leaving out Z puts on it at most, for each
-posterior draw of theta and sigma (Cinelli and Hazlett 2020, "Making sense of sensitivity", *JRSS B*
-82(1): 39-67):
+The bias that leaving out Z puts at most on the coefficient theta of a column D, for each posterior
+draw of theta and sigma (Cinelli and Hazlett 2020, "Making sense of sensitivity", *JRSS B* 82(1):
+39-67):
 
 .. math::
 

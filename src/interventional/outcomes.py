@@ -287,12 +287,9 @@ class Outcomes:
         >>> rng = np.random.default_rng(0)
         >>> exposed = np.repeat([0.0, 1.0], 5000)
         >>> y = (rng.uniform(size=10000) < np.where(exposed, 0.3, 0.1)).astype(float)
-        >>> model = BayesianInterventionRegressor(
-        ...     family="bernoulli", inference="laplace", random_state=0
-        ... ).fit(exposed[:, None], y)
-        >>> treated, control = (
-        ...     model.intervene(exposed[:, None], do={"x0": v}).average() for v in (1, 0)
-        ... )
+        >>> X = exposed[:, None]
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> treated, control = (model.intervene(X, do={"x0": v}).average() for v in (1, 0))
         >>> (treated / control).e_value()["e_value"].round(0).tolist()
         [5.0]
         """

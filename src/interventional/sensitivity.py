@@ -221,19 +221,19 @@ class Sensitivity:
         lines = [
             f"Average effect of {self.treatment} on {self.outcome}: {mean:.3g}, {percent} "
             f"interval {low:.3g} to {high:.3g}.",
-            f"To move it to {self.threshold:g}, an unmeasured confounder would have to explain "
-            f"{value.mean()[0]:.1%} of {self.treatment} and of {self.outcome}, of what the other "
-            "columns leave open;",
-            f"for the interval to reach {self.threshold:g}, {least:.1%} are enough."
+            f"An unmeasured confounder that explains {value.mean()[0]:.1%} of what the other "
+            f"columns leave open, of {self.treatment} and of {self.outcome} alike, moves it to "
+            f"{self.threshold:g};",
+            f"one that explains {least:.1%} moves the end of the interval there."
             if least > 0
-            else f"the interval reaches {self.threshold:g} without any.",
+            else "the interval reaches there without any.",
         ]
         for name, multiple, *strength in self._strengths:
             adjusted = self.adjusted(*strength)
             (low, high), mean = adjusted.interval(self.prob, "eti")[0], adjusted.mean()[0]
+            times = "" if multiple == 1 else f"{multiple:g} times "
             lines.append(
-                f"One {multiple:g} times as strong as {name} could leave {mean:.3g}, "
-                f"{low:.3g} to {high:.3g}."
+                f"One {times}as strong as {name} could leave {mean:.3g}, {low:.3g} to {high:.3g}."
             )
         return "\n".join(lines)
 
