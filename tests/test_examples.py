@@ -180,7 +180,7 @@ def test_reference_workflow(tmp_path, capsys):
 
 
 def test_sensitivity(tmp_path, capsys):
-    """As published: Cinelli and Hazlett (2020), section 5; what the prior moves is the last digit."""
+    """As published: Cinelli and Hazlett (2020), section 5, but for what the priors move."""
     example("sensitivity").main(tmp_path)
     text = capsys.readouterr().out
     assert "Average effect of directlyharmed on peacefactor: 0.097" in text
