@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CiKind = Literal["eti", "hdi"]
+Scale = Literal["outcome", "ratio", "mixed"]
 
 
 class Outcomes:
@@ -88,6 +89,7 @@ class Outcomes:
         self._array = draws
 
     _array: "xr.DataArray | None"
+    _scale: Scale = "outcome"  # or a ratio of two such; all other contrasts are mixed
 
     def _set(
         self,
@@ -225,7 +227,10 @@ class Outcomes:
             )
         averaged = self._samples.average(Shares(codes, weight / total[codes], len(labels)))
         over = "average" if by is None else "average by group"
-        return self._like(Held(averaged), labels, f"{over} of {self.estimand}")
+        result = self._like(Held(averaged), labels, f"{over} of {self.estimand}")
+        if len(self) > 1 and self._scale == "ratio":
+            result._scale = "mixed"  # an average of ratios is no ratio of averages
+        return result
 
     def summary(self, prob: float | None = None, kind: CiKind | None = None) -> pd.DataFrame:
         """Return mean, sd and interval of each row, in columns named as ArviZ names them.
@@ -240,6 +245,77 @@ class Outcomes:
         stem = f"{kind}{int(round(100 * prob, 6))}"
         low, high = interval.T
         columns = {"mean": mean, "sd": sd, f"{stem}_lb": low, f"{stem}_ub": high}
+        return pd.DataFrame(columns, index=self._labels.rename(None))
+
+    def e_value(self, prob: float | None = None) -> pd.DataFrame:
+        """Return how strong unmeasured confounding must be to explain a ratio away.
+
+        The E-value of a risk ratio is what both risk ratios of a confounder must be at least, with
+        what is forced and with the outcome, given the columns of the model, for the ratio to be 1
+        without it: ``RR + sqrt(RR (RR - 1))``, with 1 / RR for an RR below 1 (VanderWeele and Ding
+        2017).
+
+        Parameters
+        ----------
+        prob : float, optional
+            The probability that the interval holds; by default ArviZ's
+            ``rcParams["stats.ci_prob"]``.
+
+        Returns
+        -------
+        DataFrame
+            For each row the posterior median of the ratio and its equal-tailed interval, the
+            E-value of the median, and that of the end of the interval that is nearer to 1; which
+            is 1 where the interval holds 1. Median and quantiles mean the same whichever way round
+            the ratio is taken.
+
+        Raises
+        ------
+        ValueError
+            If the rows are not ratios of outcomes, such as ``a.average() / b.average()``, or these
+            are not positive.
+
+        References
+        ----------
+        VanderWeele, T. J. and Ding, P. (2017). Sensitivity analysis in observational research:
+        introducing the E-value. *Annals of Internal Medicine* 167(4), 268-274.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from interventional import BayesianInterventionRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> exposed = np.repeat([0.0, 1.0], 5000)
+        >>> y = (rng.uniform(size=10000) < np.where(exposed, 0.3, 0.1)).astype(float)
+        >>> X = exposed[:, None]
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> treated, control = (model.intervene(X, do={"x0": v}).average() for v in (1, 0))
+        >>> (treated / control).e_value()["e_value"].round(0).tolist()
+        [5.0]
+        """
+        from interventional.sensitivity import e_value
+
+        if self._scale != "ratio":
+            raise ValueError(
+                f"e_value is that of a ratio of outcomes, such as a.average() / b.average(); this "
+                f"is {self.estimand}"
+            )
+        prob, _ = interval_defaults(prob, "eti")
+        least, low, median, high = self.quantile([0, (1 - prob) / 2, 0.5, (1 + prob) / 2]).T
+        if not np.all(least > 0):
+            raise ValueError(
+                "e_value is that of a positive ratio, as of risks or rates; this one goes down to "
+                f"{least.min():.3g}"
+            )
+        stem = f"eti{int(round(100 * prob, 6))}"
+        nearest = np.where(low > 1, low, np.where(high < 1, high, 1.0))
+        columns = {
+            "ratio": median,
+            f"{stem}_lb": low,
+            f"{stem}_ub": high,
+            "e_value": e_value(median),
+            "e_value_interval": e_value(nearest),
+        }
         return pd.DataFrame(columns, index=self._labels.rename(None))
 
     @staticmethod
@@ -260,7 +336,10 @@ class Outcomes:
                 )
         samples = np.column_stack([each._samples.held() for each in outcomes.values()])
         labels = pd.Index(list(outcomes), tupleize_cols=False)
-        return first._like(Held(samples), labels, "average outcome by scenario")
+        result = first._like(Held(samples), labels, "average outcome by scenario")
+        if any(each._scale != first._scale for each in outcomes.values()):
+            result._scale = "mixed"
+        return result
 
     @staticmethod
     def compare(
@@ -417,7 +496,10 @@ class Outcomes:
             )
         samples = at_once(Contrast(self._samples, other._samples, sign))
         sides = [_bracketed(self.estimand), _bracketed(other.estimand)]
-        return self._like(samples, self._labels, f" {sign} ".join(sides), self._covariates)
+        result = self._like(samples, self._labels, f" {sign} ".join(sides), self._covariates)
+        is_ratio = sign == "/" and self._scale == other._scale == "outcome"
+        result._scale = "ratio" if is_ratio else "mixed"
+        return result
 
     def _like(
         self,
@@ -426,7 +508,9 @@ class Outcomes:
         estimand: str,
         covariates: pd.DataFrame | None = None,
     ) -> "Outcomes":
-        return from_samples(samples, self._shape, labels, estimand, covariates, self._posterior)
+        return from_samples(
+            samples, self._shape, labels, estimand, covariates, self._posterior, self._scale
+        )
 
     def _shares(
         self, weights: ArrayLike | None, by: Hashable | ArrayLike | None
@@ -477,6 +561,7 @@ def from_samples(
     estimand: str,
     covariates: pd.DataFrame | None = None,
     posterior: str | None = None,
+    scale: Scale = "outcome",
 ) -> Outcomes:
     """Return the outcomes that hold samples.
 
@@ -494,11 +579,14 @@ def from_samples(
         The rows' columns as they were observed, which nobody else changes.
     posterior : str, optional
         A fingerprint: outcomes with the same one are paired draw by draw.
+    scale : {"outcome", "ratio", "mixed"}
+        Whether they are outcomes, ratios of two of them, or something else.
     """
     if isinstance(labels, pd.MultiIndex):
         labels = labels.to_flat_index()  # xarray has no dimension with a MultiIndex of its own
     outcomes = Outcomes.__new__(Outcomes)
     outcomes._set(samples, shape, labels, estimand, covariates, posterior)
+    outcomes._scale = scale
     return outcomes
 
 

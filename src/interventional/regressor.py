@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
+from interventional import confounding as unmeasured
 from interventional import distributed, forward, intervention
 from interventional.accumulation import Accumulated
 from interventional.design import Floats, Schema
@@ -27,7 +28,7 @@ from interventional.intervention import describe
 from interventional.model import generative_model
 from interventional.outcomes import Outcomes, from_samples
 from interventional.predictive import Predictive
-from interventional.samples import Chunked, Contrast, Samples, at_once, is_large
+from interventional.samples import Chunked, Contrast, Held, Samples, at_once, is_large
 from interventional.simulation import simulate
 from interventional.structural import Draft, Specification, draft, positive, specify
 from interventional.unseen import extended, unseen_levels
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
     from pymc_extras.prior import Prior
+
+    from interventional.sensitivity import Sensitivity
 
 Kind = Literal["mean", "predictive"]
 Table = pd.DataFrame | NDArray[Any]
@@ -102,6 +105,12 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         ``"r2d2"``, which learn how much to shrink, and of a column of levels
         ``"partial_pooling"``; a single name is for ``"beta"``. With a graph, a dict under the name
         of a column is for that column's own equation.
+    confounding : dict of str to Prior, optional
+        A prior of the bias that unmeasured common causes put on the effect of a column of numbers
+        or bools on y, all of its effect, per unit of the column and in units of y. The data say
+        nothing of it: its posterior is its prior. ``y | do(column = v)`` of a row is less by the
+        bias times ``v`` minus what the row has; what is seen, as in `predict`, is as it was. For
+        Gaussian and Student's t outcomes.
     unseen_levels : {"error", "population"}, default "error"
         What to make of a level that no row of `fit` had: an error, or, where the prior of its
         column pools the levels, a draw from the population of levels.
@@ -128,7 +137,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     Attributes
     ----------
     idata_ : DataTree
-        Posterior draws, as ArviZ takes them.
+        Posterior draws, as ArviZ takes them; with `confounding`, a group of that name has those of
+        the biases.
     coef_ : ndarray of shape (n_terms,)
         Posterior means of the coefficients, a term of the design each, on the scale of the link.
     intercept_ : float
@@ -173,6 +183,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         "exposure": "no_validation",
         "design": [HasMethods(["fit", "transform"]), Mapping, None],
         "priors": [Mapping, str, None],
+        "confounding": [Mapping, None],
         "unseen_levels": [StrOptions({"error", "population"})],
         "fit_intercept": ["boolean"],
         "center_predictors": ["boolean"],
@@ -194,6 +205,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         exposure: Any = None,
         design: Any = None,
         priors: "Mapping[str, Prior | str] | str | None" = None,
+        confounding: "Mapping[str, Prior] | None" = None,
         unseen_levels: Literal["error", "population"] = "error",
         fit_intercept: bool = True,
         center_predictors: bool = True,
@@ -211,6 +223,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         self.exposure = exposure
         self.design = design
         self.priors = priors
+        self.confounding = confounding
         self.unseen_levels = unseen_levels
         self.fit_intercept = fit_intercept
         self.center_predictors = center_predictors
@@ -352,14 +365,18 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         """Draw from the posterior, given rows, or what is left of rows that came in batches."""
         sampling = self._sampling()
         model, seen = specify(parsed, values, target, weights, accumulated)
+        biases = unmeasured.parse(self.confounding or {}, model)
         posteriors = infer_all(model, seen, self.inference, sampling)
         self._idata = to_datatree(model, posteriors)
         self._model = model
+        if biases:
+            drawn = unmeasured.draw(biases, model, self._shape, sampling.seed)
+            self._idata["confounding"] = unmeasured.group(drawn)
         self._seed = sampling.seed
         self._accumulated = accumulated
         self._undetermined = ""
         draws = self._draws()
-        self._fingerprint = joblib.hash(draws)
+        self._fingerprint = joblib.hash((draws, self._biases()) if biases else draws)
         self.coef_ = draws[f"{self.outcome}_beta"].mean(axis=0)
         self.intercept_ = 0.0
         if model.of_outcome.has_intercept:
@@ -576,19 +593,114 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 self, "effect", X, " - ".join(words), do, baseline, kind=kind
             )
         self, rows, values = self._facing_table(X, do, baseline)
-        query = self._asked(do, rows, values)
-        if baseline is None:
-            at_rest = self._as_observed(query)
-            rest = f"{', '.join(map(str, do))} as observed"
-        elif isinstance(baseline, Mapping) and not baseline:
-            raise ValueError(
-                "baseline is empty; leave it out to compare with the same columns as observed"
-            )
-        else:
-            at_rest = self._asked(baseline, rows, values)
-            rest = describe(baseline)
+        query, at_rest = self._sides(do, baseline, rows, values)
+        rest = f"{', '.join(map(str, do))} as observed" if baseline is None else describe(baseline)
         treated = self._outcomes(rows, query, kind, describe(do))
         return treated - self._outcomes(rows, at_rest, kind, rest)
+
+    def sensitivity(
+        self,
+        X: Any,
+        do: Mapping[Any, Any],
+        baseline: Mapping[Any, Any] | None = None,
+        *,
+        benchmarks: Any = None,
+        multiples: ArrayLike = (1, 2, 3),
+        threshold: float = 0.0,
+        prob: float | None = None,
+    ) -> "Sensitivity":
+        """Answer how strong unmeasured confounding must be to change an average effect.
+
+        For an effect that is one coefficient of a Gaussian outcome's equation: the bias of leaving
+        out a confounder, in terms of what it would explain of the forced column and of the outcome
+        (Cinelli and Hazlett 2020), for each posterior draw. What it needs of the rows of `fit` is
+        kept; X, as in `effect`, says over which rows the effect is averaged.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n, columns)
+            The rows.
+        do, baseline : mapping
+            As in `effect`, of one column.
+        benchmarks : column or list, optional
+            Covariates to compare a confounder with: columns, or lists of columns as one group
+            each. A column of levels is a group by itself.
+        multiples : float or list of float, default (1, 2, 3)
+            How many times as strong as a benchmark.
+        threshold : float, default 0.0
+            The effect at which the conclusion would be another one.
+        prob : float, optional
+            The probability that intervals, which are equal-tailed, hold; by default ArviZ's
+            ``rcParams["stats.ci_prob"]``.
+
+        Returns
+        -------
+        Sensitivity
+            Its `summary` and `bounds` are tables, `plot` is a picture, and it prints as words.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the effect is not one coefficient: several columns are forced, mediators are on the
+            way, or there is a `design`; if the outcome is not Gaussian; or if a benchmark is no
+            regressor of its equation, or too strong for its multiples.
+
+        See Also
+        --------
+        Outcomes.e_value : The like for ratios of binary outcomes.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd
+        >>> from interventional import BayesianInterventionRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> age = rng.normal(size=500)
+        >>> dose = 0.5 * age + rng.normal(size=500)
+        >>> y = 0.5 * dose + age + rng.normal(size=500)
+        >>> X = pd.DataFrame({"dose": dose, "age": age})
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> found = model.sensitivity(X, do={"dose": 1}, baseline={"dose": 0}, benchmarks="age")
+        >>> found.robustness_value().mean().round(1)
+        array([0.4])
+        >>> found.bounds()["mean"].round(1).tolist()
+        [0.0, -0.5, -1.0]
+        """
+        from interventional.sensitivity import analyse
+
+        if is_distributed(X):
+            self._check_fitted()
+            raise ValueError(
+                "sensitivity takes rows in memory; X is a Dask collection. If do and baseline are "
+                "the same for all rows, any of them do, such as X.head()"
+            )
+        facing, rows, values = self._facing_table(X, do, baseline)
+        rest = f"{', '.join(map(str, do))} as observed" if baseline is None else describe(baseline)
+        words = [self._estimand(side, "mean") for side in (describe(do), rest)]
+
+        def average(draws: Floats) -> Outcomes:
+            return from_samples(
+                Held(draws[:, None]),
+                self._shape,
+                pd.Index(["average"]),
+                f"average of {' - '.join(words)}",
+                posterior=self._fingerprint,
+                scale="mixed",
+            )
+
+        sides = facing._sides(do, baseline, rows, values)
+        for side in sides:
+            self._refuse_biased("sensitivity", side)
+        return analyse(
+            facing._model,
+            self._accumulated,
+            self._draws(),
+            sides,
+            average,
+            benchmarks=benchmarks,
+            multiples=multiples,
+            threshold=threshold,
+            prob=prob,
+        )
 
     def counterfactual(self, X: Any, y: ArrayLike, do: Mapping[Any, Any]) -> Outcomes:
         """Answer what y would have been for these very rows, had some columns been forced.
@@ -639,7 +751,10 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 observed[node] = values[:, self._model.schema.names.index(node)]
                 equation.record.check(observed[node], f"column {node!r}")
         self._refuse_confounded_mediators(query)
-        samples = forward.Retrospective(self._model, query, self._draws(), self._seed, observed)
+        samples = unmeasured.unbiased(
+            forward.Retrospective(self._model, query, self._draws(), self._seed, observed),
+            self._biases(),
+        )
         estimand = f"{self.outcome} had it been that {describe(do)}"
         return self._as_outcomes(rows, samples, estimand)
 
@@ -668,16 +783,13 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             the mediators' noise.
         """
         self, rows, values = self._facing_table(X, do, baseline)
-        treated = self._asked(do, rows, values)
-        if baseline is None:
-            rested = self._as_observed(treated)
-        else:
-            rested = self._asked(baseline, rows, values)
+        treated, rested = self._sides(do, baseline, rows, values)
         if set(rested.forced) != set(treated.forced):
             raise ValueError(
                 f"decompose: do forces {listed(treated.forced)}, baseline "
                 f"{listed(rested.forced)}; they must force the same columns"
             )
+        self._refuse_biased("decompose", treated)
         self._refuse_confounded_mediators(treated)
         draws = self._draws()
 
@@ -955,11 +1067,19 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 found[name] = values.reshape(self._n_draws, *values.shape[2:])
         return found
 
-    def _posterior(self, name: str) -> Floats:
+    def _biases(self) -> dict[str, Floats]:
+        """Return draws of the biases that have a prior, (draws,) each, by column."""
+        if "confounding" not in self._idata:
+            return {}
+        group = self._idata["confounding"]
+        names = group["data_vars"] if isinstance(self._idata, dict) else group.dataset.data_vars
+        return {str(name): self._posterior(str(name), "confounding").ravel() for name in names}
+
+    def _posterior(self, name: str, group: str = "posterior") -> Floats:
         """Return the posterior draws of a variable, (chains, draws, ...); xarray is not needed."""
         if isinstance(self._idata, dict):
-            return np.asarray(self._idata["posterior"]["data_vars"][name]["data"])
-        return np.asarray(self._idata["posterior"].dataset[name].values)
+            return np.asarray(self._idata[group]["data_vars"][name]["data"])
+        return np.asarray(self._idata[group].dataset[name].values)
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -981,6 +1101,23 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         if self._model.graph is not None:
             reads = intervention.columns_read(do, rows, schema.names)
         return self._query(values, forced, reads)
+
+    def _sides(
+        self,
+        do: Mapping[Any, Any],
+        baseline: Mapping[Any, Any] | None,
+        rows: Table,
+        values: Floats,
+    ) -> tuple[forward.Query, forward.Query]:
+        """Return what is asked, and what it is compared with."""
+        query = self._asked(do, rows, values)
+        if baseline is None:
+            return query, self._as_observed(query)
+        if isinstance(baseline, Mapping) and not baseline:
+            raise ValueError(
+                "baseline is empty; leave it out to compare with the same columns as observed"
+            )
+        return query, self._asked(baseline, rows, values)
 
     def _as_observed(self, query: forward.Query) -> forward.Query:
         """Return the query that forces the same columns to the values they were observed at."""
@@ -1026,6 +1163,18 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 held = drawn[np.argmax(~equation.record.takes(drawn).all(axis=1))]
             equation.record.check(held, where)
 
+    def _refuse_biased(self, method: str, query: forward.Query) -> None:
+        """Refuse to take apart effects whose bias has a prior as a whole."""
+        biased = [name for name in (*query.forced, *query.regenerated) if name in self._biases()]
+        if biased:
+            raise ValueError(
+                f"{method}: confounding has a prior of the bias of {listed(biased)}, which does "
+                "not say how the parts are biased; fit without it"
+                if method == "decompose"
+                else f"{method}: confounding has a prior of the bias of {listed(biased)}, so that "
+                "effects allow for it already; fit without it"
+            )
+
     def _refuse_confounded_mediators(self, query: forward.Query) -> None:
         """Refuse what mixes worlds if mediators and outcome share causes nobody observed."""
         if query.regenerated:
@@ -1035,7 +1184,9 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         if kind not in ("mean", "predictive"):
             raise ValueError(unknown("kind", kind, ("mean", "predictive")))
         answer = forward.Predictive if kind == "predictive" else forward.Expected
-        samples = answer(self._model, query, self._draws(), self._seed)
+        samples = unmeasured.unbiased(
+            answer(self._model, query, self._draws(), self._seed), self._biases()
+        )
         return self._as_outcomes(rows, samples, self._estimand(words, kind))
 
     def _estimand(self, words: str, kind: Kind) -> str:
