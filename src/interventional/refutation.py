@@ -182,8 +182,8 @@ def refute(
         _PLACEBO: lambda: _placebo(question, names, n_repeats, rng),
         _DUMMY: lambda: _dummy(question, names, n_repeats, rng),
         _CAUSE: lambda: _common_cause(question, reference, n_repeats, rng),
-        _SUBSET: lambda: _subset(question, n_repeats, rng),
-        _BLOCKS: lambda: _blocks(question, n_repeats, rng),
+        _SUBSET: lambda: _subset(question, reference, n_repeats, rng),
+        _BLOCKS: lambda: _blocks(question, reference, n_repeats, rng),
     }
     rows = {
         name: _judged(name, check, question, reference, listed(do), alpha)
@@ -326,7 +326,9 @@ def _common_cause(
     return _Refits(answers, 1.0, n_repeats)
 
 
-def _subset(question: _Question, n_repeats: int, rng: np.random.Generator) -> _Refits:
+def _subset(
+    question: _Question, reference: _Answer, n_repeats: int, rng: np.random.Generator
+) -> _Refits:
     """Refit to random subsets of the rows."""
     n = len(question.y)
     n_kept = round(_KEPT * n)
@@ -335,10 +337,12 @@ def _subset(question: _Question, n_repeats: int, rng: np.random.Generator) -> _R
     answers = [
         question.answer(_seed(rng), kept=rng.permutation(n) < n_kept) for _ in range(n_repeats)
     ]
-    return _Refits(answers, _share_of_subset(n_kept, n, answers), n_repeats)
+    return _Refits(answers, _share(n - n_kept, question, reference), n_repeats)
 
 
-def _blocks(question: _Question, n_repeats: int, rng: np.random.Generator) -> _Refits:
+def _blocks(
+    question: _Question, reference: _Answer, n_repeats: int, rng: np.random.Generator
+) -> _Refits:
     """Refit without each of some blocks of consecutive rows in turn."""
     n = len(question.y)
     n_blocks = min(n_repeats, n)
@@ -347,18 +351,22 @@ def _blocks(question: _Question, n_repeats: int, rng: np.random.Generator) -> _R
     block = np.arange(n) * n_blocks // n
     answers = [question.answer(_seed(rng), kept=block != k) for k in range(n_blocks)]
     # The differences add up to 0, so that one of them is not free.
-    share = _share_of_subset(n - n / n_blocks, n, answers) * n_blocks / (n_blocks - 1)
+    share = _share(n / n_blocks, question, reference) * n_blocks / (n_blocks - 1)
     return _Refits(answers, share, n_blocks - 1)
 
 
-def _share_of_subset(n_kept: float, n: int, answers: list[_Answer]) -> float:
-    """Return the variance of an estimate on a subset less that on all rows, per posterior variance.
+def _share(n_left_out: float, question: _Question, reference: _Answer) -> float:
+    """Return the variance of an estimate about that on all rows, per posterior variance.
 
     With k terms, posterior variances go as 1 / (m - k) over m rows; an estimate on a part of the
     rows varies about the one on all of them with the difference of the two (Hausman 1978).
     """
-    n_terms = max(answer.n_terms for answer in answers)
-    return (n - n_kept) / max(n - n_terms, 1)
+    return n_left_out / _n_free(question, reference)
+
+
+def _n_free(question: _Question, answer: _Answer) -> int:
+    """Return how many more rows than terms there are, at least 1."""
+    return max(len(question.y) - answer.n_terms, 1)
 
 
 def _new_column(question: _Question) -> tuple[Any, str]:
@@ -404,10 +412,13 @@ def _judged(
         return row | nothing | {"passed": None, "verdict": f"Not applicable: {error}"}
     absent = name in (_PLACEBO, _DUMMY)
     if absent and "poisson" in question.draft.families.values():
-        found = _mean_judged(refits, expected)
+        found = _mean_judged(refits.means - expected, refits.rounding(expected))
     else:
         n_draws = question.estimator.draws * question.estimator.chains
-        found = _spread_judged(refits, expected, 0.0 if absent else reference.sd, n_draws)
+        monte_carlo = (refits.sds**2 + (0.0 if absent else reference.sd) ** 2) / n_draws
+        variances = refits.share * refits.sds**2 + monte_carlo + refits.rounding(expected) ** 2
+        n_free = _n_free(question, reference)
+        found = _spread_judged(refits.means - expected, variances, refits.free, n_free)
     spread, allowed, p_value = found
     passed = bool(p_value >= alpha)
     verdict = (
@@ -425,23 +436,23 @@ def _judged(
 
 
 def _spread_judged(
-    refits: _Refits, expected: float, expected_sd: float, n_draws: int
+    off: Floats, variances: Floats, free: int, n_free: int
 ) -> tuple[float, float, float]:
     """Return how far estimates are off, how far they may be, and the chance of so much or more.
 
     The squares of what they are off, over the variances that the posteriors grant, add up to a
-    chi-square variable if these are right, and to more if they are too small.
+    chi-square variable if these are right, and to more if they are too small. The ratio of the
+    two variances is known no better than n rows tell: among normal columns and noise its own
+    variance is 4 / n, which takes degrees of freedom (Satterthwaite 1946).
     """
     from scipy.stats import chi2
 
-    off = refits.means - expected
-    monte_carlo = (refits.sds**2 + expected_sd**2) / n_draws
-    variance = refits.share * refits.sds**2 + monte_carlo + refits.rounding(expected) ** 2
-    p_value = float(chi2.sf((off**2 / variance).sum(), refits.free))
-    return float(np.sqrt(np.mean(off**2))), float(np.sqrt(variance.mean())), p_value
+    known = 2 / (2 / free + 4 / n_free)
+    p_value = float(chi2.sf((off**2 / variances).sum() * known / free, known))
+    return float(np.sqrt(np.mean(off**2))), float(np.sqrt(variances.mean())), p_value
 
 
-def _mean_judged(refits: _Refits, expected: float) -> tuple[float, float, float]:
+def _mean_judged(off: Floats, rounding: float) -> tuple[float, float, float]:
     """Return the same of the mean of the estimates, by how much they differ themselves.
 
     For Poisson equations: counts without what drives them vary by more than their posterior grants
@@ -449,7 +460,6 @@ def _mean_judged(refits: _Refits, expected: float) -> tuple[float, float, float]
     """
     from scipy.stats import t
 
-    off = float(refits.means.mean() - expected)
-    free = len(refits.means) - 1
-    error = float(refits.means.std(ddof=1)) / np.sqrt(free + 1) + refits.rounding(expected)
-    return abs(off), error, float(2 * t.sf(abs(off) / error, free))
+    mean, free = float(off.mean()), len(off) - 1
+    error = float(off.std(ddof=1)) / np.sqrt(len(off)) + rounding
+    return abs(mean), error, float(2 * t.sf(abs(mean) / error, free))
