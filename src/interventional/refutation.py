@@ -77,7 +77,9 @@ class _Question:
     @property
     def exposure(self) -> str | None:
         """The column of exposures."""
-        return None if self.draft.exposure is None else self.draft.schema.names[self.draft.exposure]
+        return (
+            None if self.draft.exposure is None else self.draft.schema.names[self.draft.exposure]
+        )
 
     def permuted(self, names: Sequence[str], order: NDArray[np.intp]) -> intervention.Table:
         """Return the rows with some columns in another order, jointly."""
@@ -106,8 +108,7 @@ class _Question:
             weights = np.where(kept, 1.0 if weights is None else weights, 0.0)
         model.fit(X, y, sample_weight=weights)
         effect = model.effect(X, self.do, self.baseline).average(self.weights)
-        equation = model._model.of_outcome
-        n_terms = len(equation.design.terms) + equation.has_intercept
+        n_terms = len(model.coef_) + bool(model.fit_intercept)
         return _Answer(float(effect.mean()[0]), float(effect.std()[0]), n_terms)
 
 
@@ -373,8 +374,12 @@ def _new_column(question: _Question) -> tuple[Any, str]:
     """Return a label that no column has, and the name that the model gives it."""
     X, n_columns = question.X, question.X.shape[1]
     if not isinstance(X, pd.DataFrame) or not all(isinstance(c, str) for c in X.columns):
-        unused = (k for k in count(n_columns) if not isinstance(X, pd.DataFrame) or k not in X)
-        return next(unused), f"x{n_columns}"
+        label: Any = n_columns
+        if isinstance(X, pd.DataFrame):
+            label = next(k for k in count(n_columns) if k not in X)
+            if X.columns.nlevels > 1:
+                label = (label, *[""] * (X.columns.nlevels - 1))
+        return label, f"x{n_columns}"
     taken = {*X.columns, question.estimator.outcome}
     if question.estimator.graph is not None:
         from interventional.graph import CausalGraph
