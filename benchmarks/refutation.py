@@ -47,7 +47,7 @@ def design(X: pd.DataFrame) -> np.ndarray:
 
 
 class ClosedForm(BayesianInterventionRegressor):
-    """The regression of y on all columns under flat priors, `b` forced from 0 to 1."""
+    """The regression of y on all columns under flat priors, one column forced."""
 
     insists = False  # whether there is a prior of the coefficient of b
 
@@ -79,7 +79,8 @@ class ClosedForm(BayesianInterventionRegressor):
         worlds = []
         for side in (do, baseline):
             A = design(X)
-            A[:, 1 + list(X.columns).index("b")] = side["b"]
+            (forced,) = side
+            A[:, 1 + list(X.columns).index(forced)] = side[forced]
             worlds.append(A)
         if self.family == "poisson":
             means = [np.exp(np.clip(A @ self.beta, -20, 20)) for A in worlds]

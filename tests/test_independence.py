@@ -88,7 +88,7 @@ def test_two_columns_of_levels_are_wilks_lambda(mixed, second):
 def test_p_values_are_uniform_where_the_graph_is_right():
     rng = np.random.default_rng(2)
     p_values = []
-    for _ in range(600):
+    for _ in range(400):
         z = rng.normal(size=(25, 2))
         a, b = z[:, :1] + rng.normal(size=(25, 2)), z[:, 1:] + rng.normal(size=(25, 2))
         p_values.append(association(a, b, z)[1])
@@ -100,7 +100,7 @@ def test_false_alarms_are_rarer_than_alpha_whatever_the_number_of_tests():
     graph = CausalGraph("z -> a; z -> b; z -> c; z -> d -> e")
     assert len(graph.independences()) == 10
     alarms = []
-    for _ in range(100):
+    for _ in range(50):
         z = rng.normal(size=40)
         data = pd.DataFrame({name: z + rng.normal(size=40) for name in "abcd"}).assign(z=z)
         data["e"] = data["d"] + rng.normal(size=40)

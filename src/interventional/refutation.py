@@ -114,7 +114,7 @@ class _Question:
 
 @dataclass(frozen=True)
 class _Answer:
-    """Posterior mean and sd of an average effect, and how many terms the outcome's equation has."""
+    """Posterior mean and sd of an average effect; how many terms the outcome's equation has."""
 
     mean: float
     sd: float
@@ -230,17 +230,14 @@ def _read(
     if not len(rows):
         raise ValueError("sample_weight is 0 for every row")
     if not np.array_equal(rows, np.arange(len(target))):
-        do, baseline = (_at(side, table, rows) for side in (do, baseline))
+        do = _at(do, table, rows)
+        baseline = None if baseline is None else _at(baseline, table, rows)
         table, target = _rows(table, rows), target[rows]
     return _Question(fresh, parsed, table, target, weights, do, baseline), names
 
 
-def _at(
-    do: Mapping[Any, Any] | None, X: intervention.Table, rows: NDArray[np.intp]
-) -> Mapping[Any, Any] | None:
+def _at(do: Mapping[Any, Any], X: intervention.Table, rows: NDArray[np.intp]) -> dict[Any, Any]:
     """Return an intervention on some of the rows, or on rows that are repeated."""
-    if do is None:
-        return None
 
     def at(value: Any) -> Any:
         return np.asarray(value)[rows] if np.shape(value) == (len(X),) else value
@@ -301,7 +298,7 @@ def _common_cause(
     """
     estimator, n = question.estimator, len(question.y)
     label, name = _new_column(question)
-    parameters = {}
+    parameters: dict[str, Any] = {}
     if estimator.graph is not None:
         from interventional.graph import CausalGraph
         from interventional.graph_text import Statements
