@@ -266,7 +266,7 @@ def forced_values(
     if _is_distribution(what):
         return _drawn(what, where, n, n_draws, key)
     if isinstance(what, pd.Series):
-        what = _aligned(what, X, where)
+        what = aligned(what, X, where)
     if what is None or isinstance(what, Mapping | set | pd.DataFrame):
         raise TypeError(
             f"{where} is {type(what).__name__}; allowed are a number or level, an array or "
@@ -324,7 +324,7 @@ def _called(function: Callable[[Table], Any], X: Table, where: str) -> Any:
     return result
 
 
-def _aligned(series: pd.Series, X: Table, where: str) -> pd.Series:
+def aligned(series: pd.Series, X: Table, where: str) -> pd.Series:
     """Return a Series in the order of X's rows."""
     if not isinstance(X, pd.DataFrame):
         return series

@@ -313,14 +313,14 @@ def observed_graph(graph: Any, schema: Schema, outcome: str) -> "CausalGraph | N
     known = [*schema.names, outcome]
     for node in parsed.nodes:
         if node not in known and node not in parsed.unobserved:
-            _refuse_typo(node, known, parsed.nodes)
+            refuse_typo(node, known, parsed.nodes)
     projected = parsed.observing([name for name in parsed.nodes if name in known])
     if not projected.parents(outcome):
         raise ValueError(f"nothing in the graph causes {outcome!r} that X has a column for")
     return projected
 
 
-def _refuse_typo(node: str, known: list[str], nodes: tuple[str, ...]) -> None:
+def refuse_typo(node: str, known: list[str], nodes: tuple[str, ...]) -> None:
     """Refuse a node that is no column, but so nearly one that the other must have been meant."""
     import difflib
 
