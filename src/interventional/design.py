@@ -57,6 +57,8 @@ class Schema:
         repeated = [label for label, count in Counter(labels).items() if count > 1]
         if repeated:
             raise ValueError(f"X has more than one column named {listed(repeated)}")
+        if any(label != label for label in labels):  # and would not be found again
+            raise ValueError(f"X has a column named NaN: {listed(labels)}; give it a name")
         if all(isinstance(label, str) for label in labels):
             names = labels
         else:
@@ -64,8 +66,8 @@ class Schema:
         levels: list[tuple[Any, ...] | None] = []
         dtypes: list[str | None] = []
         orders: list[tuple[Any, ...] | None] = []
-        for label in labels:
-            column = X[label]
+        for j in range(n_columns):
+            column = X.iloc[:, j]
             found = None if _holds_numbers(column) else _levels_of(column)
             levels.append(found)
             is_bool = found is None and pd.api.types.is_bool_dtype(column.dtype)
@@ -163,13 +165,16 @@ class Schema:
         if not isinstance(X, pd.DataFrame):
             self._refuse_array_for_levels()
             values = np.asarray(X, dtype=np.float64)
-        elif not self.has_levels and all(map(_is_real_dtype, X.dtypes)):
-            values = X.to_numpy(dtype=np.float64, na_value=np.nan)
         else:
-            columns = [self.encode_column(j, X.iloc[:, j]) for j in range(X.shape[1])]
-            values = np.column_stack(columns)
+            with np.errstate(over="ignore"):  # infinity is refused below
+                values = self._encode_frame(X)
         self._refuse_extreme(values)
         return values
+
+    def _encode_frame(self, X: pd.DataFrame) -> Floats:
+        if not self.has_levels and all(map(_is_real_dtype, X.dtypes)):
+            return X.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.column_stack([self.encode_column(j, X.iloc[:, j]) for j in range(X.shape[1])])
 
     def encode_column(self, j: int, values: ArrayLike, what: str = "X") -> Floats:
         """Return the values of column j as float64 numbers or codes, in their own shape.

@@ -468,6 +468,8 @@ class Outcomes:
             if set(values.index) != set(self._labels) or not values.index.is_unique:
                 raise ValueError(f"{what}: its index is not that of the rows")
             values = values.reindex(self._labels)
+        if dtype is not None and np.iscomplexobj(values):
+            raise TypeError(f"{what} must be numbers, got complex ones")
         try:
             array = np.asarray(values, dtype=dtype)
         except (TypeError, ValueError) as error:

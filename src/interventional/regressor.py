@@ -436,6 +436,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         -------
         ndarray of shape (n, n_samples)
         """
+        if not isinstance(n_samples, Integral) or n_samples < 0:
+            raise ValueError(f"n_samples must be a whole number, not negative, got {n_samples!r}")
         found = self._predictive(X)
         rng = np.random.default_rng(check_random_state(random_state).randint(1 << 32, size=4))
         replace = n_samples > found.n_draws

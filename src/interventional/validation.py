@@ -116,6 +116,8 @@ def read_outcome(y: Any, X: Any, estimator: BaseEstimator) -> Floats:
             raise ValueError(f"Input y contains NaN in row {int(np.argmax(pd.isna(found)))}")
     with _conversion("y"):
         target = np.array(_check_y(y, y_numeric=True, estimator=estimator), dtype=np.float64)
+    if not np.isfinite(target).all():  # of a longdouble, say
+        raise ValueError("Input y contains infinity or a value too large for float64")
     size = np.abs(target).max(initial=0.0)
     if size > LARGEST or 0 < size < SMALLEST:
         raise ValueError(
