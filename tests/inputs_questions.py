@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import scipy.sparse as sp
-from inputs_common import LETTERS, POSITIONS, A, Bench, Case, N, Y, frame, regressor, right, wrong
+from inputs_common import LETTERS, POSITIONS, A, Case, N, Y, frame, regressor, right, wrong
 from inputs_training import MISORDERED, NO_OUTCOMES, NO_WEIGHTS, ONES, arrow, locked, without
 from pymc_extras.prior import Prior
 from scipy import stats
@@ -139,12 +139,12 @@ FLAG_REFUSED = {
 }
 
 
-class Fails(Exception):
+class PolicyError(Exception):
     pass
 
 
 def failing(X):
-    raise Fails("of its own")
+    raise PolicyError("of its own")
 
 
 def asked(bench, do):
@@ -497,7 +497,7 @@ def sampled(bench, size):
 CASES: list[Case] = [
     *right("do: value", values_of(FORCED), forced, pushed, against, imagined, split, raw),
     *wrong("do: value", given(NOT_FORCED), forced, pushed, against, imagined, split, raw),
-    Case("do: value", "a callable that fails", [lambda b: forced(b, failing)], error=Fails, message="of its own"),
+    Case("do: value", "a callable that fails", [lambda b: forced(b, failing)], error=PolicyError, message="of its own"),
     *wrong("do: level", given(LEVEL_REFUSED), level),
     *wrong("do: bool", given(FLAG_REFUSED), flag),
     *right("do: level", values_of({"a NumPy string": (np.str_("a"), "a"), "objects": (LETTERS.astype(object), LETTERS), "Categorical": (pd.Categorical(LETTERS), LETTERS), "Arrow": (arrow(LETTERS, pa.string()), LETTERS)}), level),

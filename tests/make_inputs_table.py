@@ -17,7 +17,7 @@ BETWEEN = re.compile(r"(?<=<!-- table -->\n).*(?=<!-- end of table -->)", re.DOT
 
 
 def table(cases) -> str:
-    """Return a Markdown table: place by outcome, and by how many methods each case goes through."""
+    """Return a Markdown table: how many inputs of each place, what came, and calls in all."""
     answered, refused, calls = Counter(), Counter(), Counter()
     for case in cases:
         (refused if case.error else answered)[case.where] += 1

@@ -206,7 +206,7 @@ class TestSchema:
     )
     def test_columns_of_something_else(self, column):
         X = pd.DataFrame({"when": pd.Series(list(column))})
-        with pytest.raises(TypeError, match="column 'when' of X (has dtype|holds)"):
+        with pytest.raises(TypeError, match=r"column 'when' of X (has dtype|holds)"):
             Schema.of(X)
 
     def test_complex_numbers(self):

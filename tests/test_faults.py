@@ -374,7 +374,12 @@ def test_code_for_names_is_a_name(data, code, monkeypatch):
     assert len(again.predict(X)) == N
     named = estimator(outcome=code + "!").fit(X, y)
     assert code in named.intervene(X, {"city": "rome"}).estimand
-    for parameters in ({"family": code}, {"inference": code}, {"priors": code}, {"exposure": code}):
+    for parameters in (
+        {"family": code},
+        {"inference": code},
+        {"priors": code},
+        {"exposure": code},
+    ):
         with pytest.raises((TypeError, ValueError)):
             estimator(**parameters).fit(X, y)
     for ask in (CausalGraph, lambda graph: estimator(graph=graph).fit(X, y)):
