@@ -1,5 +1,7 @@
 """Properties that hold whatever the numbers, names and graphs are: hypothesis looks for others."""
 
+from itertools import pairwise
+
 import networkx as nx
 import numpy as np
 import pandas as pd
@@ -13,9 +15,9 @@ from scipy import stats
 
 from interventional import BayesianInterventionRegressor, CausalGraph, Outcomes, samples
 
-settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=40)
+settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=25)
 FIXED = settings.get_profile("fixed")
-FEW = settings(FIXED, max_examples=12)
+FEW = settings(FIXED, max_examples=8)
 N, COLUMNS = 30, ["a", "b", "c"]
 POSTERIOR = {"posterior": "p"}
 
@@ -124,7 +126,7 @@ def test_quantiles_intervals_and_probabilities(both, p, q, kind):
 # --- What is forced -----------------------------------------------------------------------------
 
 
-@FIXED
+@FEW
 @given(st.floats(-100, 100), st.permutations(COLUMNS), seeds)
 def test_forms_and_order_of_do(fitted, value, order, seed):
     """A number, an array, a Series, a callable and a point mass force the same."""
@@ -178,7 +180,7 @@ def quoted(name):
 @FIXED
 @given(graphs(), st.randoms(use_true_random=False))
 def test_graphs_there_and_back(graph, random):
-    """Text, edges and networkx say the same; the order of statements and arrows does not matter."""
+    """Text, edges and networkx say the same; no order of statements matters."""
     edges, pairs = graph
     statements = [f"{quoted(a)} -> {quoted(b)}" for a, b in edges]
     statements += [f"{quoted(a)} <-> {quoted(b)}" for a, b in pairs]
@@ -202,7 +204,33 @@ def test_graphs_there_and_back(graph, random):
         assert directed.descendants(node) == nx.descendants(nx.DiGraph(edges), node)
 
 
-pieces = st.sampled_from(["a", "b", "->", "<->", "<-", "--", ";", ",", "\n", "{", "}", "[", "]", '"', "'", "\\", "digraph", "graph", "dir=both", "//", "/*", "*/", "#", "=", "é"])  # fmt: skip
+PIECES = [
+    "a",
+    "b",
+    "->",
+    "<->",
+    "<-",
+    "--",
+    ";",
+    ",",
+    "{",
+    "}",
+    "[",
+    "]",
+    '"',
+    "'",
+    "\\",
+    "digraph",
+    "graph",
+    "dir=both",
+    "//",
+    "/*",
+    "*/",
+    "#",
+    "=",
+    "é",
+]
+pieces = st.sampled_from([*PIECES, "\n"])
 
 
 @settings(FIXED, max_examples=150)
@@ -210,11 +238,10 @@ pieces = st.sampled_from(["a", "b", "->", "<->", "<-", "--", ";", ",", "\n", "{"
 def test_any_text_is_a_graph_or_an_error(text):
     try:
         graph = CausalGraph(text)
-    except (TypeError, ValueError) as error:
-        assert str(error)
-    else:
-        assert graph.nodes
-        assert CausalGraph(graph) == graph
+    except (TypeError, ValueError):
+        return
+    assert graph.nodes
+    assert CausalGraph(graph) == graph
 
 
 # --- Blocks, batches, orders, units, weights ----------------------------------------------------
@@ -261,7 +288,7 @@ def test_batches(seed, cuts):
     X, y = rows(seed)
     whole, parts = regressor().fit(X, y), regressor()
     ends = [0, *sorted(cuts), N]
-    for start, stop in zip(ends, ends[1:], strict=False):
+    for start, stop in pairwise(ends):
         parts.partial_fit(X[start:stop], y[start:stop])
     close(parts.predict(X), whole.predict(X), rtol=1e-7, atol=1e-7)
     close(parts.intervene(X, {"a": 1}).draws, whole.intervene(X, {"a": 1}).draws, 1e-6, 1e-6)
