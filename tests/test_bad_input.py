@@ -507,9 +507,9 @@ def test_what_a_design_cannot_take():
     with pytest.raises(ValueError, match="beyond the limits"):
         spline.intervene(X, {"price": 1e3})
     square = regressor(design=PolynomialFeatures(2, include_bias=False)).fit(X, outcome())
-    message = "PolynomialFeatures.*inf.*'price.2'"
+    message = "PolynomialFeatures.*e\\+97.*'price.2'"
     with np.errstate(over="ignore"), pytest.raises(ValueError, match=message):
-        square.intervene(X, {"price": 1e200})
+        square.intervene(X, {"price": 1e49})
 
 
 def test_a_failed_question_does_not_spoil_the_next(model):

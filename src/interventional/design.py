@@ -8,13 +8,15 @@ equation is linear in.
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from interventional.exceptions import listed, unknown
+from interventional.exceptions import LARGEST, listed, unknown
 
 Floats = NDArray[np.float64]
 
@@ -55,6 +57,8 @@ class Schema:
         repeated = [label for label, count in Counter(labels).items() if count > 1]
         if repeated:
             raise ValueError(f"X has more than one column named {listed(repeated)}")
+        if any(label != label for label in labels):  # and would not be found again
+            raise ValueError(f"X has a column named NaN: {listed(labels)}; give it a name")
         if all(isinstance(label, str) for label in labels):
             names = labels
         else:
@@ -62,8 +66,8 @@ class Schema:
         levels: list[tuple[Any, ...] | None] = []
         dtypes: list[str | None] = []
         orders: list[tuple[Any, ...] | None] = []
-        for label in labels:
-            column = X[label]
+        for j in range(n_columns):
+            column = X.iloc[:, j]
             found = None if _holds_numbers(column) else _levels_of(column)
             levels.append(found)
             is_bool = found is None and pd.api.types.is_bool_dtype(column.dtype)
@@ -161,13 +165,16 @@ class Schema:
         if not isinstance(X, pd.DataFrame):
             self._refuse_array_for_levels()
             values = np.asarray(X, dtype=np.float64)
-        elif not self.has_levels and all(map(_is_real_dtype, X.dtypes)):
-            values = X.to_numpy(dtype=np.float64, na_value=np.nan)
         else:
-            columns = [self.encode_column(j, X.iloc[:, j]) for j in range(X.shape[1])]
-            values = np.column_stack(columns)
-        self._refuse_non_finite(values)
+            with np.errstate(over="ignore"):  # infinity is refused below
+                values = self._encode_frame(X)
+        self._refuse_extreme(values)
         return values
+
+    def _encode_frame(self, X: pd.DataFrame) -> Floats:
+        if not self.has_levels and all(map(_is_real_dtype, X.dtypes)):
+            return X.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.column_stack([self.encode_column(j, X.iloc[:, j]) for j in range(X.shape[1])])
 
     def encode_column(self, j: int, values: ArrayLike, what: str = "X") -> Floats:
         """Return the values of column j as float64 numbers or codes, in their own shape.
@@ -188,10 +195,16 @@ class Schema:
                 return values.to_numpy(dtype=np.float64, na_value=np.nan)
             if np.iscomplexobj(array) or array.dtype.kind in "mM":
                 raise TypeError(f"column {name!r} of {what} takes numbers, got {array.dtype}")
-            if not _all_numbers(array):
+            if array.dtype.kind == "O":  # None and NA are missing numbers, which are refused later
+                array = np.where(pd.isna(array), np.nan, array)
+            if not all_numbers(array):
                 culprit = next(v for v in array.ravel().tolist() if not _is_number(v))
                 raise TypeError(f"column {name!r} of {what} takes numbers, got {culprit!r}")
-            numbers = array.astype(np.float64)
+            try:
+                with np.errstate(over="ignore"):  # infinity is refused later on
+                    numbers = array.astype(np.float64)
+            except OverflowError as error:
+                raise ValueError(f"column {name!r} of {what}: {error}") from error
             strays = ~np.isin(numbers, (0.0, 1.0)) & np.isfinite(numbers)
             if self.dtypes[j] == "bool" and strays.any():
                 culprit = np.ravel(numbers)[int(np.argmax(strays))]
@@ -202,6 +215,9 @@ class Schema:
         if missing.any():
             row = int(np.argmax(missing))
             raise ValueError(f"{what} contains NaN in column {name!r}, row {row}")
+        for value in flat if flat.dtype.kind == "O" else ():
+            if not isinstance(value, Hashable):
+                raise TypeError(f"column {name!r} of {what} takes levels, got {value!r}")
         index = pd.Index(levels, dtype=object, tupleize_cols=False)
         found = pd.Index(flat, dtype=object, tupleize_cols=False)
         codes = index.get_indexer(found)
@@ -238,19 +254,30 @@ class Schema:
                 f"X must be a DataFrame: it was fitted with levels in column {listed(names)}"
             )
 
-    def _refuse_non_finite(self, values: Floats) -> None:
-        with np.errstate(all="ignore"):  # the sum of finite numbers may overflow
-            if np.isfinite(values.sum()):  # one pass without a temporary, as in scikit-learn
-                return
-        bad = ~np.isfinite(values)
-        if not bad.any():
+    def _refuse_extreme(self, values: Floats) -> None:
+        """Refuse what is no number, or one whose square is near to none."""
+        if are_moderate(values):
             return
-        row, j = (int(k) for k in np.argwhere(bad)[0])
-        found = "NaN" if np.isnan(values[row, j]) else "infinity"
+        row, j = (int(k) for k in np.argwhere(~(np.abs(values) <= LARGEST))[0])
+        found = values[row, j]
+        if np.isfinite(found):
+            raise ValueError(
+                f"X holds {found:g} in column {self.names[j]!r}, row {row}; numbers may be "
+                f"{LARGEST:g} in size: give the column in other units"
+            )
+        found = "NaN" if np.isnan(found) else "infinity"
         raise ValueError(
             f"Input X contains {found}: column {self.names[j]!r}, row {row}. Drop such rows, or "
             "impute them in a pipeline step before this estimator"
         )
+
+
+def are_moderate(values: Floats) -> bool:
+    """Whether all numbers are finite, and none is so large that its square would not be."""
+    with np.errstate(all="ignore"):
+        rows = np.atleast_2d(values)
+        squares = np.einsum("ij,ij->", rows, rows)  # one pass without a temporary
+        return bool(squares < LARGEST**2 or (np.abs(values) <= LARGEST).all())
 
 
 def _is_real_dtype(dtype: Any) -> bool:
@@ -259,10 +286,11 @@ def _is_real_dtype(dtype: Any) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.number | np.bool_) and not isinstance(value, complex)
+    return isinstance(value, Real | Decimal | np.bool_)
 
 
-def _all_numbers(array: NDArray[Any]) -> bool:
+def all_numbers(array: NDArray[Any]) -> bool:
+    """Whether an array holds numbers alone, be it as objects."""
     return array.dtype.kind in "biuf" or (
         array.dtype.kind == "O" and all(_is_number(value) for value in array.ravel())
     )
@@ -283,11 +311,18 @@ def _holds_numbers(column: pd.Series) -> bool:
             return True
         if kind in {"string", "empty"}:
             return False
-    if pd.api.types.is_object_dtype(dtype) and _all_numbers(column.to_numpy()):
-        return True
+    found = f"has dtype {dtype}"
+    if pd.api.types.is_object_dtype(dtype):
+        present = column.dropna()
+        if all(map(_is_number, present)):
+            return True
+        one_kind = str if isinstance(present.iloc[0], str) else Real | Decimal | np.bool_
+        strays = [value for value in present if not isinstance(value, one_kind)]
+        beside = f" beside {present.iloc[0]!r}" if one_kind is str else ""
+        found = f"holds {strays[0]!r}{beside}"
     raise TypeError(
-        f"column {column.name!r} of X has dtype {dtype}; numbers, bools, strings and categories "
-        "are what a column may hold"
+        f"column {column.name!r} of X {found}; numbers, bools, strings and categories are what a "
+        "column may hold, one kind of them"
     )
 
 
@@ -423,12 +458,12 @@ class TransformedDesign:
                 f"design={self.transformer!r} made {matrix.shape[1]} columns, "
                 f"{len(self.terms)} when it was fitted"
             )
-        if not np.isfinite(matrix).all():
-            row, term = (int(k) for k in np.argwhere(~np.isfinite(matrix))[0])
+        if not are_moderate(matrix):
+            row, term = (int(k) for k in np.argwhere(~(np.abs(matrix) <= LARGEST))[0])
             name = self.terms[term] if self.terms else term
             raise ValueError(
                 f"design={self.transformer!r} returned {matrix[row, term]} in column {name!r}, "
-                f"row {row}"
+                f"row {row}; it must return numbers of at most {LARGEST:g} in size"
             )
         return matrix
 

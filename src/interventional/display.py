@@ -1,6 +1,7 @@
 """Pictures: dose-response curves and scenarios, in the manner of scikit-learn's displays."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -9,7 +10,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from interventional.exceptions import unknown
-from interventional.outcomes import CiKind, Outcomes, interval_defaults
+from interventional.outcomes import (
+    CiKind,
+    Outcomes,
+    interval_defaults,
+    refuse_other_than_outcomes,
+)
 from interventional.pipeline import column_of, intervene
 from interventional.samples import Floats
 
@@ -141,6 +147,9 @@ class InterventionDisplay:
         if kind not in ("average", "individual", "both"):
             raise ValueError(unknown("kind", kind, ("average", "individual", "both")))
         prob, ci_kind = interval_defaults(prob, ci_kind)
+        for name, size in (("grid_resolution", grid_resolution), ("subsample", subsample)):
+            if not isinstance(size, Integral) or size < 1:
+                raise ValueError(f"{name} must be a whole number, at least 1, got {size!r}")
         observed = column_of(X, column)
         numeric = observed.dtype.kind in "iuf"
         if values is not None:
@@ -200,8 +209,7 @@ class InterventionDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_outcomes")
         prob, ci_kind = interval_defaults(prob, ci_kind)
-        if not isinstance(scenarios, Mapping) or not scenarios:
-            raise TypeError(f"scenarios must map names to Outcomes, got {scenarios!r}")
+        refuse_other_than_outcomes(scenarios, "scenarios")
         averages = {name: outcomes.average() for name, outcomes in scenarios.items()}
         display = cls(
             np.asarray(list(averages), dtype=object),
@@ -327,9 +335,11 @@ def plot_outcomes(outcomes: Outcomes, ax: "Axes | None" = None) -> "Axes":
         interval = outcomes.interval(prob, ci_kind)
         from arviz_stats.base import array_stats
 
-        x, density, _ = array_stats.kde(outcomes.draws.values.ravel())
-        ax.fill_between(x, density, color=_COLOR, alpha=0.25, lw=0)
-        ax.plot(x, density, color=_COLOR, lw=2)
+        draws = outcomes.draws.values.ravel()
+        if np.ptp(draws) > 0:  # else they have no density
+            x, density, _ = array_stats.kde(draws)
+            ax.fill_between(x, density, color=_COLOR, alpha=0.25, lw=0)
+            ax.plot(x, density, color=_COLOR, lw=2)
         ax.hlines(0, *interval[0], color=_COLOR, lw=4)
         ax.plot(mean, 0, "o", color="white", mec=_COLOR, mew=2, ms=7, clip_on=False, zorder=3)
         ax.set_yticks([])

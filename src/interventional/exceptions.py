@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable
 
 _MAX_LISTED = 12
+LARGEST = 1e50  # in size: squares of such numbers, and products of three, are still numbers
+SMALLEST = 1 / LARGEST
 
 
 def listed(names: Iterable[object]) -> str:

@@ -210,7 +210,7 @@ class Family:
 
 
 def _whole(y: Floats) -> NDArray[np.bool_]:
-    return np.asarray((y >= 0) & (y == np.floor(y)))
+    return np.asarray((y >= 0) & (y == np.floor(y)) & (y <= _LAST_WHOLE))
 
 
 def _counts(rng: Generator, rate: Floats) -> Floats:
@@ -223,6 +223,7 @@ _SIGMA: Default = ("HalfStudentT", {"nu": 4, "sigma": 1.0})  # in standard devia
 _TINY = 1e-300
 _NEARLY_ONE = float(np.nextafter(1.0, 0.0))
 _MANY = 1e18
+_LAST_WHOLE = 2.0**53  # of the floats that have neighbours one away
 _LOG_2PI = float(np.log(2 * np.pi))
 
 _RECORDS = (

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from interventional.cache import StructureCache
 from interventional.design import Floats, TreatmentCoding
 from interventional.model import Equation, Regeneration, StructuralModel, generative_model
+from interventional.predictive import refuse_overflow
 from interventional.priors import python_mode
 from interventional.samples import Chunked, Linear, Rows
 
@@ -382,7 +383,12 @@ def _draw(
     nodes = [*names, model.outcome]
     numbers = [nodes.index(node) or len(nodes) for node in plan.drawn]
     fresh = [np.random.default_rng([*key, number, query.chunk]) for number in numbers]
-    return np.asarray(function(*inputs, *draws, *fresh))
+    try:
+        with np.errstate(over="ignore"):
+            found = np.asarray(function(*inputs, *draws, *fresh))
+    except (TypeError, ValueError) as error:  # of a design; PyTensor adds hints of its own
+        raise type(error)(str(error).partition("\n\nHINT: ")[0]) from None
+    return refuse_overflow(found, target)
 
 
 def _held(model: StructuralModel, plan: _Plan) -> list[str]:

@@ -1,6 +1,6 @@
 """What `do` may be: parsed once, here, into what each column is forced to."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from interventional.design import Floats, Schema
-from interventional.exceptions import listed
+from interventional.design import Floats, Schema, are_moderate
+from interventional.exceptions import LARGEST, listed
 from interventional.samples import Chunked, is_large
+from interventional.validation import refuse_masked
 
 Table = pd.DataFrame | NDArray[Any]
 Forced = Floats | Chunked
@@ -53,7 +54,9 @@ class Drawn(Chunked):
         size = (self.n_draws, rows.stop - rows.start)
         rng = np.random.default_rng([self.key[0], _STREAM, self.key[1], k])
         try:
-            return np.asarray(self.distribution.rvs(*args, **named, size=size, random_state=rng))
+            with np.errstate(over="ignore"):  # infinity is refused later on
+                drawn = self.distribution.rvs(*args, **named, size=size, random_state=rng)
+            return np.asarray(drawn)
         except ValueError as error:  # parameters that the family does not allow
             raise ValueError(f"{self.where}: {error}") from error
 
@@ -233,9 +236,12 @@ def _forced(
 
 def _encoded(values: ArrayLike, schema: Schema, j: int, where: str) -> Floats:
     column = schema.encode_column(j, values, where)
-    if not np.isfinite(column).all():
-        bad = column[~np.isfinite(column)].ravel()[0]
-        raise ValueError(f"{where} holds {bad}; a column can only be forced to finite values")
+    if not are_moderate(column):
+        bad = column[~(np.abs(column) <= LARGEST)].ravel()[0]
+        raise ValueError(
+            f"{where} holds {bad}; a column can only be forced to finite values, of at most "
+            f"{LARGEST:g} in size"
+        )
     return column
 
 
@@ -264,9 +270,12 @@ def forced_values(
     if callable(what):
         what = _called(what, X, where)
     if _is_distribution(what):
-        return _drawn(what, where, n, n_draws, key)
+        return _drawn(what, X, where, n, n_draws, key)
     if isinstance(what, pd.Series):
         what = aligned(what, X, where)
+    refuse_masked(what, where)
+    if isinstance(what, Iterator):
+        raise TypeError(f"{where} is {type(what).__name__}, which is used up; give a list of it")
     if what is None or isinstance(what, Mapping | set | pd.DataFrame):
         raise TypeError(
             f"{where} is {type(what).__name__}; allowed are a number or level, an array or "
@@ -281,10 +290,11 @@ def forced_values(
     return what
 
 
-def _drawn(what: Any, where: str, n: int, n_draws: int, key: tuple[int, int]) -> Drawn:
+def _drawn(what: Any, X: Table, where: str, n: int, n_draws: int, key: tuple[int, int]) -> Drawn:
     """Return the draws of a frozen distribution, whose parameters are one a row or one for all."""
     parameters = {
-        name: np.array(value) for name, value in (*enumerate(what.args), *what.kwds.items())
+        name: np.array(aligned(value, X, where) if isinstance(value, pd.Series) else value)
+        for name, value in (*enumerate(what.args), *what.kwds.items())
     }
     for name, value in parameters.items():
         try:
@@ -315,7 +325,11 @@ def _called(function: Callable[[Table], Any], X: Table, where: str) -> Any:
     else:
         rows = X.view()
         rows.flags.writeable = False
-    result = function(rows)
+    try:
+        result = function(rows)
+    except Exception as error:
+        error.add_note(f"This is what the callable of {where} raised, called with X.")
+        raise
     if result is None or callable(result):
         raise TypeError(
             f"{where}: the callable returned {result!r}; it must return a column: a scalar, an "

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from interventional.regressor import BayesianInterventionRegressor
+from interventional.validation import read_outcome, read_weights
 
 Floats = NDArray[np.float64]
 _BLOCK = 1 << 20  # numbers that are drawn at a time
@@ -63,12 +64,13 @@ def log_density(
     np.float64(-5.4)
     """
     model, rows = _unwrapped(estimator, X)
+    target, weights = _read(model, X, y, sample_weight)
     if isinstance(model, BayesianInterventionRegressor):
-        return _average(model.log_density(rows, y), sample_weight)
+        return _average(model.log_density(rows, target), weights)
     from scipy.stats import norm
 
     mean, std = _gaussian(model, rows)
-    return _average(norm.logpdf(column_or_1d(y), mean, std), sample_weight)
+    return _average(norm.logpdf(target, mean, std), weights)
 
 
 def neg_crps(
@@ -111,11 +113,11 @@ def neg_crps(
     from scoringrules import crps_ensemble, crps_normal
 
     model, rows = _unwrapped(estimator, X)
+    target, weights = _read(model, X, y, sample_weight)
     if not isinstance(model, BayesianInterventionRegressor):
         mean, std = _gaussian(model, rows)
-        return -_average(crps_normal(column_or_1d(y), mean, std), sample_weight)
-    target = np.asarray(column_or_1d(y), dtype=np.float64)
-    check_consistent_length(rows, target)
+        return -_average(crps_normal(target, mean, std), weights)
+    check_is_fitted(model)
     n_draws = int(np.prod(model._shape))
     step = max(1, _BLOCK // n_draws)
     scores = []
@@ -123,7 +125,7 @@ def neg_crps(
         block = range(start, min(start + step, len(target)))
         drawn = model.sample_y(_safe_indexing(rows, list(block)), n_draws, random_state=start)
         scores.append(crps_ensemble(target[block], drawn, estimator="pwm", backend="numpy"))
-    return -_average(np.concatenate(scores), sample_weight)
+    return -_average(np.concatenate(scores), weights)
 
 
 def _unwrapped(estimator: Any, X: Any) -> tuple[Any, Any]:
@@ -139,7 +141,9 @@ def _gaussian(model: Any, X: Any) -> tuple[Floats, Floats]:
     """Return mean and standard deviation of a Gaussian predictive distribution."""
     try:
         mean, std = model.predict(X, return_std=True)
-    except TypeError as error:
+    except (TypeError, AttributeError) as error:
+        if isinstance(error, AttributeError) and hasattr(model, "predict"):
+            raise
         raise TypeError(
             f"{type(model).__name__} has no predictive distribution: proper scores take a "
             "BayesianInterventionRegressor, or a regressor with predict(X, return_std=True)"
@@ -147,5 +151,14 @@ def _gaussian(model: Any, X: Any) -> tuple[Floats, Floats]:
     return mean, std
 
 
-def _average(scores: Floats, weights: ArrayLike | None) -> float:
-    return float(np.average(scores, weights=None if weights is None else np.asarray(weights)))
+def _read(
+    model: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | None
+) -> tuple[Floats, Floats | None]:
+    """Return outcomes and weights as floats, one a row of X."""
+    target = read_outcome(y, X, model)
+    check_consistent_length(X, target)
+    return target, read_weights(sample_weight, X, len(target))
+
+
+def _average(scores: Floats, weights: Floats | None) -> float:
+    return float(np.average(scores, weights=weights))

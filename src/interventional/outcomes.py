@@ -1,6 +1,7 @@
 """What an intervention would do, as a posterior: `Outcomes`."""
 
 from collections.abc import Hashable, Iterator, Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pandas.api.extensions import ExtensionDtype
 
-from interventional.exceptions import unknown
+from interventional.exceptions import SMALLEST, unknown
 from interventional.samples import (
     Contrast,
     Floats,
@@ -22,6 +23,7 @@ from interventional.samples import (
     Shares,
     at_once,
 )
+from interventional.validation import refuse_masked
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -79,7 +81,16 @@ class Outcomes:
     def __init__(
         self, draws: "xr.DataArray", estimand: str, covariates: pd.DataFrame | None = None
     ):
+        if not hasattr(draws, "dims") or tuple(draws.dims) != ("chain", "draw", "obs"):
+            dims = getattr(draws, "dims", type(draws).__name__)
+            raise TypeError(f"draws must be a DataArray of chain, draw and obs, got {dims}")
         chains, per_chain, n = draws.shape
+        if not draws.size or not np.isfinite(draws.values).all():
+            raise ValueError(
+                f"draws must be finite, at least one of a row; their shape: {draws.shape}"
+            )
+        if covariates is not None and len(covariates) != n:
+            raise ValueError(f"covariates have {len(covariates)} rows, draws have {n}")
         labels = draws.indexes.get("obs", pd.RangeIndex(n))
         # A copy: what the user does to X afterwards is not what the rows were.
         covariates = None if covariates is None else covariates.copy()
@@ -162,7 +173,10 @@ class Outcomes:
         -------
         ndarray of shape (n,) or (n, len(q))
         """
-        probabilities = np.asarray(q, dtype=np.float64)
+        try:
+            probabilities = np.asarray(q, dtype=np.float64)
+        except (TypeError, ValueError):
+            probabilities = np.asarray(np.nan)
         if probabilities.ndim > 1 or not np.all((probabilities >= 0) & (probabilities <= 1)):
             raise ValueError(f"q must hold probabilities between 0 and 1, got {q!r}")
         quantiles = self._samples.reduce(Quantiles(tuple(probabilities.ravel().tolist())))[0]
@@ -198,6 +212,9 @@ class Outcomes:
         """
         if above is None and below is None:
             raise ValueError("probability needs above=..., below=... or both")
+        for name, end in (("above", above), ("below", below)):
+            if end is not None and (not isinstance(end, Real) or np.isnan(end)):
+                raise ValueError(f"{name} must be a number, got {end!r}")
         return self._samples.reduce(Inside(above, below))[0]
 
     def average(
@@ -327,6 +344,7 @@ class Outcomes:
         outcomes : mapping
             Names to outcomes of a single row and of the same draws, such as averages.
         """
+        refuse_other_than_outcomes(outcomes, "outcomes")
         first = next(iter(outcomes.values()))
         for name, each in outcomes.items():
             if len(each) != 1 or each._shape != first._shape:
@@ -384,8 +402,7 @@ class Outcomes:
         0.0   0.0     NaN          NaN
         0.5   1.5     1.5          1.0
         """
-        if not isinstance(scenarios, Mapping) or not scenarios:
-            raise TypeError(f"scenarios must map names to Outcomes, got {scenarios!r}")
+        refuse_other_than_outcomes(scenarios, "scenarios")
         if better not in ("higher", "lower"):
             raise ValueError(unknown("value of better:", better, ("higher", "lower")))
         tables = {}
@@ -520,6 +537,7 @@ class Outcomes:
         weight = np.ones(n) if weights is None else self._per_row(weights, "weights", np.float64)
         if not np.all(np.isfinite(weight)) or np.any(weight < 0):
             raise ValueError("weights must be finite, not negative, and not all zero")
+        weight = weight / max(float(weight.max()), SMALLEST)  # sums of large ones overflow
         if by is None:
             return np.zeros(n, dtype=np.intp), weight, pd.Index(["average"])
         codes, found = pd.factorize(self._groups(by), sort=True)
@@ -529,11 +547,17 @@ class Outcomes:
 
     def _per_row(self, values: ArrayLike, what: str, dtype: Any = None) -> NDArray[Any]:
         n = len(self)
+        refuse_masked(values, what)
         if isinstance(values, pd.Series) and not values.index.equals(self._labels):
             if set(values.index) != set(self._labels) or not values.index.is_unique:
                 raise ValueError(f"{what}: its index is not that of the rows")
             values = values.reindex(self._labels)
-        array = np.asarray(values, dtype=dtype)
+        if dtype is not None and np.iscomplexobj(values):
+            raise TypeError(f"{what} must be numbers, got complex ones")
+        try:
+            array = np.asarray(values, dtype=dtype)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{what}: {error}") from error
         if array.shape != (n,):
             raise ValueError(f"{what} must have shape {(n,)}, got {array.shape}")
         return array
@@ -595,6 +619,15 @@ def _interval(prob: float, kind: CiKind) -> Reduction:
     return Quantiles(((1 - prob) / 2, (1 + prob) / 2)) if kind == "eti" else HighestDensity(prob)
 
 
+def refuse_other_than_outcomes(named: object, what: str) -> None:
+    """Refuse what is no mapping from names to outcomes, at least one of them."""
+    if not isinstance(named, Mapping) or not named:
+        raise TypeError(f"{what} must map names to Outcomes, got {named!r}")
+    for name, each in named.items():
+        if not isinstance(each, Outcomes):
+            raise TypeError(f"{what}[{name!r}] must be Outcomes, got {each!r}")
+
+
 def _bracketed(estimand: str) -> str:
     return f"({estimand})" if " - " in estimand or " / " in estimand else estimand
 
@@ -606,8 +639,8 @@ def interval_defaults(prob: float | None, kind: CiKind | None) -> tuple[float, C
 
         prob = rcParams["stats.ci_prob"] if prob is None else prob
         kind = rcParams["stats.ci_kind"] if kind is None else kind
-    if not 0 < prob < 1:
+    if not isinstance(prob, Real) or not 0 < float(prob) < 1:
         raise ValueError(f"prob must lie between 0 and 1, got {prob!r}")
     if kind not in ("eti", "hdi"):
         raise ValueError(unknown("kind of interval", kind, ("eti", "hdi")))
-    return prob, kind
+    return float(prob), kind

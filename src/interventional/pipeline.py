@@ -1,6 +1,6 @@
 """`intervene` on whole scikit-learn estimators: force raw columns, before any preprocessing."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from interventional.design import Floats, Schema
+from interventional.design import Floats, Schema, all_numbers
 from interventional.exceptions import listed, unknown
 from interventional.intervention import (
     Drawn,
@@ -24,6 +24,7 @@ from interventional.intervention import (
 from interventional.outcomes import Outcomes
 from interventional.regressor import BayesianInterventionRegressor, Kind
 from interventional.samples import Chunked, is_large, rows_of_chunk, slices
+from interventional.validation import refuse_masked
 
 _NODES = 20  # of the Gauss-Hermite rule behind an inverse transform: exp(2 z) to the last digit
 _BLOCK = 1 << 18  # rows that are transformed at a time where a distribution is drawn
@@ -85,9 +86,7 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
     """
     path = _unwrap(estimator)
     regressor = path.regressor
-    rows = X if isinstance(X, pd.DataFrame) else np.asarray(X)
-    if rows.ndim != 2:
-        raise ValueError(f"X must have two dimensions, rows and columns, got shape {rows.shape}")
+    rows = table_of(X)
     if is_large(regressor._n_draws, len(rows)):  # what is computed later is of X as it is now
         rows = rows.copy()
     regressor, before = regressor._facing(path.transform(rows), do)
@@ -274,9 +273,20 @@ def _parse(
     return forced
 
 
+def table_of(X: Any) -> Table:
+    """Return raw rows as a DataFrame or an array of two dimensions."""
+    if isinstance(X, pd.DataFrame):
+        return X
+    refuse_masked(X, "X")
+    rows = np.asarray(X)
+    if rows.ndim != 2:
+        raise ValueError(f"X must have two dimensions, rows and columns, got shape {rows.shape}")
+    return rows
+
+
 def column_of(X: Any, key: Any) -> NDArray[Any]:
     """Return the values of a raw column of X."""
-    rows = X if isinstance(X, pd.DataFrame) else np.asarray(X)
+    rows = table_of(X)
     return _values(rows, _column(key, rows))
 
 
@@ -287,13 +297,14 @@ def _values(rows: Table, column: Any) -> NDArray[Any]:
 def _column(key: Any, rows: Table) -> Any:
     """Return the label of a raw column, or its position in an array."""
     if isinstance(rows, pd.DataFrame):
-        if key not in rows.columns:
+        if not isinstance(key, Hashable) or key not in rows.columns:
             raise ValueError(f"do: {unknown('column', key, rows.columns)}")
         return key
     names = [f"x{j}" for j in range(rows.shape[1])]
     if key in names:
         return names.index(key)
-    if isinstance(key, int | np.integer) and 0 <= key < len(names):
+    is_position = isinstance(key, int | np.integer) and not isinstance(key, bool)
+    if is_position and 0 <= key < len(names):
         return int(key)
     raise ValueError(f"do: {unknown('column', key, names)}")
 
@@ -301,10 +312,13 @@ def _column(key: Any, rows: Table) -> Any:
 def _raw(values: ArrayLike, rows: Table, column: Any, where: str) -> NDArray[Any]:
     """Return forced values as an array of its own that the raw column can hold."""
     array = np.array(values.to_numpy() if isinstance(values, pd.Series) else values)
+    held = rows[column].dtype if isinstance(rows, pd.DataFrame) else rows.dtype
+    holds_numbers = pd.api.types.is_numeric_dtype(held)
+    if holds_numbers and array.dtype.kind == "O" and all_numbers(array):
+        array = array.astype(np.float64)
     if pd.isna(array).any() or (array.dtype.kind == "f" and not np.isfinite(array).all()):
         raise ValueError(f"{where} holds NaN or infinity; a column can only be forced to values")
-    held = rows[column].dtype if isinstance(rows, pd.DataFrame) else rows.dtype
-    if pd.api.types.is_numeric_dtype(held) and array.dtype.kind not in "biuf":
+    if holds_numbers and array.dtype.kind not in "biuf":
         raise TypeError(f"{where}: the column holds numbers, got {array.ravel()[0]!r}")
     return array
 

@@ -16,6 +16,7 @@ from interventional.families import Family
 from interventional.model import Equation
 from interventional.samples import Linear, Samples, mean, slices
 
+_SQUARES = 1e150  # beyond which squares are no numbers
 _BLOCK = 1 << 18  # numbers in the making at a time: what is made of them stays in the cache
 
 
@@ -66,7 +67,8 @@ class Predictive:
         dispersion = self._dispersion()
         if self.equation.is_linear:  # the noise is the same whatever is expected
             within = self.family.variance(np.zeros(1), dispersion).mean()
-            return np.hypot(self._linear().std(), np.sqrt(within))
+            between = self._linear().std() if self.n_draws > 1 else np.zeros(len(self.matrix))
+            return np.hypot(between, np.sqrt(within))
 
         def variance(expected: Floats) -> Floats:
             within = self.family.variance(expected, dispersion).mean(axis=0)
@@ -77,7 +79,7 @@ class Predictive:
     def sample(self, picked: NDArray[np.intp], rng: Generator) -> Floats:
         """Return a new node for each row and picked draw, (n, picked)."""
         eta = self._eta(slice(None), picked)
-        mu = self.family.link.inverse(eta)
+        mu = self._inverse(eta)
         drawn = self.family.sample(rng, eta, mu, self._dispersion(picked))
         return np.asarray(drawn, dtype=np.float64).T
 
@@ -86,7 +88,7 @@ class Predictive:
 
         def density(rows: slice) -> Floats:
             eta = self._eta(rows)
-            mu = self.family.link.inverse(eta)
+            mu = self._inverse(eta)
             return self.family.log_density(y[rows], eta, mu, self._dispersion())
 
         return _OfRows(self, density)
@@ -122,7 +124,13 @@ class Predictive:
         }
 
     def _expected(self, rows: slice) -> Floats:
-        return self.family.mean(self._eta(rows), self._dispersion())
+        with np.errstate(over="ignore"):
+            expected = self.family.mean(self._eta(rows), self._dispersion())
+        return refuse_overflow(expected, self.equation.node)
+
+    def _inverse(self, eta: Floats) -> Floats:
+        with np.errstate(over="ignore"):
+            return refuse_overflow(self.family.link.inverse(eta), self.equation.node)
 
 
 class _OfRows(Samples):
@@ -139,6 +147,24 @@ class _OfRows(Samples):
     def blocks(self) -> Iterator[slice]:
         """Iterate over blocks of rows."""
         return slices(self.n, _BLOCK // self.n_draws)
+
+
+def refuse_overflow(expected: Floats, node: str) -> Floats:
+    """Return what is expected of a node; refuse what is too large for its square to be a number.
+
+    The inverse of a logarithm gets there a few hundred standard deviations beyond the data.
+    """
+    with np.errstate(all="ignore"):
+        rows = np.atleast_2d(expected)
+        if np.isfinite(np.einsum("ij,ij->", rows, rows)):
+            return expected
+    strays = ~(np.abs(rows) < _SQUARES)
+    if not strays.any():
+        return expected
+    raise ValueError(
+        f"{node!r} comes out as {rows[strays].flat[0]:g}: what its causes are given or forced to "
+        "is too far from what the model was fitted to"
+    )
 
 
 def _variance(block: Floats) -> Floats:

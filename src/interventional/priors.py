@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interventional.design import Design, Floats
-from interventional.exceptions import UndeterminedError, listed, unknown
+from interventional.exceptions import LARGEST, SMALLEST, UndeterminedError, listed, unknown
 from interventional.families import CATEGORICAL, DISPERSIONS, FAMILIES, IDENTITY, LOGIT
 from interventional.shrinkage import KINDS
 
@@ -90,6 +90,12 @@ class PriorSpec:
             array = np.asarray(value, dtype=np.float64)
             if not np.isfinite(array).all():
                 raise ValueError(f"{where}: parameter {name} must be finite, got {value}")
+            sizes = np.abs(array[array != 0])
+            if ((sizes > LARGEST) | (sizes < SMALLEST)).any():
+                raise ValueError(
+                    f"{where}: parameter {name} must be 0, or lie between {SMALLEST:g} and "
+                    f"{LARGEST:g} in size, got {value}"
+                )
             parameters[name] = array
         return cls(prior.distribution, parameters, prior.centered, prior.transform)
 
@@ -372,6 +378,12 @@ def resolve(
             "scale from its standard deviation, are undefined; give priors for beta, intercept "
             "and sigma, the last one such that sigma cannot go to 0"
         )
+    for term, size in zip(design.terms, moments.x_scale, strict=True):
+        if size < SMALLEST:
+            raise ValueError(
+                f"the values of {term!r} spread by no more than {size:g}, which must be at least "
+                f"{SMALLEST:g}; give the column in other units"
+            )
     scale = _unit(family) * moments.y_scale / moments.x_scale
     intercept = None
     if fit_intercept:

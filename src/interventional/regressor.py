@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from interventional import confounding as unmeasured
 from interventional import distributed, forward, intervention
@@ -33,6 +33,8 @@ from interventional.simulation import simulate
 from interventional.structural import Draft, Specification, draft, positive, specify
 from interventional.unseen import extended, unseen_levels
 from interventional.validation import (
+    read_array,
+    read_outcome,
     read_weights,
     refuse_empty,
     restored,
@@ -341,14 +343,10 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, first: bool = True
     ) -> tuple[Schema, Floats, Floats, Floats | None]:
         """Return what the columns are, encoded rows, the outcome, and weights above zero."""
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None"
-            )
-        target = np.asarray(_check_y(y, y_numeric=True, estimator=self), dtype=np.float64)
+        target = read_outcome(y, X, self)
         schema, values = self._read_new(X, reset=first)
         check_consistent_length(values, target)
-        weights = read_weights(sample_weight, values)
+        weights = read_weights(sample_weight, X, len(values))
         if weights is not None and not weights.all():
             kept = weights > 0
             values, target, weights = values[kept], target[kept], weights[kept]
@@ -412,6 +410,28 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         found = Predictive.of(equation, values, self._draws())
         return (found.mean(), found.std()) if return_std else found.mean()
 
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the coefficient of determination of the predictions.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n, columns)
+            The rows.
+        y : array-like of shape (n,)
+            Their outcomes.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+        """
+        if not is_distributed(X):
+            self._check_fitted()
+            y = read_outcome(y, X, self)
+            sample_weight = read_weights(sample_weight, X, len(y))
+        return float(super().score(X, y, sample_weight))
+
     def sample_y(
         self,
         X: Any,
@@ -433,6 +453,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         -------
         ndarray of shape (n, n_samples)
         """
+        if not isinstance(n_samples, Integral) or n_samples < 0:
+            raise ValueError(f"n_samples must be a whole number, not negative, got {n_samples!r}")
         found = self._predictive(X)
         rng = np.random.default_rng(check_random_state(random_state).randint(1 << 32, size=4))
         replace = n_samples > found.n_draws
@@ -469,7 +491,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         import xarray as xr
 
         found = self._predictive(X)
-        target = self._read_outcome(found.matrix, y)
+        target = self._read_outcome(found.matrix, X, y)
         densities = found.log_likelihood(target).held().reshape(*self._shape, len(target))
         labelled = isinstance(X, pd.DataFrame) and X.index.is_unique
         rows = {"obs": ("obs", np.asarray(X.index if labelled else range(len(target))))}
@@ -505,7 +527,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         interventional.metrics : Scorers that take it through cross-validation.
         """
         found = self._predictive(X)
-        return found.log_density(self._read_outcome(found.matrix, y))
+        return found.log_density(self._read_outcome(found.matrix, X, y))
 
     def intervene(self, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
         """Answer what y will be for such rows if some columns are forced.
@@ -737,7 +759,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         intervene : The outcome of such rows, whatever their own noise was.
         """
         self, rows, values = self._facing_table(X, do)
-        target = self._read_outcome(values, y)
+        target = self._read_outcome(values, X, y)
         query = self._asked(do, rows, values)
         observed = {self.outcome: target}
         for node in (*query.regenerated, self.outcome):
@@ -943,7 +965,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             else:
                 schema, values = self._read_new(X)
                 if y is not None:
-                    target = np.array(validate_data(self, y=y, y_numeric=True), dtype=np.float64)
+                    target = read_outcome(y, X, self)
                     check_consistent_length(values, target)
                 model, _ = specify(draft(self._specification(), schema), values, target)
         index = X.index if isinstance(X, pd.DataFrame) else range(len(values))
@@ -1001,8 +1023,11 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         drawn = simulate(built, self.outcome, schema, parameters, int(seed))
         table = (X if isinstance(X, pd.DataFrame) else self._as_frame(X)).copy()
+        depth = table.columns.nlevels
         for label, column in drawn.items():
-            table[label] = column
+            # of a MultiIndex, whose labels are tuples, a name alone is the first part
+            whole = isinstance(label, tuple) or depth == 1
+            table[label if whole else (label, *[""] * (depth - 1))] = column
         return table
 
     def __sklearn_tags__(self) -> Any:
@@ -1055,7 +1080,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     def _sampling(self) -> Sampling:
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         n_jobs = joblib.effective_n_jobs(self.n_jobs)
-        return Sampling(self.draws, self.tune, self.chains, int(seed), n_jobs, bool(self.verbose))
+        draws, tune, chains = int(self.draws), int(self.tune), int(self.chains)  # bools are ints
+        return Sampling(draws, tune, chains, int(seed), n_jobs, bool(self.verbose))
 
     def _read_new(self, X: Any, reset: bool = True) -> tuple[Schema, Floats]:
         """Return what the columns of new data are, and their encoded rows."""
@@ -1064,7 +1090,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             refuse_empty(X)
             schema = Schema.of(X)
             return schema, schema.encode(X)
-        values = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=reset)
+        values = read_array(X, self, reset=reset)
         schema = Schema.of(values)
         return schema, schema.encode(values)
 
@@ -1089,8 +1115,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                     f"same order: {listed(schema.labels)}"
                 )
             return self._with_exposure(schema.encode(X))
-        array = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
-        return self._with_exposure(schema.encode(array))
+        return self._with_exposure(schema.encode(read_array(X, self, reset=False)))
 
     def _with_exposure(self, values: Floats) -> Floats:
         """Return encoded rows, whose exposures must be positive."""
@@ -1099,9 +1124,9 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             positive(values[:, exposure])
         return values
 
-    def _read_outcome(self, rows: Floats, y: ArrayLike) -> Floats:
+    def _read_outcome(self, rows: Floats, X: Any, y: ArrayLike) -> Floats:
         """Return the outcomes of rows, each of which the family takes."""
-        target = np.array(_check_y(y, y_numeric=True, estimator=self), dtype=np.float64)
+        target = read_outcome(y, X, self)
         check_consistent_length(rows, target)
         self._model.of_outcome.record.check(target, "y")
         return target

@@ -86,11 +86,13 @@ class Samples:
 
     def std(self) -> Floats:
         """Return the standard deviation of each row, (n,), with Bessel's correction."""
+        _refuse_one_draw(self.n_draws)
         linear = self.linear()
         return linear.std() if linear is not None else self.reduce(std)[0]
 
     def summary(self, interval: Reduction) -> tuple[Floats, Floats, Floats]:
         """Return mean, standard deviation and interval of each row, in one pass."""
+        _refuse_one_draw(self.n_draws)
         if self.linear() is not None:
             return self.mean(), self.std(), self.reduce(interval)[0]
         return self.reduce(mean, std, interval)  # type: ignore[return-value]
@@ -355,6 +357,11 @@ def refuse_too_many(n_draws: int, n: int, what: str, instead: str) -> None:
     if n_draws * n > LARGEST:
         size = 8e-9 * n_draws * n
         raise ValueError(f"{n_draws:,} draws of {n:,} {what} are {size:,.1f} GB; {instead}")
+
+
+def _refuse_one_draw(n_draws: int) -> None:
+    if n_draws < 2:
+        raise ValueError("one draw has no standard deviation; fit with more draws or chains")
 
 
 def slices(n: int, size: int) -> Iterator[slice]:

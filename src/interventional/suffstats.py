@@ -62,7 +62,8 @@ class SufficientStatistics:
     @property
     def moments(self) -> Moments:
         """What default priors are scaled by; a constant column counts with its size."""
-        scale = np.sqrt(np.square(self.r).sum(axis=0) / self.weight)
+        # hypot, as the squares of small numbers are none
+        scale = np.hypot.reduce(self.r, axis=0) / np.sqrt(self.weight)
         size = np.where(self.x_mean != 0, np.abs(self.x_mean), 1.0)
         scale = np.where(scale > 1e-13 * size, scale, size)
         variance = (np.square(self.z).sum() + self.rss) / self.weight
