@@ -10,7 +10,7 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from interventional.exceptions import unknown
 from interventional.outcomes import CiKind, Outcomes, interval_defaults
-from interventional.pipeline import column_of, intervene
+from interventional.pipeline import answered, column_of
 from interventional.samples import Floats
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ class InterventionDisplay:
     ) -> Self:
         """Draw the dose-response curve of a column: E[y | do(column = v)] over v.
 
+        What lies beyond the observed values is shaded; there is no `ExtrapolationWarning` besides.
+
         Parameters
         ----------
         estimator : estimator
@@ -156,7 +158,7 @@ class InterventionDisplay:
             rows = np.sort(check_random_state(random_state).choice(rows, subsample, replace=False))
         averages, individual = [], np.empty((len(positions), len(rows)))
         for k, value in enumerate(positions):
-            outcomes = intervene(estimator, X, {column: value})
+            outcomes = answered(estimator, X, {column: value})
             averages.append(outcomes.average())
             if kind != "average":
                 individual[k] = outcomes.mean()[rows]

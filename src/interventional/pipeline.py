@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from interventional import extrapolation
 from interventional.design import Floats, Schema
 from interventional.exceptions import listed, unknown
 from interventional.intervention import (
@@ -83,6 +84,13 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
     >>> intervene(model, X, do={"price": 5.0}).average().mean().round()
     array([75.])
     """
+    outcomes = answered(estimator, X, do, kind=kind)
+    extrapolation.warn(outcomes._support, outcomes.estimand)
+    return outcomes
+
+
+def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
+    """Return what `intervene` does, without a warning where the data do not support it."""
     path = _unwrap(estimator)
     regressor = path.regressor
     rows = X if isinstance(X, pd.DataFrame) else np.asarray(X)
@@ -96,7 +104,9 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
     changed = _changed(path, rows, forced, before)
     _refuse_mixed_graph(path, changed)
     query = regressor._query(before, changed, _reads(do, rows, regressor))
-    inner = regressor._outcomes(rows, query, kind, describe(do))
+    # Columns that steps derive from one another never are apart from each other.
+    supported = regressor._supported(query, jointly=not path.steps)
+    inner = regressor._outcomes(rows, query, kind, describe(do), supported)
     if not path.inverses:
         return inner
     back = _ToRaw(path.inverses)
@@ -349,13 +359,29 @@ class _Steps:
             self._last["chunk"] = (k, found)
         return found
 
+    def thinned(self, n_draws: int) -> "_Steps":
+        """Return the same with fewer draws."""
+        found = self._thinned.get(n_draws)  # asked for by each of its columns
+        if found is None:
+            forced = {
+                column: values.thinned(n_draws) if isinstance(values, Drawn) else values
+                for column, values in self.forced.items()
+            }
+            found = self._thinned[n_draws] = replace(self, forced=forced, n_draws=n_draws)
+        return found
+
+    @cached_property
+    def _thinned(self) -> "dict[int, _Steps]":
+        return {}
+
     @cached_property
     def _last(self) -> dict[str, tuple[int, Floats]]:
         return {}
 
     def __getstate__(self) -> dict[str, Any]:
         # A chunk is made again in a moment, and is larger than all the rest.
-        return {name: value for name, value in self.__dict__.items() if name != "_last"}
+        made = ("_last", "_thinned")
+        return {name: value for name, value in self.__dict__.items() if name not in made}
 
     def _refuse_moved(self, found: Floats, chunk: slice) -> None:
         """Refuse rows in which a column moves that moves in no row that was tried."""
@@ -414,6 +440,10 @@ class _Column(Chunked):
     def chunk(self, k: int, rows: slice) -> Floats:
         """Return the column for the k-th chunk of rows."""
         return self.steps.chunk(k, rows)[..., self.j]
+
+    def thinned(self, n_draws: int) -> "_Column":
+        """Return fewer draws from the same distribution."""
+        return replace(self, steps=self.steps.thinned(n_draws))
 
 
 def _with_columns(rows: Table, columns: Mapping[Any, NDArray[Any]]) -> Table:

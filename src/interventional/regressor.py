@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
-from interventional import distributed, forward, intervention
+from interventional import distributed, extrapolation, forward, intervention
 from interventional.accumulation import Accumulated
 from interventional.design import Floats, Schema
 from interventional.distributed import accumulate, is_distributed, is_distributed_frame
@@ -30,6 +30,7 @@ from interventional.predictive import Predictive
 from interventional.samples import Chunked, Contrast, Samples, at_once, is_large
 from interventional.simulation import simulate
 from interventional.structural import Draft, Specification, draft, positive, specify
+from interventional.support import Support, joined
 from interventional.unseen import extended, unseen_levels
 from interventional.validation import (
     read_weights,
@@ -525,6 +526,13 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             If `do` names an unknown column or the outcome, is empty, or forces a value that its
             column cannot take.
 
+        Warns
+        -----
+        ExtrapolationWarning
+            If 1% of the rows or more are forced beyond what was seen when the model was fitted:
+            out of a column's range, or to what rows with such covariates did not have.
+            `Outcomes.support` says it row by row.
+
         See Also
         --------
         effect : The difference from what was observed, or from another intervention.
@@ -532,9 +540,17 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         if is_distributed(X):
             self._refuse_before_dask(do, kind)
             estimand = self._estimand(describe(do), kind)
-            return distributed.answer(self, "intervene", X, estimand, do, kind=kind)
+            self._warn_before_dask(estimand, do)
+            return distributed.answer(self, "_intervene", X, estimand, do, kind=kind)
+        outcomes = self._intervene(X, do, kind=kind)
+        extrapolation.warn(outcomes._support, outcomes.estimand)
+        return outcomes
+
+    def _intervene(self, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
+        """Return what `intervene` does, without a warning."""
         self, rows, values = self._facing_table(X, do)
-        return self._outcomes(rows, self._asked(do, rows, values), kind, describe(do))
+        query = self._asked(do, rows, values)
+        return self._outcomes(rows, query, kind, describe(do), self._supported(query))
 
     def effect(
         self,
@@ -564,6 +580,11 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         -------
         Outcomes
             Draws of the outcome under `do` minus those under `baseline`.
+
+        Warns
+        -----
+        ExtrapolationWarning
+            As in `intervene`, if either side is forced beyond what was seen.
         """
         if is_distributed(X):
             self._refuse_before_dask(do, kind)
@@ -572,9 +593,23 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 self._refuse_before_dask(baseline, kind)
                 rest = describe(baseline)
             words = [self._estimand(side, kind) for side in (describe(do), rest)]
+            self._warn_before_dask(" - ".join(words), do, baseline or {})
             return distributed.answer(
-                self, "effect", X, " - ".join(words), do, baseline, kind=kind
+                self, "_effect", X, " - ".join(words), do, baseline, kind=kind
             )
+        outcomes = self._effect(X, do, baseline, kind=kind)
+        extrapolation.warn(outcomes._support, outcomes.estimand)
+        return outcomes
+
+    def _effect(
+        self,
+        X: Any,
+        do: Mapping[Any, Any],
+        baseline: Mapping[Any, Any] | None = None,
+        *,
+        kind: Kind = "mean",
+    ) -> Outcomes:
+        """Return what `effect` does, without a warning."""
         self, rows, values = self._facing_table(X, do, baseline)
         query = self._asked(do, rows, values)
         if baseline is None:
@@ -587,8 +622,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         else:
             at_rest = self._asked(baseline, rows, values)
             rest = describe(baseline)
-        treated = self._outcomes(rows, query, kind, describe(do))
-        return treated - self._outcomes(rows, at_rest, kind, rest)
+        treated = self._outcomes(rows, query, kind, describe(do), self._supported(query))
+        return treated - self._outcomes(rows, at_rest, kind, rest, self._supported(at_rest))
 
     def counterfactual(self, X: Any, y: ArrayLike, do: Mapping[Any, Any]) -> Outcomes:
         """Answer what y would have been for these very rows, had some columns been forced.
@@ -641,7 +676,9 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         self._refuse_confounded_mediators(query)
         samples = forward.Retrospective(self._model, query, self._draws(), self._seed, observed)
         estimand = f"{self.outcome} had it been that {describe(do)}"
-        return self._as_outcomes(rows, samples, estimand)
+        supported = self._supported(query)
+        extrapolation.warn(supported, estimand)
+        return self._as_outcomes(rows, samples, estimand, supported)
 
     def decompose(
         self, X: Any, do: Mapping[Any, Any], baseline: Mapping[Any, Any] | None = None
@@ -688,10 +725,15 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         direct = outcome(treated, rested)
         both = outcome(treated, treated)
         words = describe(do)
+        known = joined(self._supported(treated), self._supported(rested))
+        extrapolation.warn(known, f"effect on {self.outcome} of {words}")
         parts = {"direct": (direct, neither), "indirect": (both, direct), "total": (both, neither)}
         return {
             name: self._as_outcomes(
-                rows, Contrast(*pair, "-"), f"{name} effect on {self.outcome} of {words}"
+                rows,
+                Contrast(*pair, "-"),
+                f"{name} effect on {self.outcome} of {words}",
+                known,
             )
             for name, pair in parts.items()
         }
@@ -1031,12 +1073,24 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         if query.regenerated:
             self._model.reached(frozenset((*query.forced, *query.regenerated)))
 
-    def _outcomes(self, rows: Table, query: forward.Query, kind: Kind, words: str) -> Outcomes:
+    def _supported(self, query: forward.Query, *, jointly: bool = True) -> Support | str:
+        """Return how well the training rows support a query."""
+        seen = vars(self).get("_accumulated")
+        return extrapolation.judge(self._model, seen, query, jointly=jointly)
+
+    def _outcomes(
+        self,
+        rows: Table,
+        query: forward.Query,
+        kind: Kind,
+        words: str,
+        supported: Support | str,
+    ) -> Outcomes:
         if kind not in ("mean", "predictive"):
             raise ValueError(unknown("kind", kind, ("mean", "predictive")))
         answer = forward.Predictive if kind == "predictive" else forward.Expected
         samples = answer(self._model, query, self._draws(), self._seed)
-        return self._as_outcomes(rows, samples, self._estimand(words, kind))
+        return self._as_outcomes(rows, samples, self._estimand(words, kind), supported)
 
     def _estimand(self, words: str, kind: Kind) -> str:
         estimand = f"{self.outcome} | do({words})"
@@ -1050,11 +1104,27 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         names = intervention.forced_names(do, self._model.schema, self.outcome)
         self._model.reached(frozenset(names))
 
-    def _as_outcomes(self, rows: Table, samples: Samples, estimand: str) -> Outcomes:
+    def _warn_before_dask(self, estimand: str, *dos: Mapping[Any, Any]) -> None:
+        """Warn at the call of forced numbers that no training row is near to."""
+        forced: list[tuple[str, Any]] = []
+        for do in filter(None, dos):
+            names = intervention.forced_names(do, self._model.schema, self.outcome)
+            forced += zip(names, do.values(), strict=True)
+        extrapolation.warn_of_numbers(vars(self).get("_accumulated"), forced, estimand)
+
+    def _as_outcomes(
+        self, rows: Table, samples: Samples, estimand: str, supported: Support | str
+    ) -> Outcomes:
         # A copy: what the user does to X afterwards is not what the rows were.
         table = (rows if isinstance(rows, pd.DataFrame) else self._as_frame(rows)).copy()
         return from_samples(
-            at_once(samples), self._shape, table.index, estimand, table, self._fingerprint
+            at_once(samples),
+            self._shape,
+            table.index,
+            estimand,
+            table,
+            self._fingerprint,
+            supported,
         )
 
     def _as_frame(self, X: Any) -> pd.DataFrame:
