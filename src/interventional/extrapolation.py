@@ -29,7 +29,7 @@ from interventional.overlap import (
 from interventional.samples import Chunked, slices
 from interventional.support import NOT_KEPT, RARE, Support
 
-_SHARE = 0.01  # of the rows, from which on there is a warning
+_SHARE = 0.05  # of the rows: from here on there is a warning
 _DRAWS = 50  # of a distribution, that are looked at for a row
 _MOST = 1 << 22  # of them in all
 _OUTSIDE = 0.05  # share of a row's draws that may be unsupported
@@ -53,9 +53,9 @@ def warn(support: Support | str, estimand: str) -> None:
     if share < _SHARE and not support.is_far:
         return
     _warn(
-        f"{estimand}: {_percent(share)} of the rows are forced beyond what was seen in fit. "
+        f"{estimand}: {_percent(share)} of the rows are forced beyond what fit has seen: "
         f"{'; '.join(support.reasons)}. There the answer rests on the form of the model, not on "
-        "data. The answer's .support says which rows: keep X[answer.support['supported']], or "
+        "data. Its .support says which rows those are: keep X[answer.support['supported']], or "
         "force values nearer to those observed"
     )
 
@@ -86,7 +86,7 @@ def warn_of_numbers(
                 reasons.append(_of_range(training, j, float(what), float(what), 1.0))
     if reasons:
         _warn(
-            f"{estimand}: rows are forced beyond what was seen in fit. {'; '.join(reasons)}. "
+            f"{estimand}: rows are forced beyond what fit has seen: {'; '.join(reasons)}. "
             "There the answer rests on the form of the model, not on data; force values nearer to "
             "those observed"
         )
@@ -176,14 +176,16 @@ class _Joint:
 
     def distance(self, values: Floats, forced: Mapping[int, Floats]) -> Floats:
         """Return how far the forced numbers are from what is usual in such rows."""
-        total = np.zeros(len(values))
+        each = []
         for j, (usual, up, down) in self.usual.items():
             z = usual.residual(forced[j], values, forced)
-            far = np.where(z > 0, z / up, -z / down)
+            far = np.maximum(z / up, z / -down)
             if j in self.rare:  # one of two values: how far it is says nothing
                 far[self.rare[j].training.codes(j, forced[j]) >= 0] = 0.0
-            total = total + far**2 if self.jointly else np.maximum(total, far**2)
-        return np.sqrt(total) * self.scale
+            each.append(far)
+        if len(each) > 1 and self.jointly:
+            return np.linalg.norm(each, axis=0) * self.scale
+        return np.max(each, axis=0) if each else np.zeros(len(values))
 
     def overlap(self, values: Floats, forced: Mapping[int, Floats]) -> Floats:
         """Return how frequent such rows are at the forced levels, compared with all rows."""
@@ -213,8 +215,6 @@ def _joint(
     found: dict[tuple[tuple[int, ...], tuple[int, ...]], _Joint] = {}
     for equation in equations:
         columns = dict(zip(equation.columns, equation.variables, strict=True))
-        if equation.exposure is not None:
-            columns[equation.exposure] = names[equation.exposure]
         moved = sorted(j for j, name in columns.items() if j in forced and name == names[j])
         others = [j for j in columns if j not in moved and columns[j] not in regenerated]
         known = tuple(j for j in others if j in training.at)
@@ -349,14 +349,14 @@ def _reasons(
     if far.any():
         columns = sorted({j for one in joint for j in one.usual})
         found.append(
-            f"{_forced(training, columns, extremes)}, in the observed range, but rows with such "
-            f"covariates had other values ({_percent(far.mean())} of the rows)"
+            f"{_forced(training, columns, extremes)}, far from what was observed in rows with such "
+            f"covariates ({_percent(far.mean())} of the rows)"
         )
     if rare.any():
         columns = sorted({j for one in joint for j in one.rare})
         found.append(
-            f"{_forced(training, columns, extremes)}, where hardly any rows with such covariates "
-            f"were ({_percent(rare.mean())} of the rows)"
+            f"{_forced(training, columns, extremes)}, which hardly any rows with such covariates "
+            f"had ({_percent(rare.mean())} of the rows)"
         )
     return tuple(found)
 

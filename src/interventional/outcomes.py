@@ -173,7 +173,7 @@ class Outcomes:
 
         See Also
         --------
-        ExtrapolationWarning : Raised if it is not so for 1% of the rows or more.
+        ExtrapolationWarning : Given where it is not so for 5% of the rows or more.
 
         Examples
         --------

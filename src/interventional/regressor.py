@@ -529,9 +529,9 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         Warns
         -----
         ExtrapolationWarning
-            If 1% of the rows or more are forced beyond what was seen when the model was fitted:
-            out of a column's range, or to what rows with such covariates did not have.
-            `Outcomes.support` says it row by row.
+            If 5% of the rows or more are forced beyond what was seen when the model was fitted:
+            out of a column's range, or to what rows with such covariates did not have; or any row
+            farther out of the range than the range is wide. `Outcomes.support` says it row by row.
 
         See Also
         --------

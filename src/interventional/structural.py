@@ -145,8 +145,6 @@ class Draft:
         for node, columns, _ in self.regressions:
             j = self.position(node)
             own = {*columns} if j is None else {*columns, j}
-            if j is None and self.exposure is not None:
-                own.add(self.exposure)
             used |= own if self.adds_up(node) else {*columns_of_few_levels(self.schema, own)}
         return tuple(sorted(used))
 
