@@ -6,7 +6,7 @@ range, and with the other columns: whether rows with such covariates had such va
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -97,7 +97,7 @@ def judge(
     accumulated: Accumulated | None,
     query: Query,
     *,
-    jointly: bool = True,
+    apart: Collection[str] = (),
 ) -> Support | str:
     """Return how well the data support a query, row by row.
 
@@ -109,9 +109,8 @@ def judge(
         What was seen of the training rows.
     query : Query
         The rows and what is forced.
-    jointly : bool, default True
-        Whether forced columns are compared with each other too; else, as where all are computed
-        from one column, each with those that are not forced.
+    apart : collection of str, optional
+        The columns that are judged, each by itself; by default all that are forced, together.
 
     Returns
     -------
@@ -124,6 +123,8 @@ def judge(
     forced: dict[int, Floats | Chunked] = {}
     for name, held in query.forced.items():
         j = names.index(name)
+        if apart and name not in apart:
+            continue
         if isinstance(held, Chunked):
             forced[j] = held.thinned(min(held.n_draws, max(1, min(_DRAWS, _MOST // n))))
         elif not np.array_equal(held, values[:, j]):
@@ -134,7 +135,8 @@ def judge(
         return Support.of_observed(n)
     nodes = (*query.regenerated, model.outcome)
     reached = [equation for equation in model.equations if equation.node in nodes]
-    joint = _joint(training, model, reached, set(forced), query.regenerated, jointly)
+    follow = {*query.regenerated, *(query.forced if apart else ())}  # no covariates: they move too
+    joint = _joint(training, model, reached, set(forced), follow, jointly=not apart)
     found = [_judged(training, joint, forced, values, rows) for rows in slices(n, _ROWS)]
     outside = {j: np.concatenate([block.outside[j] for block in found]) for j in found[0].outside}
     in_range = ~np.any(list(outside.values()), axis=0)
@@ -201,7 +203,8 @@ def _joint(
     model: StructuralModel,
     equations: list[Equation],
     forced: set[int],
-    regenerated: tuple[str, ...],
+    follow: set[str],
+    *,
     jointly: bool,
 ) -> list[_Joint]:
     """Return what forced columns are compared with, for each different set of columns.
@@ -216,7 +219,7 @@ def _joint(
     for equation in equations:
         columns = dict(zip(equation.columns, equation.variables, strict=True))
         moved = sorted(j for j, name in columns.items() if j in forced and name == names[j])
-        others = [j for j in columns if j not in moved and columns[j] not in regenerated]
+        others = [j for j in columns if j not in moved and columns[j] not in follow]
         known = tuple(j for j in others if j in training.at)
         key = tuple(moved), tuple(columns_of_few_levels(training.schema, known))
         if moved and key not in found:
@@ -349,8 +352,8 @@ def _reasons(
     if far.any():
         columns = sorted({j for one in joint for j in one.usual})
         found.append(
-            f"{_forced(training, columns, extremes)}, far from what was observed in rows with such "
-            f"covariates ({_percent(far.mean())} of the rows)"
+            f"{_forced(training, columns, extremes)}, far from what was observed in rows with "
+            f"such covariates ({_percent(far.mean())} of the rows)"
         )
     if rare.any():
         columns = sorted({j for one in joint for j in one.rare})

@@ -27,6 +27,7 @@ from interventional.regressor import BayesianInterventionRegressor, Kind
 from interventional.samples import Chunked, is_large, rows_of_chunk, slices
 
 _NODES = 20  # of the Gauss-Hermite rule behind an inverse transform: exp(2 z) to the last digit
+_TRIED = 1000  # rows that tell what the steps derive from what
 _BLOCK = 1 << 18  # rows that are transformed at a time where a distribution is drawn
 
 
@@ -104,8 +105,7 @@ def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mea
     changed = _changed(path, rows, forced, before)
     _refuse_mixed_graph(path, changed)
     query = regressor._query(before, changed, _reads(do, rows, regressor))
-    # Columns that steps derive from one another never are apart from each other.
-    supported = regressor._supported(query, jointly=not path.steps)
+    supported = regressor._supported(query, apart=_derived(path, rows, forced, before, changed))
     inner = regressor._outcomes(rows, query, kind, describe(do), supported)
     if not path.inverses:
         return inner
@@ -153,6 +153,29 @@ def _changed(
     if large:
         steps = replace(steps, untouched=np.flatnonzero(~touched), before=before)
     return {names[j]: _Column(steps, int(j)) for j in np.flatnonzero(touched)}
+
+
+def _derived(
+    path: "_Path",
+    rows: Table,
+    forced: Mapping[Any, "NDArray[Any] | Drawn"],
+    before: Floats,
+    changed: Mapping[str, Forced],
+) -> list[str]:
+    """Return the columns of the model that steps derive from forced ones, if any, alone.
+
+    Products with other columns are not among them, unless there is nothing else: of two columns in
+    their ranges the product need not be in its own.
+    """
+    if not path.steps:
+        return []
+    some = rows[:_TRIED]
+    labels = rows.columns if isinstance(rows, pd.DataFrame) else range(rows.shape[1])
+    others = {label: np.roll(_values(some, label), 1) for label in labels if label not in forced}
+    elsewhere = path.regressor._read(path.transform(_with_columns(some, others)))
+    mixed = (elsewhere != before[:_TRIED]).any(axis=0)
+    names = path.regressor._model.schema.names
+    return [name for name in changed if not mixed[names.index(name)]] or list(changed)
 
 
 def _refuse_mixed_graph(path: "_Path", changed: Mapping[str, Forced]) -> None:

@@ -1,7 +1,7 @@
 """`BayesianInterventionRegressor`: the scikit-learn face of a Bayesian structural causal model."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -1073,10 +1073,10 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         if query.regenerated:
             self._model.reached(frozenset((*query.forced, *query.regenerated)))
 
-    def _supported(self, query: forward.Query, *, jointly: bool = True) -> Support | str:
+    def _supported(self, query: forward.Query, *, apart: Collection[str] = ()) -> Support | str:
         """Return how well the training rows support a query."""
         seen = vars(self).get("_accumulated")
-        return extrapolation.judge(self._model, seen, query, jointly=jointly)
+        return extrapolation.judge(self._model, seen, query, apart=apart)
 
     def _outcomes(
         self,
