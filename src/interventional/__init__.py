@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from interventional.display import InterventionDisplay
-    from interventional.exceptions import NotIdentifiedError
+    from interventional.exceptions import ExtrapolationWarning, NotIdentifiedError
     from interventional.graph import CausalGraph
     from interventional.outcomes import Outcomes
     from interventional.pipeline import intervene
@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BayesianInterventionRegressor",
     "CausalGraph",
+    "ExtrapolationWarning",
     "InterventionDisplay",
     "NotIdentifiedError",
     "Outcomes",
@@ -30,6 +31,7 @@ __all__ = [
 _ELSEWHERE = {
     "BayesianInterventionRegressor": "regressor",
     "CausalGraph": "graph",
+    "ExtrapolationWarning": "exceptions",
     "InterventionDisplay": "display",
     "NotIdentifiedError": "exceptions",
     "Outcomes": "outcomes",

@@ -83,6 +83,17 @@ class Accumulated:
         schema = self.schema.merge(other.schema)
         return Accumulated(schema, self.columns, self._coded_as(schema) + other._coded_as(schema))
 
+    @property
+    def positions(self) -> dict[int, slice]:
+        """Where each column stands in the factor: its numbers, or an indicator a level."""
+        found, start = {}, 0
+        for j in self.columns:
+            levels = self.schema.levels[j]
+            stop = start + (1 if levels is None else len(levels))
+            found[j] = slice(start, stop)
+            start = stop
+        return found
+
     def statistics(
         self, design: TreatmentCoding, columns: tuple[int, ...], node: int | None, intercept: bool
     ) -> SufficientStatistics:

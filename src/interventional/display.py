@@ -16,7 +16,7 @@ from interventional.outcomes import (
     interval_defaults,
     refuse_other_than_outcomes,
 )
-from interventional.pipeline import column_of, intervene
+from interventional.pipeline import answered, column_of
 from interventional.samples import Floats
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ class InterventionDisplay:
     ) -> Self:
         """Draw the dose-response curve of a column: E[y | do(column = v)] over v.
 
+        What lies beyond the observed values is shaded; there is no `ExtrapolationWarning` besides.
+
         Parameters
         ----------
         estimator : estimator
@@ -165,7 +167,7 @@ class InterventionDisplay:
             rows = np.sort(check_random_state(random_state).choice(rows, subsample, replace=False))
         averages, individual = [], np.empty((len(positions), len(rows)))
         for k, value in enumerate(positions):
-            outcomes = intervene(estimator, X, {column: value})
+            outcomes = answered(estimator, X, {column: value})
             averages.append(outcomes.average())
             if kind != "average":
                 individual[k] = outcomes.mean()[rows]

@@ -13,6 +13,7 @@ from interventional.design import Floats
 from interventional.exceptions import listed
 from interventional.outcomes import CiKind, Outcomes, from_samples, interval_defaults
 from interventional.samples import Held, Shares
+from interventional.support import Support
 
 if TYPE_CHECKING:
     from interventional.regressor import BayesianInterventionRegressor
@@ -68,7 +69,7 @@ def predict(model: "BayesianInterventionRegressor", X: Any) -> Any:
 
 def answer(
     model: "BayesianInterventionRegressor",
-    method: Literal["intervene", "effect"],
+    method: Literal["_intervene", "_effect"],
     X: Any,
     estimand: str,
     do: Mapping[Any, Any],
@@ -81,7 +82,7 @@ def answer(
     ----------
     model : BayesianInterventionRegressor
         The fitted model.
-    method : {"intervene", "effect"}
+    method : {"_intervene", "_effect"}
         What is asked of each partition.
     X : Dask DataFrame or Array of shape (n, columns)
         The rows.
@@ -192,6 +193,12 @@ class DaskOutcomes:
     def interval(self, prob: float | None = None, kind: CiKind | None = None) -> Any:
         """Return a posterior credible interval of each row, a Dask DataFrame of its ends."""
         return self.summary(prob, kind).iloc[:, 2:]
+
+    @property
+    def support(self) -> Any:
+        """How well the data support each row, a Dask DataFrame; `Outcomes.support` says more."""
+        like = Support.of_observed(0).table(self.index[:0].rename(None))
+        return self._frame("support", like)
 
     def __sub__(self, other: "DaskOutcomes") -> "DaskOutcomes":
         """Return the difference, paired draw by draw."""
@@ -352,7 +359,9 @@ def _called(outcomes: Outcomes | None, method: str, meta: Any, arguments: tuple[
     """Return what a method has for each row of a partition, with the rows' labels."""
     if outcomes is None:
         return meta
-    found = getattr(outcomes, method)(*arguments)
+    found = getattr(outcomes, method)
+    if callable(found):
+        found = found(*arguments)
     if isinstance(found, pd.DataFrame):
         return found
     return pd.Series(found, index=outcomes._labels.rename(None))

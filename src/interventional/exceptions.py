@@ -46,5 +46,20 @@ class NotIdentifiedError(ValueError):
     """
 
 
+class ExtrapolationWarning(UserWarning):
+    """What is forced goes beyond what was seen when the model was fitted.
+
+    The message names the columns, what they are forced to, the observed range, and the share of
+    rows; `Outcomes.support` says it row by row.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from interventional import ExtrapolationWarning
+    >>> warnings.simplefilter("error", ExtrapolationWarning)  # refuse such answers
+    >>> warnings.simplefilter("default", ExtrapolationWarning)
+    """
+
+
 class UndeterminedError(ValueError):
     """The data are too few or too uniform for the model to have a posterior; more may help."""

@@ -1,7 +1,7 @@
 """What `do` may be: parsed once, here, into what each column is forced to."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,14 @@ class Drawn(Chunked):
         except ValueError as error:  # parameters that the family does not allow
             raise ValueError(f"{self.where}: {error}") from error
 
+    def thinned(self, n_draws: int) -> "Drawn":
+        """Return fewer draws from the same distribution."""
+        own = {
+            name: value[:n_draws] if value.ndim == 2 and len(value) == self.n_draws else value
+            for name, value in self.parameters.items()
+        }
+        return replace(self, parameters=own, n_draws=n_draws)
+
 
 @dataclass(frozen=True, eq=False)
 class Encoded(Chunked):
@@ -82,6 +90,10 @@ class Encoded(Chunked):
     def chunk(self, k: int, rows: slice) -> Floats:
         """Return the encoded draws for the k-th chunk of rows."""
         return _encoded(self.drawn.chunk(k, rows), self.schema, self.j, self.drawn.where)
+
+    def thinned(self, n_draws: int) -> "Encoded":
+        """Return fewer draws from the same distribution."""
+        return replace(self, drawn=self.drawn.thinned(n_draws))
 
 
 def parse_do(

@@ -23,6 +23,7 @@ from interventional.samples import (
     Shares,
     at_once,
 )
+from interventional.support import AVERAGED, MADE_BY_HAND, Support, joined
 from interventional.validation import refuse_masked
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Outcomes:
 
     _array: "xr.DataArray | None"
     _scale: Scale = "outcome"  # or a ratio of two such; all other contrasts are mixed
+    _support: Support | str
 
     def _set(
         self,
@@ -110,6 +112,7 @@ class Outcomes:
         estimand: str,
         covariates: pd.DataFrame | None,
         posterior: str | None,
+        support: Support | str = MADE_BY_HAND,
     ) -> None:
         self._samples = samples
         self._shape = shape
@@ -117,6 +120,7 @@ class Outcomes:
         self.estimand = estimand
         self._covariates = covariates
         self._posterior = posterior
+        self._support = support
         self._array = None
 
     @property
@@ -152,6 +156,53 @@ class Outcomes:
         if isinstance(self._samples, Held):
             self._array = array
         return array
+
+    @property
+    def support(self) -> pd.DataFrame:
+        """How well the data support what each row was forced to, a row each, labelled like X.
+
+        A contrast is supported where both sides are. Columns:
+
+        ``supported``
+            Whether all of the following is as it should be: ``X[outcomes.support["supported"]]``
+            are the rows whose answers rest on data like them.
+        ``in_range``
+            Whether forced values lie in the range, or among the levels, that were observed.
+        ``distance``
+            How far forced numbers are from what is usual in rows with such covariates. Above 1
+            they are farther than training rows would be expected to get. 0 where there is nothing
+            to compare.
+        ``overlap``
+            How frequent rows with such covariates are at the forced level of a column of levels,
+            bools or two numbers, compared with all rows; at most 1. Below 0.1 they are ten times
+            rarer there. 1 where there is nothing to compare.
+
+        Of a distribution that is forced, 95% of the draws are at least as good.
+
+        Raises
+        ------
+        ValueError
+            If it is not known: of averages, which have no rows, and of outcomes made by hand.
+
+        See Also
+        --------
+        ExtrapolationWarning : Given where it is not so for 5% of the rows or more.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from interventional import BayesianInterventionRegressor
+        >>> X = np.linspace(0, 1, 20)[:, None]
+        >>> y = 3 * X[:, 0] + 0.1 * np.cos(9 * X[:, 0])
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> halved = model.intervene(X, do={"x0": lambda X: X[:, 0] / 2})
+        >>> halved.support["supported"].all()
+        np.True_
+        """
+        if isinstance(self._support, str):
+            raise ValueError(self._support)
+        labels = self._labels if self._covariates is None else self._covariates.index
+        return self._support.table(labels)
 
     def mean(self) -> Floats:
         """Return the posterior mean of each row, shape (n,)."""
@@ -244,7 +295,8 @@ class Outcomes:
             )
         averaged = self._samples.average(Shares(codes, weight / total[codes], len(labels)))
         over = "average" if by is None else "average by group"
-        result = self._like(Held(averaged), labels, f"{over} of {self.estimand}")
+        words = f"{over} of {self.estimand}"
+        result = self._like(Held(averaged), labels, words, support=AVERAGED)
         if len(self) > 1 and self._scale == "ratio":
             result._scale = "mixed"  # an average of ratios is no ratio of averages
         return result
@@ -354,7 +406,8 @@ class Outcomes:
                 )
         samples = np.column_stack([each._samples.held() for each in outcomes.values()])
         labels = pd.Index(list(outcomes), tupleize_cols=False)
-        result = first._like(Held(samples), labels, "average outcome by scenario")
+        words = "average outcome by scenario"
+        result = first._like(Held(samples), labels, words, support=AVERAGED)
         if any(each._scale != first._scale for each in outcomes.values()):
             result._scale = "mixed"
         return result
@@ -485,11 +538,13 @@ class Outcomes:
     def _mapped(self, function: Reduction) -> "Outcomes":
         """Return a function of the samples, (draws, n) to (draws, n), of the same rows."""
         mapped = at_once(Mapped(self._samples, function))
-        return self._like(mapped, self._labels, self.estimand, self._covariates)
+        return self._like(mapped, self._labels, self.estimand, self._covariates, self._support)
 
     def _at(self, positions: NDArray[np.intp]) -> "Outcomes":
         """Return some of the rows, by ascending positions."""
-        return self._like(self._samples.at(positions), self._labels[positions], self.estimand)
+        support = self._support if isinstance(self._support, str) else self._support.at(positions)
+        samples, labels = self._samples.at(positions), self._labels[positions]
+        return self._like(samples, labels, self.estimand, support=support)
 
     def _contrast(self, other: object, sign: Literal["-", "/"]) -> "Outcomes":
         if not isinstance(other, Outcomes):
@@ -513,7 +568,9 @@ class Outcomes:
             )
         samples = at_once(Contrast(self._samples, other._samples, sign))
         sides = [_bracketed(self.estimand), _bracketed(other.estimand)]
-        result = self._like(samples, self._labels, f" {sign} ".join(sides), self._covariates)
+        words = f" {sign} ".join(sides)
+        support = joined(self._support, other._support)
+        result = self._like(samples, self._labels, words, self._covariates, support)
         is_ratio = sign == "/" and self._scale == other._scale == "outcome"
         result._scale = "ratio" if is_ratio else "mixed"
         return result
@@ -524,9 +581,17 @@ class Outcomes:
         labels: pd.Index,
         estimand: str,
         covariates: pd.DataFrame | None = None,
+        support: Support | str = MADE_BY_HAND,
     ) -> "Outcomes":
         return from_samples(
-            samples, self._shape, labels, estimand, covariates, self._posterior, self._scale
+            samples,
+            self._shape,
+            labels,
+            estimand,
+            covariates,
+            self._posterior,
+            support,
+            scale=self._scale,
         )
 
     def _shares(
@@ -585,6 +650,8 @@ def from_samples(
     estimand: str,
     covariates: pd.DataFrame | None = None,
     posterior: str | None = None,
+    support: Support | str = MADE_BY_HAND,
+    *,
     scale: Scale = "outcome",
 ) -> Outcomes:
     """Return the outcomes that hold samples.
@@ -603,13 +670,15 @@ def from_samples(
         The rows' columns as they were observed, which nobody else changes.
     posterior : str, optional
         A fingerprint: outcomes with the same one are paired draw by draw.
+    support : Support or str
+        How well the data support each row; a str says why that is not known.
     scale : {"outcome", "ratio", "mixed"}
         Whether they are outcomes, ratios of two of them, or something else.
     """
     if isinstance(labels, pd.MultiIndex):
         labels = labels.to_flat_index()  # xarray has no dimension with a MultiIndex of its own
     outcomes = Outcomes.__new__(Outcomes)
-    outcomes._set(samples, shape, labels, estimand, covariates, posterior)
+    outcomes._set(samples, shape, labels, estimand, covariates, posterior, support)
     outcomes._scale = scale
     return outcomes
 

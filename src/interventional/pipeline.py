@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from interventional import extrapolation
 from interventional.design import Floats, Schema, all_numbers
 from interventional.exceptions import listed, unknown
 from interventional.intervention import (
@@ -27,6 +28,7 @@ from interventional.samples import Chunked, is_large, rows_of_chunk, slices
 from interventional.validation import refuse_masked
 
 _NODES = 20  # of the Gauss-Hermite rule behind an inverse transform: exp(2 z) to the last digit
+_TRIED = 1000  # rows that tell what the steps derive from what
 _BLOCK = 1 << 18  # rows that are transformed at a time where a distribution is drawn
 
 
@@ -84,6 +86,13 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
     >>> intervene(model, X, do={"price": 5.0}).average().mean().round()
     array([75.])
     """
+    outcomes = answered(estimator, X, do, kind=kind)
+    extrapolation.warn(outcomes._support, outcomes.estimand)
+    return outcomes
+
+
+def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
+    """Return what `intervene` does, without a warning where the data do not support it."""
     path = _unwrap(estimator)
     regressor = path.regressor
     rows = table_of(X)
@@ -95,7 +104,8 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
     changed = _changed(path, rows, forced, before)
     _refuse_mixed_graph(path, changed)
     query = regressor._query(before, changed, _reads(do, rows, regressor))
-    inner = regressor._outcomes(rows, query, kind, describe(do))
+    supported = regressor._supported(query, apart=_derived(path, rows, forced, before, changed))
+    inner = regressor._outcomes(rows, query, kind, describe(do), supported)
     if not path.inverses:
         return inner
     back = _ToRaw(path.inverses)
@@ -142,6 +152,29 @@ def _changed(
     if large:
         steps = replace(steps, untouched=np.flatnonzero(~touched), before=before)
     return {names[j]: _Column(steps, int(j)) for j in np.flatnonzero(touched)}
+
+
+def _derived(
+    path: "_Path",
+    rows: Table,
+    forced: Mapping[Any, "NDArray[Any] | Drawn"],
+    before: Floats,
+    changed: Mapping[str, Forced],
+) -> list[str]:
+    """Return the columns of the model that steps derive from forced ones, if any, alone.
+
+    Products with other columns are not among them, unless there is nothing else: of two columns in
+    their ranges the product need not be in its own.
+    """
+    if not path.steps:
+        return []
+    some = rows[:_TRIED]
+    labels = rows.columns if isinstance(rows, pd.DataFrame) else range(rows.shape[1])
+    others = {label: np.roll(_values(some, label), 1) for label in labels if label not in forced}
+    elsewhere = path.regressor._read(path.transform(_with_columns(some, others)))
+    mixed = (elsewhere != before[:_TRIED]).any(axis=0)
+    names = path.regressor._model.schema.names
+    return [name for name in changed if not mixed[names.index(name)]] or list(changed)
 
 
 def _refuse_mixed_graph(path: "_Path", changed: Mapping[str, Forced]) -> None:
@@ -363,13 +396,29 @@ class _Steps:
             self._last["chunk"] = (k, found)
         return found
 
+    def thinned(self, n_draws: int) -> "_Steps":
+        """Return the same with fewer draws."""
+        found = self._thinned.get(n_draws)  # asked for by each of its columns
+        if found is None:
+            forced = {
+                column: values.thinned(n_draws) if isinstance(values, Drawn) else values
+                for column, values in self.forced.items()
+            }
+            found = self._thinned[n_draws] = replace(self, forced=forced, n_draws=n_draws)
+        return found
+
+    @cached_property
+    def _thinned(self) -> "dict[int, _Steps]":
+        return {}
+
     @cached_property
     def _last(self) -> dict[str, tuple[int, Floats]]:
         return {}
 
     def __getstate__(self) -> dict[str, Any]:
         # A chunk is made again in a moment, and is larger than all the rest.
-        return {name: value for name, value in self.__dict__.items() if name != "_last"}
+        made = ("_last", "_thinned")
+        return {name: value for name, value in self.__dict__.items() if name not in made}
 
     def _refuse_moved(self, found: Floats, chunk: slice) -> None:
         """Refuse rows in which a column moves that moves in no row that was tried."""
@@ -428,6 +477,10 @@ class _Column(Chunked):
     def chunk(self, k: int, rows: slice) -> Floats:
         """Return the column for the k-th chunk of rows."""
         return self.steps.chunk(k, rows)[..., self.j]
+
+    def thinned(self, n_draws: int) -> "_Column":
+        """Return fewer draws from the same distribution."""
+        return replace(self, steps=self.steps.thinned(n_draws))
 
 
 def _with_columns(rows: Table, columns: Mapping[Any, NDArray[Any]]) -> Table:

@@ -107,7 +107,7 @@ class _Question:
         if kept is not None:  # by weights, so that levels which are left out stay known
             weights = np.where(kept, 1.0 if weights is None else weights, 0.0)
         model.fit(X, y, sample_weight=weights)
-        effect = model.effect(X, self.do, self.baseline).average(self.weights)
+        effect = model._effect(X, self.do, self.baseline).average(self.weights)  # silently
         n_terms = len(model.coef_) + bool(model.fit_intercept)
         return _Answer(float(effect.mean()[0]), float(effect.std()[0]), n_terms)
 
@@ -211,7 +211,7 @@ def _read(
     fresh = clone(estimator)
     fresh._validate_params()
     schema, values, target, _ = fresh._read_training(X, y, None)
-    weights = read_weights(sample_weight, values)
+    weights = read_weights(sample_weight, X, len(values))
     table: intervention.Table = X if isinstance(X, pd.DataFrame) else values
     parsed = draft(fresh._specification(), schema)
     names: list[str] = []

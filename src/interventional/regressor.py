@@ -1,7 +1,7 @@
 """`BayesianInterventionRegressor`: the scikit-learn face of a Bayesian structural causal model."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -17,7 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from interventional import confounding as unmeasured
-from interventional import distributed, forward, intervention
+from interventional import distributed, extrapolation, forward, intervention
 from interventional.accumulation import Accumulated
 from interventional.design import Floats, Schema
 from interventional.distributed import accumulate, is_distributed, is_distributed_frame
@@ -31,6 +31,7 @@ from interventional.predictive import Predictive
 from interventional.samples import Chunked, Contrast, Held, Samples, at_once, is_large
 from interventional.simulation import simulate
 from interventional.structural import Draft, Specification, draft, positive, specify
+from interventional.support import AVERAGED, Support, joined
 from interventional.unseen import extended, unseen_levels
 from interventional.validation import (
     read_array,
@@ -564,6 +565,13 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             If `do` names an unknown column or the outcome, is empty, or forces a value that its
             column cannot take.
 
+        Warns
+        -----
+        ExtrapolationWarning
+            If 5% of the rows or more are forced beyond what was seen when the model was fitted:
+            out of a column's range, or to what rows with such covariates did not have; or any row
+            farther out of the range than the range is wide. `Outcomes.support` says it row by row.
+
         See Also
         --------
         effect : The difference from what was observed, or from another intervention.
@@ -571,9 +579,17 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         if is_distributed(X):
             self._refuse_before_dask(do, kind)
             estimand = self._estimand(describe(do), kind)
-            return distributed.answer(self, "intervene", X, estimand, do, kind=kind)
+            self._warn_before_dask(estimand, do)
+            return distributed.answer(self, "_intervene", X, estimand, do, kind=kind)
+        outcomes = self._intervene(X, do, kind=kind)
+        extrapolation.warn(outcomes._support, outcomes.estimand)
+        return outcomes
+
+    def _intervene(self, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
+        """Return what `intervene` does, without a warning."""
         self, rows, values = self._facing_table(X, do)
-        return self._outcomes(rows, self._asked(do, rows, values), kind, describe(do))
+        query = self._asked(do, rows, values)
+        return self._outcomes(rows, query, kind, describe(do), self._supported(query))
 
     def effect(
         self,
@@ -603,6 +619,11 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         -------
         Outcomes
             Draws of the outcome under `do` minus those under `baseline`.
+
+        Warns
+        -----
+        ExtrapolationWarning
+            As in `intervene`, if either side is forced beyond what was seen.
         """
         if is_distributed(X):
             self._refuse_before_dask(do, kind)
@@ -611,14 +632,28 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 self._refuse_before_dask(baseline, kind)
                 rest = describe(baseline)
             words = [self._estimand(side, kind) for side in (describe(do), rest)]
+            self._warn_before_dask(" - ".join(words), do, baseline or {})
             return distributed.answer(
-                self, "effect", X, " - ".join(words), do, baseline, kind=kind
+                self, "_effect", X, " - ".join(words), do, baseline, kind=kind
             )
+        outcomes = self._effect(X, do, baseline, kind=kind)
+        extrapolation.warn(outcomes._support, outcomes.estimand)
+        return outcomes
+
+    def _effect(
+        self,
+        X: Any,
+        do: Mapping[Any, Any],
+        baseline: Mapping[Any, Any] | None = None,
+        *,
+        kind: Kind = "mean",
+    ) -> Outcomes:
+        """Return what `effect` does, without a warning."""
         self, rows, values = self._facing_table(X, do, baseline)
         query, at_rest = self._sides(do, baseline, rows, values)
         rest = f"{', '.join(map(str, do))} as observed" if baseline is None else describe(baseline)
-        treated = self._outcomes(rows, query, kind, describe(do))
-        return treated - self._outcomes(rows, at_rest, kind, rest)
+        treated = self._outcomes(rows, query, kind, describe(do), self._supported(query))
+        return treated - self._outcomes(rows, at_rest, kind, rest, self._supported(at_rest))
 
     def sensitivity(
         self,
@@ -706,6 +741,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 pd.Index(["average"]),
                 f"average of {' - '.join(words)}",
                 posterior=self._fingerprint,
+                support=AVERAGED,
                 scale="mixed",
             )
 
@@ -778,7 +814,9 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             self._biases(),
         )
         estimand = f"{self.outcome} had it been that {describe(do)}"
-        return self._as_outcomes(rows, samples, estimand)
+        supported = self._supported(query)
+        extrapolation.warn(supported, estimand)
+        return self._as_outcomes(rows, samples, estimand, supported)
 
     def decompose(
         self, X: Any, do: Mapping[Any, Any], baseline: Mapping[Any, Any] | None = None
@@ -822,10 +860,15 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         direct = outcome(treated, rested)
         both = outcome(treated, treated)
         words = describe(do)
+        known = joined(self._supported(treated), self._supported(rested))
+        extrapolation.warn(known, f"effect on {self.outcome} of {words}")
         parts = {"direct": (direct, neither), "indirect": (both, direct), "total": (both, neither)}
         return {
             name: self._as_outcomes(
-                rows, Contrast(*pair, "-"), f"{name} effect on {self.outcome} of {words}"
+                rows,
+                Contrast(*pair, "-"),
+                f"{name} effect on {self.outcome} of {words}",
+                known,
             )
             for name, pair in parts.items()
         }
@@ -1312,14 +1355,26 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         if query.regenerated:
             self._model.reached(frozenset((*query.forced, *query.regenerated)))
 
-    def _outcomes(self, rows: Table, query: forward.Query, kind: Kind, words: str) -> Outcomes:
+    def _supported(self, query: forward.Query, *, apart: Collection[str] = ()) -> Support | str:
+        """Return how well the training rows support a query."""
+        seen = vars(self).get("_accumulated")
+        return extrapolation.judge(self._model, seen, query, apart=apart)
+
+    def _outcomes(
+        self,
+        rows: Table,
+        query: forward.Query,
+        kind: Kind,
+        words: str,
+        supported: Support | str,
+    ) -> Outcomes:
         if kind not in ("mean", "predictive"):
             raise ValueError(unknown("kind", kind, ("mean", "predictive")))
         answer = forward.Predictive if kind == "predictive" else forward.Expected
         samples = unmeasured.unbiased(
             answer(self._model, query, self._draws(), self._seed), self._biases()
         )
-        return self._as_outcomes(rows, samples, self._estimand(words, kind))
+        return self._as_outcomes(rows, samples, self._estimand(words, kind), supported)
 
     def _estimand(self, words: str, kind: Kind) -> str:
         estimand = f"{self.outcome} | do({words})"
@@ -1333,11 +1388,27 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         names = intervention.forced_names(do, self._model.schema, self.outcome)
         self._model.reached(frozenset(names))
 
-    def _as_outcomes(self, rows: Table, samples: Samples, estimand: str) -> Outcomes:
+    def _warn_before_dask(self, estimand: str, *dos: Mapping[Any, Any]) -> None:
+        """Warn at the call of forced numbers that no training row is near to."""
+        forced: list[tuple[str, Any]] = []
+        for do in filter(None, dos):
+            names = intervention.forced_names(do, self._model.schema, self.outcome)
+            forced += zip(names, do.values(), strict=True)
+        extrapolation.warn_of_numbers(vars(self).get("_accumulated"), forced, estimand)
+
+    def _as_outcomes(
+        self, rows: Table, samples: Samples, estimand: str, supported: Support | str
+    ) -> Outcomes:
         # A copy: what the user does to X afterwards is not what the rows were.
         table = (rows if isinstance(rows, pd.DataFrame) else self._as_frame(rows)).copy()
         return from_samples(
-            at_once(samples), self._shape, table.index, estimand, table, self._fingerprint
+            at_once(samples),
+            self._shape,
+            table.index,
+            estimand,
+            table,
+            self._fingerprint,
+            supported,
         )
 
     def _as_frame(self, X: Any) -> pd.DataFrame:

@@ -211,6 +211,10 @@ class Chunked(Samples):
     def _filled(self) -> Floats:
         return self.block(slice(0, self.n))
 
+    def thinned(self, n_draws: int) -> "Chunked":
+        """Return fewer draws from the same distribution: forced values can be had so."""
+        raise NotImplementedError
+
     def first_chunk(self) -> Floats:
         """Return the samples of the first chunk of rows: what is wrong tends to show there."""
         return self.chunk(0, slice(0, min(rows_of_chunk(self.n_draws), self.n)))

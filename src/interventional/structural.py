@@ -19,6 +19,7 @@ from interventional.families import (
 )
 from interventional.inference import choose_engine
 from interventional.model import Equation, StructuralModel, check_names
+from interventional.overlap import columns_of_few_levels
 from interventional.priors import is_pooling, resolve
 from interventional.suffstats import (
     DistinctRows,
@@ -135,12 +136,16 @@ class Draft:
 
     @property
     def columns(self) -> tuple[int, ...]:
-        """The columns in equations that see no more than sums over the rows."""
+        """The columns whose sums over the rows are kept.
+
+        Equations that add up need theirs. Of the others they say what was seen (`overlap`); levels
+        are left out there if they are many, as each takes a column of the factor.
+        """
         used = set()
         for node, columns, _ in self.regressions:
-            if self.adds_up(node):
-                j = self.position(node)
-                used |= {*columns} if j is None else {*columns, j}
+            j = self.position(node)
+            own = {*columns} if j is None else {*columns, j}
+            used |= own if self.adds_up(node) else {*columns_of_few_levels(self.schema, own)}
         return tuple(sorted(used))
 
     def refuse_batches(self) -> None:
