@@ -1,10 +1,9 @@
 """Whether chains can be trusted: what is wrong with them, in numbers, and one warning a fit.
 
-Thresholds are those of Vehtari, Gelman, Simpson, Carpenter and Bürkner (2021), "Rank-normalization,
-folding, and localization: an improved R-hat", Bayesian Analysis 16(2), section 4: R-hat below 1.01
-and effective sample sizes, of the bulk and of the tails, of 100 a chain; and for the energy that of
-Betancourt (2016), "Diagnosing suboptimal cotangent disintegrations in Hamiltonian Monte Carlo",
-arXiv:1604.00695, below which Stan warns: 0.3.
+Thresholds are those of Vehtari, Gelman, Simpson, Carpenter and Bürkner (2021), Bayesian Analysis
+16(2), section 4: R-hat below 1.01, and effective sample sizes of the bulk and of the tails of 100
+a chain. That of the energy, 0.3, is Stan's for the fraction of Betancourt (2016), "Diagnosing
+suboptimal cotangent disintegrations in Hamiltonian Monte Carlo", arXiv:1604.00695.
 """
 
 import warnings
@@ -96,8 +95,8 @@ def of_chains(
             low = ~(fractions >= E_BFMI)
             if low.any():
                 troubles.append(
-                    f"E-BFMI down to {fractions.min():.2f} (should be above {E_BFMI}; it is not in "
-                    f"{low.sum()} of {chains} chains)"
+                    f"E-BFMI down to {fractions.min():.2f} (should be above {E_BFMI}; it is not "
+                    f"in {low.sum()} of {chains} chains)"
                 )
     return troubles
 
