@@ -339,9 +339,12 @@ class TestDefaultStructure:
         assert {"energy", "b_energy"} <= set(model.idata_["sample_stats"].data_vars)
 
     def test_a_funnel_is_warned_of(self):
-        """Five rows, four coefficients: all but perfect fits draw sigma into a funnel at 0."""
-        X, y = rows(19, 5, 3)
-        model = BayesianInterventionRegressor(inference="nuts", tune=300, random_state=0)
+        """Five rows that four coefficients fit to eight digits: sigma falls into a funnel at 0."""
+        X, _ = rows(19, 5, 3)
+        y = X @ [1.0, 2.0, 3.0] + 1e-8 * np.random.default_rng(0).normal(size=5)
+        model = BayesianInterventionRegressor(
+            inference="nuts", draws=500, tune=100, random_state=0
+        )
         with pytest.warns(ConvergenceWarning, match="more informative priors") as caught:
             model.fit(X, y)
         (said,) = [str(each.message) for each in caught]
@@ -350,6 +353,7 @@ class TestDefaultStructure:
         fractions = az.bfmi(model.idata_)["energy"].values
         assert fractions.min() < 0.3
         assert f"E-BFMI down to {fractions.min():.2f} (" in said
+        assert "for y_sigma (should be" in said
 
     def test_tree(self):
         """Dims, coordinates, engine and sampler statistics, as ArviZ takes them."""
