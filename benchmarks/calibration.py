@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import joblib
 import numpy as np
@@ -60,12 +61,14 @@ def quantities(
 
     X, column, high, low = simulated.X, scenario.column, scenario.high, scenario.low
     expected = simulated.expected(high)
-    rows = flat(model.intervene(X[:_ROWS], {column: high}))
+    treated, rest = (model.intervene(X, {column: value}) for value in (high, low))
+    rows = flat(treated)
     for i in range(min(_ROWS, len(X))):
         yield "expected", f"row {i}", float(expected[i]), rows[:, i]
 
-    difference = float(np.average(expected - simulated.expected(low), weights=simulated.weights))
-    effect = model.effect(X, {column: high}, {column: low}).average(weights=simulated.weights)
+    weights = simulated.weights
+    difference = float(np.average(expected - simulated.expected(low), weights=weights))
+    effect = (treated - rest).average(weights=weights)
     yield "average", "average effect", difference, flat(effect).ravel()
 
     new = simulated.new(rng, high)
@@ -97,12 +100,12 @@ def estimator(scenario: Scenario, seed: int) -> Any:
     return BayesianInterventionRegressor(**(sizes | dict(scenario.settings)), random_state=seed)
 
 
-def ranks(scenario: Scenario, number: int, seeds: Sequence[int]) -> tuple[dict[Any, Any], int]:
+def ranks(scenario: Scenario, seeds: Sequence[int]) -> tuple[dict[Any, Any], int]:
     """Return the ranks of every quantity over data sets, and how many fits warned."""
     found: dict[tuple[str, str], list[int]] = {}
     warned = 0
     for seed in seeds:
-        rng = np.random.default_rng([number, seed])
+        rng = np.random.default_rng([crc32(scenario.title.encode()), seed])
         simulated = scenario.simulate(rng)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -215,29 +218,36 @@ def band(n: int, level: float, alpha: float) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the simulations")
-    parser.add_argument("--only", default="", help="scenarios whose name or heading holds this")
+    parser.add_argument("--only", default="", help="what has this in its name or engine")
     parser.add_argument("--jobs", type=int, default=joblib.cpu_count(), help="processes")
     arguments = parser.parse_args()
     record = run(arguments.quick, arguments.only, arguments.jobs)
-    if arguments.quick or arguments.only:
-        from benchmarks.calibration_report import table
-
-        print(table(record))
-        return
     from benchmarks import calibration_report
 
+    print(calibration_report.table(record))
+    if arguments.quick:
+        return
+    if arguments.only:  # what is saved of the others stays
+        record = with_the_others(record)
     SAVED.write_text(json.dumps(record, separators=(",", ":")) + "\n", encoding="utf-8")
     calibration_report.main()
 
 
+def with_the_others(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run of some scenarios found, and what is saved of the others, in order."""
+    known = json.loads(SAVED.read_text(encoding="utf-8")) if SAVED.exists() else {"scenarios": []}
+    by_title = {
+        (each["about"], each["name"]): each for each in (*known["scenarios"], *record["scenarios"])
+    }
+    order = [(each.about, each.name) for each in scenarios()]
+    return record | {"scenarios": [by_title[key] for key in order if key in by_title]}
+
+
 def run(quick: bool, only: str, jobs: int) -> dict[str, Any]:
     """Return what all scenarios found, in the form that is saved."""
-    began = time.time()
     every = scenarios()
     chosen = [
-        k
-        for k, each in enumerate(every)
-        if only.lower() in f"{each.about}: {each.name} {each.engine}".lower()
+        k for k, each in enumerate(every) if only.lower() in f"{each.title} {each.engine}".lower()
     ]
     tasks = []
     for k in chosen:
@@ -256,7 +266,6 @@ def run(quick: bool, only: str, jobs: int) -> dict[str, Any]:
         found[k].add(*part)
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "minutes": round((time.time() - began) / 60),
         "versions": versions(),
         "scenarios": [found[k].saved(every[k]) for k in chosen],
     }
@@ -300,7 +309,7 @@ class _Found:
 
 def _ranks_of(number: int, seeds: range) -> tuple[dict[Any, Any], int, float]:
     began = time.process_time()
-    return (*ranks(scenarios()[number], number, seeds), time.process_time() - began)
+    return (*ranks(scenarios()[number], seeds), time.process_time() - began)
 
 
 def versions() -> dict[str, str]:

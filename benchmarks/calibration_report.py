@@ -1,4 +1,4 @@
-"""Writes docs/calibration.md from docs/calibration.json: `python -m benchmarks.calibration_report`."""
+"""Writes docs/calibration.md from the saved counts: `python -m benchmarks.calibration_report`."""
 
 import json
 from collections.abc import Iterator
@@ -50,8 +50,8 @@ def parts(record: Record) -> Iterator[str]:
     yield (
         "Ranks: their empirical distribution function less that of uniform ones, a line for each "
         "quantity. Grey is where a line stays as a whole in 99 of 100 runs of a right program. A "
-        "posterior that is too narrow makes an S with its belly up on the left; one that is to one "
-        "side of the truth an arch."
+        "posterior that is too narrow makes an S with its belly up on the left; one that is to "
+        "one side of the truth an arch."
     )
     yield "![Coverage of intervals](images/calibration_coverage.png)"
     yield (
@@ -76,16 +76,17 @@ def parts(record: Record) -> Iterator[str]:
 
 INTRODUCTION = f"""
 Can the draws and intervals of this package be believed? Simulation-based calibration (Talts,
-Betancourt, Simpson, Vehtari and Gelman 2018) asks this of the whole program at once. Parameters are
-drawn from their prior, data from these parameters, and the estimator is fitted to the data. If its
-draws are those of the posterior, the truth is one more draw like the others: among {L} of them its
-rank is uniform on 0, …, {L}, and a 94% interval holds it in 94% of the data sets. This is exact,
-for any number of rows, and for whatever is computed from the parameters, so it is asked of four
-kinds of numbers: the parameters; E[y | do] of single rows; the average effect, averaged within each
-draw; and new outcomes under do. What draws the data is written in NumPy from the definitions of the
-models ([`calibration_scenarios.py`](../benchmarks/calibration_scenarios.py)) and shares no line
-with the package. This page is made from the counts of a run
-([`calibration.json`](calibration.json)), and a test holds it to them.
+Betancourt, Simpson, Vehtari and Gelman 2018) asks this of the whole program at once. Parameters
+are drawn from their prior, data from these parameters, and the estimator is fitted to the data. If
+its draws are those of the posterior, the truth is one more draw like the others: among {L} of them
+its rank is uniform on 0, …, {L}, and a 94% interval holds it in 94% of the data sets. This is
+exact, for any number of rows, and for whatever is computed from the parameters, so it is asked of
+four kinds of numbers: the parameters; E[y | do] of single rows; the average effect, averaged
+within each draw; and new outcomes under do. What draws the data is written in NumPy from the
+definitions of the models
+([`calibration_scenarios.py`](../benchmarks/calibration_scenarios.py)) and shares no line with the
+package. This page is made from the counts of a run ([`calibration.json`](calibration.json)), and a
+test holds it to them.
 """.strip().replace("\n", " ")
 
 SIMULATED = """
@@ -98,13 +99,13 @@ parameters. Column `a` is forced from one value to another. Three kinds of model
   parameters and data are drawn until y has the standard deviation 1 to within 2% (and, where the
   intercept's prior follows it, the mean 0 to within 5%).
 - **Flat priors** have nothing to draw from. One truth is behind all data sets; with a prior of
-  sigma of 1/sigma the intervals are those of least squares, and their frequentist coverage is exact
-  (Severini, Mukerjee and Ghosh 2002).
-- **Weights** are frequencies. Columns of zeros and ones, and outcomes of a tenth's precision, leave
-  equal rows, which are merged into one of more weight.
+  sigma of 1/sigma the intervals are those of least squares, and their frequentist coverage is
+  exact (Severini, Mukerjee and Ghosh 2002).
+- **Weights** are frequencies. Columns of zeros and ones, and outcomes of a tenth's precision,
+  leave equal rows, which are merged into one of more weight.
 
-NUTS draws 2 chains of 500 (shrinking priors: 1,000) after 500 of warm-up; of these 199 are taken at
-equal distances. The exact engine and the approximations draw 199 independently.
+NUTS draws 2 chains of 500 (shrinking priors: 1,000) after 500 of warm-up; of these 199 are taken
+at equal distances. The exact engine and the approximations draw 199 independently.
 """.strip()
 
 READING = f"""
@@ -236,14 +237,14 @@ def again(record: Record) -> str:
 .venv/bin/python -m benchmarks.calibration --only nuts      # what has this in its name or engine
 ```
 
-This run: {record["date"]}, {seconds / 60:.0f} minutes of one core, {packages}. Every data set has a
-seed of its own, so that a run is repeated to the digit with the same versions. The tests make a
-small run of their own each time, and two with draws that are wrong on purpose, which must be
-caught: `tests/test_calibration.py`.
+This run: {record["date"]}, {seconds / 60:.0f} minutes of one core, {packages}. Every data set has
+a seed of its own, so that a run is repeated to the digit with the same versions. The tests make a
+small run of their own each time, and some with draws that are wrong on purpose, which must be
+caught: [`test_calibration.py`](../tests/test_calibration.py).
 """
 
 
-# --- Pictures -------------------------------------------------------------------------------------
+# --- Pictures -----------------------------------------------------------------------------------
 
 
 @cache

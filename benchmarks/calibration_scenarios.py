@@ -77,6 +77,10 @@ class Scenario:
     draws: int = 500
 
     @property
+    def title(self) -> str:
+        return f"{self.about}: {self.name}"
+
+    @property
     def engine(self) -> str:
         return self.settings.get("inference", "exact")
 
