@@ -217,11 +217,13 @@ def band(n: int, level: float, alpha: float) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a tenth of the simulations")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the data sets, not saved")
+    parser.add_argument("--share", type=float, default=1.0, help="of the data sets")
     parser.add_argument("--only", default="", help="what has this in its name or engine")
     parser.add_argument("--jobs", type=int, default=joblib.cpu_count(), help="processes")
     arguments = parser.parse_args()
-    record = run(arguments.quick, arguments.only, arguments.jobs)
+    share = 0.1 if arguments.quick else arguments.share
+    record = run(share, arguments.only, arguments.jobs)
     from benchmarks import calibration_report
 
     print(calibration_report.table(record))
@@ -243,7 +245,7 @@ def with_the_others(record: dict[str, Any]) -> dict[str, Any]:
     return record | {"scenarios": [by_title[key] for key in order if key in by_title]}
 
 
-def run(quick: bool, only: str, jobs: int) -> dict[str, Any]:
+def run(share: float, only: str, jobs: int) -> dict[str, Any]:
     """Return what all scenarios found, in the form that is saved."""
     every = scenarios()
     chosen = [
@@ -251,8 +253,7 @@ def run(quick: bool, only: str, jobs: int) -> dict[str, Any]:
     ]
     tasks = []
     for k in chosen:
-        n = every[k].simulations
-        n = max(n // 10, 20) if quick else n
+        n = max(round(share * every[k].simulations), 20)
         size = n if every[k].engine in _COMPILED else _CHUNK
         tasks += [(k, range(i, min(i + size, n))) for i in range(0, n, size)]
     # what takes long goes first, so that no process waits for it at the end

@@ -32,11 +32,10 @@ def smallest(found):
 @pytest.mark.parametrize(
     ("title", "n"),
     [
-        ("Priors: Normal, of fixed width", 120),
-        ("Priors: learnt scale", 80),
-        ("Sizes: n = 8, p = 15", 80),
-        ("Graphs: front door", 80),
-        ("Families: bernoulli, n = 100", 80),
+        ("Priors: Normal, of fixed width", 100),
+        ("Sizes: n = 8, p = 15", 60),
+        ("Graphs: front door", 60),
+        ("Families: bernoulli, n = 100", 60),
     ],
 )
 def test_truths_are_draws_like_the_others(title, n):
@@ -93,7 +92,7 @@ def counted(rng, n):
 
 def test_excursions_of_uniform_ranks_are_as_rare_as_they_say():
     rng = np.random.default_rng(0)
-    p_values = [excursion(counted(rng, 300), 300) for _ in range(300)]
+    p_values = [excursion(counted(rng, 100), 100) for _ in range(150)]
     assert stats.kstest(p_values, "uniform").pvalue > 1e-3
 
 
@@ -101,12 +100,12 @@ def test_excursions_are_those_beyond_the_band_of_arviz():
     """ArviZ simulates what is summed here: Säilynoja et al. have both ways."""
     from arviz_stats import ecdf_utils
 
-    n, points = 200, np.arange(1, BINS) / BINS
+    n, points = 100, np.arange(1, BINS) / BINS
     rng = np.random.default_rng(1)
-    pointwise = ecdf_utils.simulate_confidence_bands(n, 1, points, 0.8, 4000, rng)
+    pointwise = ecdf_utils.simulate_confidence_bands(n, 1, points, 0.8, 2000, rng)
     low, high = ecdf_utils.get_pointwise_confidence_band(pointwise, n, points)
     agree = []
-    for _ in range(200):
+    for _ in range(100):
         below = counted(rng, n)
         beyond = bool(np.any((below / n < low) | (below / n > high)))
         agree.append((excursion(below, n) < 0.2) == beyond)

@@ -1063,7 +1063,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         """Return the posterior draws of a variable, (chains, draws, ...); xarray is not needed."""
         if isinstance(self._idata, dict):
             return np.asarray(self._idata["posterior"]["data_vars"][name]["data"])
-        return np.asarray(self._idata["posterior"].dataset[name].values)
+        return np.asarray(self._idata["posterior"].variables[name].values)
 
     @property
     def _shape(self) -> tuple[int, int]:
