@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -155,6 +156,11 @@ class Ranks:
         """Return the p-value of their empirical distribution function's farthest excursion."""
         return excursion(np.cumsum(self.counts)[:-1], self.n)
 
+    def p_values(self) -> list[float]:
+        """Return the p-values of all tests to three digits: of ranks, then of each level."""
+        every = (self.uniform(), self.ecdf(), *self.coverage())
+        return [float(f"{p:.3g}") for p in every]
+
     def coverage(self) -> list[float]:
         """Return the exact binomial p-value of each level's coverage."""
         return [
@@ -204,12 +210,18 @@ def tests(record: Mapping[str, Any]) -> int:
     )
 
 
+@cache
 def band(n: int, level: float, alpha: float) -> tuple[float, float]:
     """Return the shares covered that an exact binomial test at level alpha does not reject."""
-    counts = np.arange(n + 1)
-    near = counts[np.abs(counts - n * level) <= 8 * np.sqrt(n * level * (1 - level)) + 3]
-    kept = [c for c in near if stats.binomtest(int(c), n, level).pvalue > alpha]
-    return min(kept) / n, max(kept) / n
+    chance = stats.binom.pmf(np.arange(n + 1), n, level)
+    order = np.argsort(chance)
+    at_most = np.cumsum(chance[order])  # the chance of counts that are no likelier
+    p_values = np.empty(n + 1)
+    p_values[order] = at_most[
+        np.searchsorted(chance[order], chance[order] * (1 + 1e-7), side="right") - 1
+    ]
+    kept = np.flatnonzero(p_values > alpha)
+    return float(kept[0] / n), float(kept[-1] / n)
 
 
 # --- The program --------------------------------------------------------------------------------
@@ -302,6 +314,7 @@ class _Found:
                     "name": name,
                     "counts": each.counts.tolist(),
                     "covered": list(each.covered),
+                    "p": each.p_values(),
                 }
                 for (group, name), each in counted.items()
             ],

@@ -16,7 +16,6 @@ from benchmarks.calibration import (
     ROOT,
     SAVED,
     L,
-    Ranks,
     band,
     tests,
 )
@@ -125,20 +124,13 @@ def limit(record: Record) -> float:
     return JOINT / max(tests(record), 1)
 
 
-def quantities(scenario: Record, group: str | None = None) -> list[tuple[Record, Ranks]]:
-    return [
-        (each, Ranks(np.array(each["counts"]), tuple(each["covered"])))
-        for each in scenario["quantities"]
-        if group in (None, each["group"])
-    ]
+def of_group(scenario: Record, group: str) -> list[Record]:
+    return [each for each in scenario["quantities"] if each["group"] == group]
 
 
 def smallest(scenario: Record) -> tuple[float, str]:
     """Return the smallest p-value of a scenario, and which quantity's it is."""
-    return min(
-        (min(found.uniform(), found.ecdf(), *found.coverage()), each["name"])
-        for each, found in quantities(scenario)
-    )
+    return min((min(each["p"]), each["name"]) for each in scenario["quantities"])
 
 
 def marked(record: Record) -> list[tuple[Record, float, str]]:
@@ -172,9 +164,9 @@ def result(record: Record) -> str:
         for each in record["scenarios"]
         if each["approximate"] and each["name"] not in poor
     ]
-    lines.append(f"Approximations that are off by more than that: {', '.join(poor) or 'none'}.")
+    lines.append(f"Approximations that are off by more than that: {'; '.join(poor) or 'none'}.")
     if others:
-        lines.append(f"Approximations that are not: {', '.join(others)}.")
+        lines.append(f"Approximations that are not: {'; '.join(others)}.")
     return " ".join(lines)
 
 
@@ -198,14 +190,14 @@ def table(record: Record, alpha: float | None = None) -> str:
         n = f"{scenario['simulations']:,}"
         warned = str(scenario["warned"] or "")
         for group, words in GROUPS.items():
-            found = [ranks for _, ranks in quantities(scenario, group)]
+            found = of_group(scenario, group)
             cells = []
             for k in range(len(LEVELS)):
-                shares = [100 * ranks.covered[k] / ranks.n for ranks in found]
+                shares = [100 * each["covered"][k] / scenario["simulations"] for each in found]
                 cells.append(
-                    _marked(_range(shares), min(ranks.coverage()[k] for ranks in found) < alpha)
+                    _marked(_range(shares), min(each["p"][2 + k] for each in found) < alpha)
                 )
-            p = min(min(ranks.uniform(), ranks.ecdf()) for ranks in found)
+            p = min(min(each["p"][:2]) for each in found)
             cells.append(_marked(f"{p:.2g}" if p >= 1e-10 else "< 1e-10", p < alpha))
             rows.append([name, n, warned, f"{words} ({len(found)})", *cells])
             name = n = warned = ""
@@ -272,15 +264,16 @@ def draw_ecdf(record: Record, target: Path) -> None:
     for axis, scenario in zip(axes.flat, every, strict=False):
         points, low, high = envelope(scenario["simulations"])
         axis.fill_between(points, low - points, high - points, color="0.88", lw=0)
-        for each, ranks in quantities(scenario):
-            ecdf = np.cumsum(ranks.counts)[:-1] / ranks.n
+        for each in scenario["quantities"]:
+            ecdf = np.cumsum(each["counts"])[:-1] / scenario["simulations"]
             axis.plot(points, ecdf - points, color=COLOURS[each["group"]], lw=0.9, alpha=0.8)
         reach = 1.25 * max(np.abs(axis.get_ylim()))
         axis.set(ylim=(-reach, reach), xticks=[0, 0.5, 1])
         axis.tick_params(labelsize=7)
         title = f"{scenario['about']}: {scenario['name'].replace('`', '')}"
+        title = title.removeprefix("Approximations: ")
         title += " †" if scenario["approximate"] else ""
-        axis.set_title(title, fontsize=7.5, color="C5" if scenario["approximate"] else "black")
+        axis.set_title(title, fontsize=7, color="C5" if scenario["approximate"] else "black")
     handles = [
         plt.Line2D([], [], color=colour, label=GROUPS[group]) for group, colour in COLOURS.items()
     ]
@@ -301,9 +294,9 @@ def draw_coverage(record: Record, target: Path) -> None:
         for i, scenario in enumerate(every):
             low, high = band(scenario["simulations"], level, limit(record))
             axis.bar(i, 100 * (high - low), 0.8, 100 * low, color="0.88")
-            for each, ranks in quantities(scenario):
+            for each in scenario["quantities"]:
                 group = each["group"]
-                share = 100 * ranks.covered[k] / ranks.n
+                share = 100 * each["covered"][k] / scenario["simulations"]
                 axis.plot(i + offsets[group], share, ".", ms=4, color=COLOURS[group])
         axis.axhline(100 * level, color="black", lw=0.7)
         axis.set_ylabel(f"{100 * level:g}% interval holds\nthe truth in ... %", fontsize=9)

@@ -132,8 +132,17 @@ def test_page_is_made_of_the_saved_counts():
     }
 
 
+def test_saved_p_values_follow_from_the_saved_counts():
+    record = json.loads(calibration.SAVED.read_text(encoding="utf-8"))
+    every = [each for scenario in record["scenarios"] for each in scenario["quantities"]]
+    for each in every[::40]:
+        assert Ranks(np.array(each["counts"]), tuple(each["covered"])).p_values() == each["p"]
+    for scenario in record["scenarios"]:
+        assert {sum(e["counts"]) for e in scenario["quantities"]} == {scenario["simulations"]}
+
+
 def test_what_is_off_is_marked_as_an_approximation():
-    """Everything else of the saved run is inside of its band at the joint level."""
+    """All else in the saved run is inside of its band at the joint level."""
     record = json.loads(calibration.SAVED.read_text(encoding="utf-8"))
     off = [each for each, _, _ in calibration_report.marked(record)]
     assert all(each["approximate"] for each in off)
