@@ -1,5 +1,6 @@
 """The Gaussian approximations against closed forms, maximum likelihood, and NUTS."""
 
+import re
 import threading
 from dataclasses import replace
 
@@ -9,7 +10,6 @@ import pytensor
 import pytest
 import statsmodels.api as sm
 from conftest import family_wise
-from sklearn.exceptions import ConvergenceWarning
 
 from interventional.inference import Sampling, approximate, nuts
 from interventional.priors import python_mode
@@ -144,7 +144,8 @@ def flat(variables, *names):
 @pytest.mark.parametrize("units", [(1, 1, 1), (1e-6, 1.0, 1e7)])
 def test_laplace_is_exact_where_the_posterior_is_gaussian(units):
     written = straight(units=units)
-    variables, stats, library = written.sample()
+    variables, stats, library, troubles = written.sample()
+    assert not troubles
     assert library == "interventional"
     assert {name: v.shape for name, v in variables.items()} == {
         "beta": (4, 1000, 3),
@@ -238,7 +239,7 @@ def test_many_rows_give_the_posterior_of_nuts(write, engine, by_nuts):
     For the intercept of counts that is about p / (2 sum(y)), here 0.05 standard deviations.
     """
     written, reference = by_nuts[write]
-    variables, _, _ = written.sample(engine)
+    variables, *_ = written.sample(engine)
     assert set(variables) == set(reference)
     found, wanted = (flat(v, "intercept", "beta") for v in (variables, reference))
     assert np.all(np.abs(found.mean(axis=0) - wanted.mean(axis=0)) < 0.1 * wanted.std(axis=0))
@@ -263,9 +264,9 @@ def test_advi_has_the_mean_and_the_conditional_variances(units):
     """
     written = straight(units=units)
     mean, precision = conjugate(written.data)
-    with pytest.warns(ConvergenceWarning, match="k-hat"):  # the coefficients are correlated
-        variables, _, library = written.sample("advi")
+    variables, _, library, troubles = written.sample("advi")
     assert library == "interventional"
+    assert ["k-hat" in trouble for trouble in troubles] == [True]  # coefficients are correlated
     assert_gaussian(flat(variables, "beta"), mean, np.diag(np.diag(precision)))
 
 
@@ -273,7 +274,8 @@ def test_advi_has_the_mean_and_the_conditional_variances(units):
 def test_pathfinder_finds_a_gaussian(units):
     """n draws are resampled from 2n of equal weight: a variance of 1/n more than that of 1/2n."""
     written = straight(units=units)
-    variables, _, library = written.sample("pathfinder")
+    variables, _, library, troubles = written.sample("pathfinder")
+    assert not troubles
     assert library == "pymc_extras"
     assert_gaussian(flat(variables, "beta"), *conjugate(written.data), inflation=1.5)
 
@@ -331,9 +333,8 @@ def test_nothing_is_printed(engine, capfd, caplog):
 
 @pytest.mark.parametrize("engine", approximate.ENGINES)
 def test_a_funnel_is_warned_of(engine):
-    with pytest.warns(ConvergenceWarning, match=r"k-hat is .* below 0\.[67].*'nuts'") as met:
-        _, stats, _ = Written(funnel).sample(engine)
-    assert len(met) == 1
+    _, stats, _, (trouble,) = Written(funnel).sample(engine)
+    assert re.search(r"k-hat is .* below 0\.[67]", trouble)
     assert np.all(stats["pareto_k"] > 0.7)
 
 
@@ -352,8 +353,8 @@ def test_a_density_without_a_maximum_is_warned_of():
         return {"y": data["y_seen"]}
 
     written = Written(write, zero=np.zeros(5), y_seen=np.ones(5, dtype=int))
-    with pytest.warns(ConvergenceWarning, match="maximum of the density was not found"):
-        written.sample(key="no maximum")
+    *_, troubles = written.sample(key="no maximum")
+    assert "the maximum of the density was not found" in troubles
 
 
 def test_a_discrete_parameter_is_refused():

@@ -294,13 +294,13 @@ def test_answers_carry_labels_and_words(linear):
 def arbitrary_levels(monkeypatch):
     """Have categorical equations take any parameters for draws: what follows is given these."""
 
-    def sample(build, data, key, sampling):
+    def sample(build, data, key, sampling, label):
         rng = np.random.default_rng(0)
         node, _, p, n_blocks, *_ = key
         assert n_blocks == 1
         shape = (sampling.chains, sampling.draws)
         found = {f"{node}_beta": rng.normal(size=(*shape, p))}
-        return {**found, f"{node}_intercept": rng.normal(size=shape)}, {}, "none"
+        return {**found, f"{node}_intercept": rng.normal(size=shape)}, {}, "none", []
 
     monkeypatch.setattr("interventional.inference.nuts.sample", sample)
 

@@ -678,7 +678,7 @@ def test_three_levels_are_the_multinomial_regression(three):
 def arbitrary_draws(monkeypatch, seed):
     """Have categorical equations take any parameters for draws: what follows is given these."""
 
-    def sample(build, data, key, sampling):
+    def sample(build, data, key, sampling, label):
         rng = np.random.default_rng(seed)
         node, _, p, n_blocks, *_ = key
         shape = (sampling.chains, sampling.draws)
@@ -688,7 +688,7 @@ def arbitrary_draws(monkeypatch, seed):
         }
         if n_blocks == 1:
             found[f"{node}_intercept"] = found[f"{node}_intercept"][..., 0]
-        return found, {}, "none"
+        return found, {}, "none", []
 
     monkeypatch.setattr("interventional.inference.nuts.sample", sample)
 

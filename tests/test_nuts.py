@@ -305,7 +305,7 @@ class TestDefaultStructure:
         X, y = rows(13, 50, 3)
         X -= X.mean(axis=0)  # so that the intercept is the one that was sampled
         model = BayesianInterventionRegressor(inference="nuts", draws=10, tune=0, random_state=0)
-        message = r"R-hat up to (\d+\.\d+|inf|nan).*effective sample size down to \d+.*Raise tune"
+        message = r"R-hat up to (\d+\.\d+|inf|nan).*bulk effective.*tail effective.*Raise tune"
         with pytest.warns(ConvergenceWarning, match=message) as caught:
             model.fit(X, y)
         assert len(caught) == 1
@@ -315,7 +315,45 @@ class TestDefaultStructure:
             effective = min(float(values.min()) for values in az.ess(posterior).values())
         said = str(caught[0].message)
         assert f"R-hat up to {worst:.3f} " in said
-        assert f"sample size down to {effective:.0f} " in said
+        assert f"bulk effective sample size down to {effective:.0f} " in said
+
+    def test_two_equations_are_one_warning(self):
+        """Both are named, and their worst parameters by the names of their terms."""
+        X, y = rows(17, 50, 3)
+        X = pd.DataFrame(X, columns=["a", "b", "c"])
+        model = BayesianInterventionRegressor(
+            graph="a -> b; a -> y; b -> y; c -> y",
+            inference="nuts",
+            draws=10,
+            tune=0,
+            random_state=0,
+        )
+        with pytest.warns(ConvergenceWarning) as caught:
+            model.fit(X, y)
+        (said,) = [str(each.message) for each in caught]
+        assert re.search(r"equation of 'b': R-hat up to .*; equation of 'y': R-hat up to", said)
+        assert re.search(r"for [by]_(intercept|sigma|beta\['[abc]'\]) \(should", said)
+        for what in ("bulk", "tail"):
+            assert len(re.findall(rf"{what} effective sample size down to \d+ for", said)) == 2
+        assert said.count("Raise tune and draws") == 1
+        assert {"energy", "b_energy"} <= set(model.idata_["sample_stats"].data_vars)
+
+    def test_a_funnel_is_warned_of(self):
+        """Five rows that four coefficients fit to eight digits: sigma falls into a funnel at 0."""
+        X, _ = rows(19, 5, 3)
+        y = X @ [1.0, 2.0, 3.0] + 1e-8 * np.random.default_rng(0).normal(size=5)
+        model = BayesianInterventionRegressor(
+            inference="nuts", draws=500, tune=100, random_state=0
+        )
+        with pytest.warns(ConvergenceWarning, match="more informative priors") as caught:
+            model.fit(X, y)
+        (said,) = [str(each.message) for each in caught]
+        diverging = model.idata_["sample_stats"]["diverging"]
+        assert f"{int(diverging.sum())} divergent transitions" in said
+        fractions = az.bfmi(model.idata_)["energy"].values
+        assert fractions.min() < 0.3
+        assert f"E-BFMI down to {fractions.min():.2f} (" in said
+        assert "for y_sigma (should be" in said
 
     def test_tree(self):
         """Dims, coordinates, engine and sampler statistics, as ArviZ takes them."""

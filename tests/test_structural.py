@@ -46,7 +46,7 @@ def fitted():
 def arbitrary_levels(monkeypatch):
     """Have categorical equations take any parameters for draws: what follows is given these."""
 
-    def sample(build, data, key, sampling):
+    def sample(build, data, key, sampling, label):
         rng = np.random.default_rng(0)
         node, _, p, n_blocks, *_ = key
         shape = (sampling.chains, sampling.draws)
@@ -58,6 +58,7 @@ def arbitrary_levels(monkeypatch):
             },
             {"diverging": np.zeros(shape, dtype=bool)},
             "none",
+            [],
         )
 
     monkeypatch.setattr("interventional.inference.nuts.sample", sample)

@@ -16,8 +16,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from interventional import checks, distributed, extrapolation, forward, intervention
 from interventional import confounding as unmeasured
-from interventional import distributed, extrapolation, forward, intervention
 from interventional.accumulation import Accumulated
 from interventional.design import Floats, Schema
 from interventional.distributed import accumulate, is_distributed, is_distributed_frame
@@ -54,6 +54,10 @@ Table = pd.DataFrame | NDArray[Any]
 _SAMPLE = ("chain", "draw")
 # What is gone where rows that came in batches do not determine a model yet.
 _POSTERIOR = ("_idata", "coef_", "intercept_", "graph_", "_model", "_fingerprint")
+
+
+def _generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:
+    return np.random.default_rng(check_random_state(random_state).randint(1 << 32, size=4))
 
 
 def _takes_batches(estimator: "BayesianInterventionRegressor") -> bool:
@@ -456,10 +460,111 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         """
         if not isinstance(n_samples, Integral) or n_samples < 0:
             raise ValueError(f"n_samples must be a whole number, not negative, got {n_samples!r}")
+        found, rng = self._predictive(X), _generator(random_state)
+        return found.sample(checks.picked(found.n_draws, n_samples, rng), rng)
+
+    def posterior_predictive_check(
+        self,
+        X: Any,
+        y: ArrayLike,
+        n_samples: int = 500,
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> "xr.DataTree":
+        """Return new outcomes of these rows beside those observed, as ArviZ compares them.
+
+        With a graph it is the outcome's equation that is checked: y given X as observed.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n, columns)
+            The rows.
+        y : array-like of shape (n,)
+            Their outcomes.
+        n_samples : int, default 500
+            How many new data sets to draw, each from one posterior draw. What is returned holds
+            ``n * n_samples`` numbers.
+        random_state : int, RandomState or None, default 0
+            Source of randomness.
+
+        Returns
+        -------
+        DataTree
+            Group ``posterior_predictive``, of dimensions (chain, draw, obs), and
+            ``observed_data``: what `arviz.plot_ppc_dist`, `arviz.plot_ppc_pit` and others take.
+
+        See Also
+        --------
+        prior_predictive_check : The same before anything was learnt.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from interventional import BayesianInterventionRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(100, 2))
+        >>> y = rng.poisson(np.exp(X @ [0.5, -0.5])).astype(float)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> check = model.posterior_predictive_check(X, y)  # arviz.plot_ppc_dist(check) draws it
+        >>> new = check["posterior_predictive"]["y"]
+        >>> bool((new < 0).mean() > 0.1), bool((y < 0).any())  # Gaussian noise is wrong for counts
+        (True, False)
+        """
+        size = checks.positive_size(n_samples)
         found = self._predictive(X)
-        rng = np.random.default_rng(check_random_state(random_state).randint(1 << 32, size=4))
-        replace = n_samples > found.n_draws
-        return found.sample(rng.choice(found.n_draws, n_samples, replace=replace), rng)
+        target = self._read_outcome(found.matrix, X, y)
+        labels = checks.labels_of(X, len(target))
+        return checks.posterior_predictive(found, target, labels, size, _generator(random_state))
+
+    def prior_predictive_check(
+        self,
+        X: Any,
+        y: ArrayLike,
+        n_samples: int = 500,
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> "xr.DataTree":
+        """Return outcomes that the priors expect of these rows beside those observed.
+
+        The estimator need not be fitted, and stays as it is. Default priors are scaled by X and y,
+        as in `fit`. With a graph it is the outcome's equation that is checked: y given X as
+        observed.
+
+        Parameters
+        ----------
+        X, y, n_samples, random_state
+            As in `posterior_predictive_check`; each new data set has its parameters from the
+            prior.
+
+        Returns
+        -------
+        DataTree
+            Groups ``prior``, the parameters; ``prior_predictive``, of dimensions
+            (chain, draw, obs); and ``observed_data``: what
+            ``arviz.plot_ppc_dist(..., group="prior_predictive")`` takes.
+
+        Raises
+        ------
+        ValueError
+            If a prior is flat, so that nothing can be drawn from it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from interventional import BayesianInterventionRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(100, 2))
+        >>> y = 50 + X @ [1.0, -2.0] + rng.normal(size=100)
+        >>> check = BayesianInterventionRegressor().prior_predictive_check(X, y)
+        >>> new = check["prior_predictive"]["y"]
+        >>> bool(abs(new.mean() - 50) < 3), new.sizes["draw"]  # around the data, and wide
+        (True, 500)
+        """
+        size = checks.positive_size(n_samples)
+        with restored(self):
+            schema, values, target, _ = self._read_training(X, y, None)
+            model, _ = specify(draft(self._specification(), schema), values, target)
+        labels = checks.labels_of(X, len(target))
+        rng = _generator(random_state)
+        return checks.prior_predictive(model, values, target, labels, size, rng)
 
     def log_likelihood(self, X: Any, y: ArrayLike) -> "xr.DataTree":
         """Return the log density of outcomes for each posterior draw, as ArviZ takes it.
@@ -494,14 +599,13 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         found = self._predictive(X)
         target = self._read_outcome(found.matrix, X, y)
         densities = found.log_likelihood(target).held().reshape(*self._shape, len(target))
-        labelled = isinstance(X, pd.DataFrame) and X.index.is_unique
-        rows = {"obs": ("obs", np.asarray(X.index if labelled else range(len(target))))}
+        seen = checks.observed(self.outcome, target, checks.labels_of(X, len(target)))
         sample = {name: np.arange(size) for name, size in zip(_SAMPLE, self._shape, strict=True)}
         both = {
             "/log_likelihood": xr.Dataset(
-                {self.outcome: ((*_SAMPLE, "obs"), densities)}, {**sample, **rows}
+                {self.outcome: ((*_SAMPLE, "obs"), densities)}, {**sample, **seen.coords}
             ),
-            "/observed_data": xr.Dataset({self.outcome: ("obs", target)}, rows),
+            "/observed_data": seen,
         }
         groups = {f"/{name}": group.to_dataset() for name, group in self.idata_.children.items()}
         return xr.DataTree.from_dict({**groups, **both})
@@ -1254,7 +1358,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         """Return the posterior draws of a variable, (chains, draws, ...); xarray is not needed."""
         if isinstance(self._idata, dict):
             return np.asarray(self._idata[group]["data_vars"][name]["data"])
-        return np.asarray(self._idata[group].dataset[name].values)
+        return np.asarray(self._idata[group].variables[name].values)
 
     @property
     def _shape(self) -> tuple[int, int]:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from interventional.compact import (
 )
 from interventional.design import Floats
 from interventional.exceptions import unknown
-from interventional.inference import exact
+from interventional.inference import diagnostics, exact
 from interventional.model import Equation, StructuralModel
 from interventional.priors import python_mode
 from interventional.shrinkage import KINDS, TARGET_ACCEPT, auxiliary
@@ -62,12 +62,15 @@ class Posterior:
         Draws by name, each of shape (chains, draws, ...).
     sample_stats : dict
         What the sampler reports, each of shape (chains, draws); empty for independent draws.
+    troubles : sequence of str
+        What is wrong with the draws; empty if all is well.
     """
 
     engine: str
     library: str
     variables: Mapping[str, Floats]
     sample_stats: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    troubles: Sequence[str] = ()
 
 
 def choose_engine(inference: str, equation: Equation) -> str:
@@ -100,6 +103,11 @@ def infer_all(
 
     The outcome's draws are the same whichever equations stand beside it. Where more chains may
     run side by side than an equation has, so do equations that take NUTS.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Once, of all equations whose draws cannot be trusted.
     """
     last = len(model.equations) - 1
 
@@ -112,9 +120,15 @@ def infer_all(
     by_nuts = [choose_engine(inference, e) for e in model.equations].count("nuts")
     side_by_side = min(sampling.n_jobs // sampling.chains, by_nuts)
     if side_by_side < 2:
-        return [draw(k) for k in range(last + 1)]
-    with ThreadPoolExecutor(side_by_side) as pool:
-        return list(pool.map(draw, range(last + 1)))
+        posteriors = [draw(k) for k in range(last + 1)]
+    else:
+        with ThreadPoolExecutor(side_by_side) as pool:
+            posteriors = list(pool.map(draw, range(last + 1)))
+    pairs = list(zip(model.equations, posteriors, strict=True))
+    troubles = {equation.node: posterior.troubles for equation, posterior in pairs}
+    engine = next((posterior.engine for _, posterior in pairs if posterior.troubles), "")
+    diagnostics.warn(engine, troubles, several=last > 0)
+    return posteriors
 
 
 def infer(
@@ -131,6 +145,7 @@ def infer(
     engine = choose_engine(inference, equation)
     name = equation.node
     stats: Mapping[str, NDArray[Any]] = {}
+    troubles: Sequence[str] = ()
     library = "interventional"
     assert data is not None
     key = _key(equation, data)
@@ -145,7 +160,7 @@ def infer(
             if plain:
                 log_prior, _ = _prior_density(key, equation, data, f"{name}_sigma")
             exact.refuse_improper(equation, data, log_prior)
-        variables, stats, library = _sampled(engine, equation, data, key, sampling)
+        variables, stats, library, troubles = _sampled(engine, equation, data, key, sampling)
     # What the sampler moves in stead of coefficients is nobody's parameter.
     variables = {key: value for key, value in variables.items() if not key.endswith("_raw")}
     if equation.has_intercept:  # from the means of the predictors to zero
@@ -153,7 +168,7 @@ def infer(
         if equation.n_blocks > 1:
             beta = beta.reshape(*beta.shape[:2], equation.n_blocks, -1)
         variables[f"{name}_intercept"] = variables[f"{name}_intercept"] - beta @ data.x_mean
-    return Posterior(engine, library, variables, stats)
+    return Posterior(engine, library, variables, stats, troubles)
 
 
 def _key(equation: Equation, data: SufficientStatistics | DistinctRows) -> Hashable:
@@ -171,7 +186,7 @@ def _sampled(
     data: SufficientStatistics | DistinctRows,
     key: Hashable,
     sampling: Sampling,
-) -> tuple[dict[str, Floats], dict[str, NDArray[Any]], str]:
+) -> tuple[dict[str, Floats], dict[str, NDArray[Any]], str, list[str]]:
     """Draw by NUTS, or from an approximation, from the observed PyMC model."""
 
     def build() -> "pm.Model":
@@ -188,7 +203,7 @@ def _sampled(
 
         if equation.priors.shrinks:
             sampling = replace(sampling, target_accept=TARGET_ACCEPT)
-        return nuts.sample(build, numbers, key, sampling)
+        return nuts.sample(build, numbers, key, sampling, partial(_label, equation))
     from interventional.inference import approximate
 
     return approximate.sample(engine, build, numbers, key, sampling)
@@ -263,6 +278,16 @@ def _version() -> str:
     from importlib.metadata import version
 
     return version("interventional")
+
+
+def _label(equation: Equation, variable: str, position: tuple[int, ...]) -> str:
+    """Return what an element of a variable is called: ``y_beta['price']``."""
+    dims, coords = _dims(equation)
+    own = dims.get(variable, ())
+    if len(own) != len(position):
+        return diagnostics.by_position(variable, position)
+    labels = [repr(str(coords[dim][at])) for dim, at in zip(own, position, strict=True)]
+    return f"{variable}[{', '.join(labels)}]" if labels else variable
 
 
 def _dims(equation: Equation) -> tuple[dict[str, tuple[str, ...]], dict[str, NDArray[Any]]]:

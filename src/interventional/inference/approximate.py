@@ -10,14 +10,12 @@ p(x)/q(x): its shape, Pareto k-hat, should be below min(1 - 1/log10(S), 0.7) for
 Simpson, Gelman, Yao & Gabry 2024, "Pareto smoothed importance sampling", JMLR 25(72)).
 """
 
-import warnings
 from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from sklearn.exceptions import ConvergenceWarning
 
 from interventional.cache import StructureCache
 from interventional.design import Floats
@@ -50,7 +48,7 @@ _FIXED_DRAWS = 64  # at least, that ADVI's ELBO is a mean over
 
 def sample(
     engine: str, build: Build, data: Mapping[str, Any], key: Hashable, sampling: "Sampling"
-) -> tuple[Draws, Stats, str]:
+) -> tuple[Draws, Stats, str, list[str]]:
     """Draw from a Gaussian approximation of the posterior of an observed model.
 
     Parameters
@@ -78,16 +76,14 @@ def sample(
         than 25 draws). Both by name, with leading shape (chains, draws).
     library : str
         Whose the engine is.
+    troubles : list of str
+        What is wrong with the approximation: that k-hat is too high, or an optimiser stopped
+        early.
 
     Raises
     ------
     ValueError
         If the log density is not finite at its start, or not curved at its maximum.
-
-    Warns
-    -----
-    ConvergenceWarning
-        If k-hat is too high, or an optimiser stopped early.
     """
     if engine not in ENGINES:
         raise ValueError(unknown("inference", engine, ENGINES))
@@ -104,20 +100,13 @@ def sample(
     k_hat, threshold = pareto_k(ratios)
     if k_hat > threshold:
         troubles = [*troubles, f"Pareto k-hat is {k_hat:.2f} (should be below {threshold:.2f})"]
-    if troubles:
-        warnings.warn(
-            f"inference={engine!r} is a poor approximation of this posterior: "
-            f"{'; '.join(troubles)}. Use inference='nuts'",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
     shape = (sampling.chains, sampling.draws)
     variables = {
         name: values.reshape(*shape, *values.shape[1:])
         for name, values in posterior.variables(x).items()
     }
     library = "pymc_extras" if engine == "pathfinder" else "interventional"
-    return variables, {"pareto_k": np.full(shape, k_hat)}, library
+    return variables, {"pareto_k": np.full(shape, k_hat)}, library, troubles
 
 
 def pareto_k(log_ratios: Floats) -> tuple[float, float]:

@@ -1,17 +1,16 @@
 """NUTS on the observed model: compiled once per structure, fed new data from then on."""
 
 import logging
-import warnings
 from collections.abc import Callable, Hashable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 
 from interventional.cache import StructureCache
 from interventional.design import Floats
+from interventional.inference.diagnostics import Label, by_position, of_chains
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -26,8 +25,12 @@ _SAMPLE_STATS = ("diverging", "energy", "depth", "tree_depth", "n_steps", "step_
 
 
 def sample(
-    build: "Callable[[], pm.Model]", data: Mapping[str, Any], key: Hashable, sampling: "Sampling"
-) -> tuple[Draws, Stats, str]:
+    build: "Callable[[], pm.Model]",
+    data: Mapping[str, Any],
+    key: Hashable,
+    sampling: "Sampling",
+    label: Label = by_position,
+) -> tuple[Draws, Stats, str, list[str]]:
     """Sample an observed model, through nutpie, or PyMC's own sampler where nutpie is absent.
 
     Parameters
@@ -40,6 +43,8 @@ def sample(
         The structure of the model; equal keys share one compiled model.
     sampling : Sampling
         How to sample.
+    label : callable
+        What an element of a variable is called, where it is the worst.
 
     Returns
     -------
@@ -48,14 +53,15 @@ def sample(
         (chains, draws).
     library : str
         Who sampled.
+    troubles : list of str
+        What is wrong with the chains.
     """
     library = "pymc" if find_spec("nutpie") is None else "nutpie"
     if library == "nutpie":
         variables, stats = _sample_nutpie(build, data, key, sampling)
     else:
         variables, stats = _sample_pymc(build(), sampling)
-    _warn_of_poor_convergence(variables, stats)
-    return variables, stats, library
+    return variables, stats, library, of_chains(variables, stats, label)
 
 
 def _sample_nutpie(
@@ -133,33 +139,3 @@ def _sample_pymc(model: "pm.Model", sampling: "Sampling") -> tuple[Draws, Stats]
         {str(name): values.values for name, values in trace["posterior"].data_vars.items()},
         {name: stats[name].values for name in _SAMPLE_STATS if name in stats},
     )
-
-
-def _warn_of_poor_convergence(variables: Draws, stats: Stats) -> None:
-    """Warn once, with numbers and remedy, if the chains cannot be trusted."""
-    from arviz_stats.base import array_stats
-
-    chains, n_draws = stats["diverging"].shape
-    if n_draws < 4:
-        return
-    flat = [values.reshape(chains, n_draws, -1) for values in variables.values()]
-    draws = np.concatenate(flat, axis=2)
-    axes = {"chain_axis": 0, "draw_axis": 1}
-    with np.errstate(all="ignore"):  # chains that do not move have no variance to divide by
-        effective = array_stats.ess(draws, **axes).min()
-        worst = array_stats.rhat(draws, **axes).max() if chains > 1 else 1.0
-    troubles = []
-    if not worst <= 1.01:
-        troubles.append(f"R-hat up to {worst:.3f} (should be below 1.01)")
-    wanted = 100 * chains
-    if not effective >= wanted:
-        troubles.append(f"effective sample size down to {effective:.0f} (should be {wanted})")
-    if divergent := int(stats["diverging"].sum()):
-        troubles.append(f"{divergent} divergent transitions")
-    if troubles:
-        warnings.warn(
-            f"NUTS has not converged: {'; '.join(troubles)}. Raise tune and draws; if divergences "
-            "remain, give more informative priors",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
