@@ -1,4 +1,4 @@
-"""Faults: interrupts, dying workers, full caches, threads, long runs, and text that is code."""
+"""Faults: interrupts, full caches, threads, long runs, and text that is code."""
 
 import contextlib
 import gc
@@ -17,8 +17,6 @@ import pytest
 import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from joblib.externals.loky.process_executor import TerminatedWorkerError
-from sklearn.model_selection import cross_val_score
 from sklearn.preprocessing import SplineTransformer
 
 import interventional
@@ -162,34 +160,6 @@ def test_control_c_in_a_long_fit():
             assert run.wait(60) == 0
         finally:
             run.kill()
-
-
-# --- Workers that die ---------------------------------------------------------------------------
-
-
-class DiesOnce(BayesianInterventionRegressor):
-    """Takes its worker with it, the first time."""
-
-    def fit(self, X, y):
-        flag = Path(os.environ["INTERVENTIONAL_TEST_FLAG"])
-        with contextlib.suppress(FileExistsError):
-            flag.touch(exist_ok=False)
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().fit(X, y)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-@pytest.mark.filterwarnings("ignore:A worker stopped:UserWarning")
-def test_a_worker_that_dies(data, tmp_path, monkeypatch):
-    """The loss is told, and the next run of the same estimator is as any other."""
-    X, y = data
-    monkeypatch.setenv("INTERVENTIONAL_TEST_FLAG", str(tmp_path / "died"))
-    model = DiesOnce(random_state=0, draws=25, chains=2)
-    with pytest.raises(TerminatedWorkerError):
-        cross_val_score(model, X, y, cv=2, n_jobs=2)
-    assert not hasattr(model, "idata_")
-    again = cross_val_score(model, X, y, cv=2)
-    np.testing.assert_array_equal(again, cross_val_score(estimator(), X, y, cv=2))
 
 
 # --- Caches and threads -------------------------------------------------------------------------
