@@ -108,9 +108,10 @@ def confounded(n_simulations):
             beyond += truth.sum()
             found += (truth & ~supported).sum()
             wrong += (~truth & ~supported).sum()
+        share = f"{found / beyond:.0%}" if beyond else "–"
         print(
             f"| {slope} | {n} | {warned / n_simulations:.1%} | {beyond / rows:.1%} | "
-            f"{found / max(beyond, 1):.0%} | {wrong / (rows - beyond):.1%} |",
+            f"{share} | {wrong / (rows - beyond):.1%} |",
             flush=True,
         )
 

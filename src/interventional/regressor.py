@@ -178,7 +178,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
     >>> model.coef_.round(1)
     array([1.5, 0.7, 0.3])
-    >>> effect = model.effect(X, do={"b": lambda X: X["b"] + 1}).average()
+    >>> effect = model.effect(X, do={"b": 1}, baseline={"b": 0}).average()
     >>> effect.mean().round(1), effect.probability(above=0)
     (array([0.7]), array([1.]))
     """
