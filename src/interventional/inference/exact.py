@@ -167,8 +167,7 @@ class FlatColumns:
 
     def project_out(self, array: Floats) -> Floats:
         """Return what of rows is orthogonal to the columns."""
-        basis = self.basis
-        return array - basis @ (basis.T @ array) if basis.shape[1] else array
+        return array - self.basis @ (self.basis.T @ array)
 
     def draw(self, left: Floats, sigma: Floats, noise: Floats) -> Floats:
         """Draw the coefficients, given what the others leave of the outcome, (draws, k)."""
@@ -208,13 +207,12 @@ class KnownPriors:
                 m[terms], s[terms] = normal_parameters(group.prior, len(terms), "beta")
         if priors.intercept is None:
             return cls(names, normal, m, s)
-        is_normal = priors.intercept.distribution == "Normal"
-        mean, sd = normal_parameters(priors.intercept, 1, "intercept") if is_normal else (0.0, 1.0)
+        mean, sd = normal_parameters(priors.intercept, 1, "intercept")
         return cls(
             ["intercept", *names],
-            np.concatenate([[is_normal], normal]),
-            np.concatenate([np.ravel(mean), m]),
-            np.concatenate([np.ravel(sd), s]),
+            np.concatenate([[priors.intercept.distribution == "Normal"], normal]),
+            np.concatenate([mean, m]),
+            np.concatenate([sd, s]),
         )
 
 
