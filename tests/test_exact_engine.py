@@ -96,6 +96,10 @@ def assert_posterior(draws, X, y, m, s, log_prior, grid):
     )
 
 
+def flat_sigma(sigma):
+    return np.zeros_like(sigma)
+
+
 HALF_NORMAL = st.halfnorm(scale=2).logpdf
 GRID = np.linspace(np.log(1e-2), np.log(20), 1200)
 INF = np.inf
@@ -216,11 +220,7 @@ def test_prior_with_edges(low, high):
     assert low <= found.min() <= found.max() <= high
     grid = np.linspace(np.log(max(low, 1e-3)), np.log(min(high, 50.0)), 4000)
     full = np.column_stack([X, np.ones(8)])
-
-    def flat(sigma):
-        return np.zeros_like(sigma)
-
-    weights, _, _ = truth(full, y, np.zeros(3), np.ones(3), flat, grid)
+    weights, _, _ = truth(full, y, np.zeros(3), np.ones(3), flat_sigma, grid)
     cdf = np.cumsum(weights) - 0.5 * weights
     assert st.kstest(np.log(found), lambda at: np.interp(at, grid, cdf)).pvalue > 1e-5
 
@@ -252,35 +252,27 @@ def test_peak_of_any_width(weight):
     assert np.abs(z).max() < 6
 
 
-def test_scale_of_the_data_is_no_matter():
+@pytest.mark.parametrize("s", [[INF, INF, INF], [1.0, 2.0, 0.5], [INF, 1.0, 0.5]])
+def test_scale_of_the_data_is_no_matter(s):
     """The grid starts from the data's own scale: 1e100 times y is 1e100 times sigma."""
     X, y = rows(11, 12, 2)
-    here = draw(
-        equation(X, [0, 0], [INF, INF], PriorSpec.of("Flat")),
-        sufficient_statistics(X, y),
-        lambda sigma: np.zeros_like(sigma),
-        1.0,
-        50,
-        np.random.default_rng(0),
-    )
+
+    def drawn(scale):
+        s_scaled = scale * np.array(s)
+        intercept = PriorSpec.of("Flat") if np.isinf(s[-1]) else normal(0, s_scaled[-1])
+        asked = equation(X, [0, 0], s_scaled[:-1], intercept)
+        statistics = sufficient_statistics(X, scale * y)
+        rng = np.random.default_rng(0)
+        return draw(asked, statistics, flat_sigma, scale, 50, rng)
+
+    here = drawn(1.0)
     for scale in (1e-100, 1e100):
-        there = draw(
-            equation(X, [0, 0], [INF, INF], PriorSpec.of("Flat")),
-            sufficient_statistics(X, scale * y),
-            lambda sigma: np.zeros_like(sigma),
-            scale,
-            50,
-            np.random.default_rng(0),
-        )
-        np.testing.assert_allclose(there["sigma"] / scale, here["sigma"], rtol=1e-9)
-        np.testing.assert_allclose(there["beta"] / scale, here["beta"], rtol=1e-9)
+        there = drawn(scale)
+        for name in ("sigma", "beta", "intercept"):
+            np.testing.assert_allclose(there[name] / scale, here[name], rtol=1e-9)
 
 
 # --- What has no posterior -----------------------------------------------------------------------
-
-
-def flat_sigma(sigma):
-    return np.zeros_like(sigma)
 
 
 def verdicts(asked, statistics, log_prior):

@@ -154,7 +154,7 @@ class FlatColumns:
         size = np.linalg.norm(columns, axis=0)
         scaled = columns / np.where(size > 0, size, 1.0)
         left, d, vt = np.linalg.svd(scaled, full_matrices=False)
-        tolerance = 1e3 * np.finfo(np.float64).eps * max(columns.shape, default=0)
+        tolerance = 1e3 * np.finfo(np.float64).eps * max(columns.shape)
         if len(d) < len(names) or (len(d) and d.min() <= tolerance * d.max()):
             raise UndeterminedError(
                 f"the data do not determine the coefficients of {listed(names)}, whose priors are "
@@ -318,7 +318,7 @@ def _whiten(equation: Equation, statistics: SufficientStatistics) -> _Whitened:
     residual = flat.project_out(u - a[:, normal] @ m)
     b = flat.project_out(a[:, normal] * s)
     left, d, vt = np.linalg.svd(b, full_matrices=False)
-    kept = d > np.finfo(np.float64).eps * max(b.shape, default=0) * d.max(initial=0.0)
+    kept = d > np.finfo(np.float64).eps * max(b.shape) * d.max(initial=0.0)
     left, d, vt = left[:, kept], d[kept], vt[kept]
     c = left.T @ residual
     outside = residual - left @ c
