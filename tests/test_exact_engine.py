@@ -225,6 +225,42 @@ def test_prior_with_edges(low, high):
     assert st.kstest(np.log(found), lambda at: np.interp(at, grid, cdf)).pvalue > 1e-5
 
 
+class Given:
+    """A source of chosen probabilities, and of no noise."""
+
+    def __init__(self, probabilities):
+        self.probabilities = probabilities
+
+    def uniform(self, size):
+        assert size == len(self.probabilities)
+        return self.probabilities
+
+    def standard_normal(self, size):
+        return np.zeros(size)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, INF), (0.4, 1.3), (0.9, 1.0), (1.2, INF)])
+def test_quantiles_of_a_closed_form(low, high):
+    """Flat coefficients, sigma uniform: rss / sigma^2 is chi-squared, cut off where sigma is.
+
+    With p(sigma) = 1 it has n - k - 1 degrees of freedom.
+    """
+    X, y = rows(9, 8, 2)
+    asked = equation(X, [0, 0], [INF, INF], PriorSpec.of("Flat"))
+    probabilities = np.array([1e-4, 0.01, 0.2, 0.5, 0.7, 0.99, 0.9999])
+
+    def log_prior(sigma):
+        return np.where((low <= sigma) & (sigma <= high), 0.0, -INF)
+
+    draws = draw(asked, sufficient_statistics(X, y), log_prior, 0.95, 7, Given(probabilities))
+    theta, rss, *_ = np.linalg.lstsq(np.column_stack([X, np.ones(8)]), y)
+    chi2 = st.chi2(8 - 3 - 1)
+    below, above = (chi2.sf(rss[0] / end**2) if end else 0.0 for end in (low, high))
+    found = (chi2.sf(rss[0] / np.square(draws["sigma"])) - below) / (above - below)
+    np.testing.assert_allclose(found, probabilities, atol=1e-5)
+    np.testing.assert_allclose(draws["beta"], [theta[:2]] * 7)
+
+
 @pytest.mark.parametrize(
     ("low", "high"), [(0.3, 0.7), (0.05, 0.95), (0.1, 0.9), (-1.0, 0.32), (0.78, 2.0), (-1.0, 2.0)]
 )
@@ -353,7 +389,7 @@ def test_prior_of_sigma_that_excludes_the_data():
         sigmas(X, y, st.uniform(1e40, 1e40).logpdf, 1.5e40)
 
 
-@pytest.mark.parametrize("apart", [0.0, 1e-14])
+@pytest.mark.parametrize("apart", [0.0, 1e-14, 2e-13])
 def test_flat_columns_that_repeat_each_other(apart):
     """To rounding, in any units; and what is told apart by 1e-6 of itself is told apart."""
     X, y = rows(17, 40, 2)
@@ -371,3 +407,14 @@ def test_flat_columns_that_repeat_each_other(apart):
         close = np.column_stack([X, X[:, 0] + 1e-6 * noise]) * units
         asked = equation(close, np.zeros(3), s, intercept)
         assert verdicts(asked, sufficient_statistics(close, y), HALF_NORMAL) is None
+
+
+@pytest.mark.parametrize("intercept", [PriorSpec.of("Flat"), normal(0, 1)])
+def test_flat_column_that_is_constant(intercept):
+    """What is centred away is no column: nothing determines its coefficient."""
+    X, y = rows(18, 9, 2)
+    X[:, 1] = 2.0
+    asked = equation(X, [0, 0], [1.0, INF], intercept, X.mean(axis=0))
+    said = verdicts(asked, sufficient_statistics(X, y), HALF_NORMAL)
+    assert said is not None
+    assert "'x1', whose priors are Flat" in said
