@@ -454,13 +454,25 @@ class TestDrawn:
         assert not np.isin(forced.held(), other.held()).any()
 
 
+def test_series_with_the_index_of_x_goes_by_it_even_if_labels_repeat():
+    X = pd.DataFrame({"a": np.zeros(3)}, index=[1, 1, 2])
+    values = pd.Series([3.0, 4.0, 5.0], index=X.index)
+    forced = parse_do({"a": values}, X, Schema.of(X), X.to_numpy(), "y", 5, 0)["a"]
+    np.testing.assert_array_equal(forced, [3.0, 4.0, 5.0])
+    other = values.set_axis([1, 2, 2])
+    with pytest.raises(ValueError, match=r"do\['a'\].*repeats labels"):
+        parse_do({"a": other}, X, Schema.of(X), X.to_numpy(), "y", 5, 0)
+
+
 def test_forced_values_are_not_shared():
     X = pd.DataFrame({"a": np.zeros(4)})
     mine = np.arange(4.0)
     forced = parse_do({"a": mine}, X, Schema.of(X), X.to_numpy(), "y", 5, 0)["a"]
     mine[:] = 9.0
     np.testing.assert_array_equal(forced, np.arange(4.0))
-    forced[0] = 1.0  # nor are the values of one number for all
+    forced = parse_do({"a": 2.0}, X, Schema.of(X), X.to_numpy(), "y", 5, 0)["a"]
+    forced[0] = 1.0  # they can be written to, where one number is broadcast too
+    np.testing.assert_array_equal(forced, [1.0, 2.0, 2.0, 2.0])
 
 
 class Shift:

@@ -17,6 +17,7 @@ X = pd.DataFrame({"a": [1.0, 2, 3, 4], "b": [4.0, 3, 3, 1], "c": list("uvuv")})
         ({"a": 1.0}, set()),
         ({"a": X["b"]}, set()),
         ({"a": lambda X: 5.0}, set()),
+        ({"a": lambda X: 5.0 + 0 * X["b"]}, set()),
         ({"a": lambda X: X["a"] + 1}, {"a"}),
         ({"a": lambda X: X["b"] * (X["c"] == "u")}, {"b", "c"}),
         ({"a": lambda X: X["b"], "b": lambda X: X["a"]}, {"a", "b"}),
@@ -24,7 +25,18 @@ X = pd.DataFrame({"a": [1.0, 2, 3, 4], "b": [4.0, 3, 3, 1], "c": list("uvuv")})
         ({"a": stats.norm(0, 1)}, set()),
         ({"a": lambda X: 1.0 if X["a"].is_monotonic_increasing else [][0]}, {"a"}),
     ],
-    ids=["number", "series", "constant", "own", "two", "swap", "law", "drawn", "fails"],
+    ids=[
+        "number",
+        "series",
+        "constant",
+        "to no effect",
+        "own",
+        "two",
+        "swap",
+        "law",
+        "drawn",
+        "fails",
+    ],
 )
 def test_columns_read(do, read):
     """Moving a column that is read changes the answer; so does one that then fails."""
@@ -34,6 +46,7 @@ def test_columns_read(do, read):
 def test_columns_read_of_an_array():
     values = X[["a", "b"]].to_numpy()
     assert columns_read({0: lambda X: X[:, 1]}, values, ["x0", "x1"]) == {"x1"}
+    assert columns_read({0: lambda X: 5.0 + 0 * X[:, 1]}, values, ["x0", "x1"]) == set()
 
 
 @pytest.mark.parametrize("values", [X[["a", "b"]], X[["a", "b"]].to_numpy()])
