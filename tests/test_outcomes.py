@@ -384,6 +384,13 @@ class TestConcat:
         np.testing.assert_array_equal(both.draws.values, np.concatenate([a, b], axis=2))
         assert both.estimand == "average outcome by scenario"
 
+    def test_names_that_are_tuples(self):
+        """They stay names: no MultiIndex."""
+        averages = {("a", 1): made(np.zeros((1, 2, 1))), ("b", 2): made(np.ones((1, 2, 1)))}
+        both = Outcomes.concat(averages)
+        assert list(both.draws["obs"].values) == [("a", 1), ("b", 2)]
+        assert not isinstance(both.summary().index, pd.MultiIndex)
+
     @pytest.mark.parametrize("shape", [(3, 7, 2), (7, 3, 1), (3, 8, 1)])
     def test_what_does_not_go_together(self, shape):
         with pytest.raises(
@@ -402,6 +409,20 @@ class TestDraws:
         assert lift.draws["chain"].values.tolist() == list(range(CHAINS))
         assert lift.draws["draw"].values.tolist() == list(range(DRAWS))
         assert lift.draws.attrs == {}
+
+    def test_are_the_array_that_outcomes_were_made_of(self):
+        array = made([[[1, 2], [3, 5]]]).draws.astype(int)
+        outcomes = Outcomes(array, "y")
+        assert outcomes.draws is array
+        assert outcomes.average().draws.dtype == np.float64
+        np.testing.assert_array_equal(outcomes.mean(), [2.0, 3.5])
+        assert repr(outcomes) == "<Outcomes: y, 2 rows, 2 draws>"
+        assert list(outcomes) == [2.0, 3.5]
+
+    def test_rows_keep_their_labels(self):
+        outcomes = made([[[1.0, 2.0], [2.0, 4.0]]], ["u", "v"])
+        for each in (outcomes, outcomes - outcomes, outcomes / outcomes):
+            assert list(each.summary().index) == ["u", "v"]
 
     def test_rows_without_labels_are_counted(self):
         array = xr.DataArray(np.zeros((1, 4, 3)), dims=("chain", "draw", "obs"))
@@ -517,6 +538,17 @@ class TestDataTree:
         predictions = outcomes.to_datatree()["predictions"]
         xr.testing.assert_equal(predictions["outcome"].drop_attrs(), outcomes.draws)
         assert predictions.attrs["estimand"] == outcomes.estimand
+        assert predictions.attrs["sample_dims"] == ["chain", "draw"]
+
+    @pytest.mark.parametrize("labels", [["u", "u", "v"], pd.CategoricalIndex(["u", "v", "w"])])
+    def test_labels_that_arviz_does_not_read(self, labels):
+        values = np.arange(12.0).reshape(2, 2, 3)
+        index = pd.Index(labels)
+        found = made(values, index, posterior="p").to_datatree()["predictions"]
+        np.testing.assert_array_equal(found["outcome"].values, values)
+        assert found["obs"].values.tolist() == (list(index) if index.is_unique else [0, 1, 2])
+        assert found["obs" if index.is_unique else "label"].values.tolist() == list(index)
+        assert found["obs" if index.is_unique else "label"].dims == ("obs",)
 
     def test_rows_with_one_label(self, model):
         """Where labels repeat the rows are counted, and the labels stand beside."""
