@@ -9,7 +9,7 @@ CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage lint types format bench constraints clean FORCE
+.PHONY: help demo test coverage lint types format bench mutants constraints clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -37,22 +37,27 @@ format: $(STAMP) ## Fix what can be fixed, and format
 bench: $(STAMP) ## Run the benchmarks
 	$(VENV_PYTHON) -m benchmarks.run
 
+mutants: $(STAMP) ## Run the tests on changed code, and list the changes that none notices
+	$(UV) pip install --quiet --python $(VENV_PYTHON) -c constraints.txt -e '.[mutation]'
+	$(VENV_PYTHON) -c 'from mutmut.__main__ import cli; cli()' run
+	$(VENV_PYTHON) -c 'from mutmut.__main__ import cli; cli()' results
+
 constraints: $(STAMP) ## Resolve the newest versions into constraints.txt
 	$(UV) pip compile pyproject.toml --extra dev --upgrade --quiet --python $(VENV_PYTHON) \
 	    --no-annotate --custom-compile-command 'make constraints' --output-file constraints.txt
 
 clean: ## Remove the environment, caches and build output
-	rm -rf $(VENV) build dist docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/_build mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # SciPy reads SCIPY_ARRAY_API once, when it is imported, and scikit-learn's estimator checks
 # skip the array API ones without it. pytest cannot set a variable that early.
-test coverage: export SCIPY_ARRAY_API := 1
+test coverage mutants: export SCIPY_ARRAY_API := 1
 # Two workers have a core each: BLAS threads of their own would only wait for each other.
-test coverage: export OMP_NUM_THREADS := 1
-test coverage: export OPENBLAS_NUM_THREADS := 1
+test coverage mutants: export OMP_NUM_THREADS := 1
+test coverage mutants: export OPENBLAS_NUM_THREADS := 1
 # Pictures are drawn to files; a display may be missing.
-test coverage demo: export MPLBACKEND := Agg
+test coverage mutants demo: export MPLBACKEND := Agg
 
 # The stamp holds the directory that was set up. In a copied or moved tree, whose .venv would
 # import the old tree's source, and where .venv no longer starts, set up again.

@@ -55,6 +55,8 @@ def test_confounded_pairs():
         "digraph { x -> y; x -> y [dir=both, style=dashed]; b -> a [dir=both] }"
     ) == (graph)
     assert CausalGraph(["x <-> y", ("x", "y"), "a <-> b"]) == graph
+    assert CausalGraph(["lone; x <-> y", "x -> y; other"]).nodes == ("lone", "other", "x", "y")
+    assert CausalGraph({"sales": "price"}) == CausalGraph("price -> sales")
     assert CausalGraph("x -> y") != CausalGraph("x <-> y")
 
 
@@ -161,6 +163,12 @@ def test_relations():
     assert graph.children("a") == ("b", "c")
     assert graph.ancestors("d") == {"a", "b", "c"}
     assert graph.descendants("b") == {"d", "e"}
+    shop = CausalGraph("z -> a -> y; z -> y; y <-> z; b <-> y; a <-> b")
+    assert shop.edges == (("z", "a"), ("z", "y"), ("a", "y"))  # as causes come, not by name
+    assert shop.nodes == ("b", "z", "a", "y")
+    assert shop.confounded == (("b", "a"), ("b", "y"), ("z", "y"))
+    assert shop.parents("y") == ("z", "a")
+    assert shop.children("z") == ("a", "y")
     for relation in (graph.parents, graph.children, graph.ancestors, graph.descendants):
         with pytest.raises(ValueError, match="unknown node 'q'"):
             relation("q")
@@ -202,6 +210,7 @@ def test_projection(graph, observed, projection):
 def test_declared_unobserved_nodes_stay_unobserved():
     graph = CausalGraph("u -> x -> y; u -> y", unobserved="u")
     assert graph.observing(["u", "x", "y"]) == CausalGraph("x -> y; x <-> y")
+    assert CausalGraph("price -> y").observing("price") == CausalGraph("price")
     with pytest.raises(ValueError, match="none of the graph's nodes is observed"):
         graph.observing(["a", "u"])
 
@@ -274,8 +283,14 @@ def test_adjustment_sets_by_hand():
     assert CausalGraph("x -> y; x <-> y").adjustment_set("x", "y") is None
     assert CausalGraph("y -> x").adjustment_set("x", "y") is None
     assert CausalGraph("x -> m -> y; z -> x; z -> y").adjustment_set(["x"], "y") == ("z",)
+    shop = CausalGraph("season -> price -> sales; season -> sales")
+    assert shop.adjustment_set("price", "sales") == ("season",)
     with pytest.raises(ValueError, match="'y' is the outcome"):
         MEDIATOR.adjustment_set(["b", "y"], "y")
+    with pytest.raises(ValueError, match="unknown node 'q'"):
+        MEDIATOR.adjustment_set(["q", "y"], "y")
+    with pytest.raises(ValueError, match="unknown node 'z'"):
+        MEDIATOR.adjustment_set("b", "z")
 
 
 def test_independences_are_true_and_complete():
@@ -307,12 +322,20 @@ def test_to_networkx():
     assert set(graph.edges) == {("u", "x"), ("x", "y"), ("x <-> y", "x"), ("x <-> y", "y")}
     hidden = {node for node, observed in graph.nodes(data="observed") if not observed}
     assert hidden == {"u", "x <-> y"}
+    assert {observed for _, observed in graph.nodes(data="observed")} == {True, False}
 
 
 def test_graphviz_source_reads_back():
     graph = CausalGraph("b -> m -> y; b <-> y; 'the price' -> y; 'a:b' -> 'c \"d\"'; lone")
     assert CausalGraph(graph.to_graphviz().source) == graph
     assert "dashed" in graph.to_graphviz().source
+
+
+def test_graphviz_quotes_its_own_keywords():
+    """DOT reads a bare node, edge or strict as something else than a name."""
+    source = CausalGraph("node -> edge; strict <-> node").to_graphviz().source
+    assert '"node" -> "edge";' in source
+    assert '"node" -> "strict" [dir=both' in source
 
 
 def test_plot():
@@ -323,7 +346,20 @@ def test_plot():
     labels = {text.get_text(): text.get_position() for text in ax.texts if text.get_text()}
     assert set(labels) == set(graph.nodes)
     assert all(labels[a][0] < labels[b][0] for a, b in graph.edges)
+    # The longest way to a node is its layer; a layer stands in the middle, odd ones a bit lower.
+    heights = {"u": 0.5, "z": -0.5, "x": -0.35, "m": 0.0, "y": -0.35}
+    layers = {"u": 0, "z": 0, "x": 1, "m": 2, "y": 3}
+    assert labels == {node: (layers[node], heights[node]) for node in graph.nodes}
+    boxes = {text.get_text(): text.get_bbox_patch() for text in ax.texts if text.get_text()}
+    assert {name for name, box in boxes.items() if box.get_linestyle() == "--"} == {"u"}
+    names = [text for text in ax.texts if text.get_text()]
+    assert all((text.get_ha(), text.get_va()) == ("center", "center") for text in names)
     arrows = [text for text in ax.texts if not text.get_text()]
+    for arrow, (a, b) in zip(arrows, graph.edges + graph.confounded, strict=True):
+        assert (arrow.xyann, arrow.xy) == (labels[a], labels[b])
+        assert (arrow.arrow_patch.patchA, arrow.arrow_patch.patchB) == (boxes[a], boxes[b])
+        assert arrow.get_zorder() < min(text.get_zorder() for text in names)
+    assert [points.get_alpha() for points in ax.collections] == [0]  # they hold the room alone
     assert len(arrows) == len(graph.edges) + len(graph.confounded)
     assert sum(arrow.arrow_patch.get_linestyle() == "--" for arrow in arrows) == 1
     _, mine = plt.subplots()

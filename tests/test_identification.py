@@ -79,6 +79,26 @@ def test_mediators_with_a_common_cause():
     assert regressions(pair, "y")[1].parents == ("x", "a")
 
 
+def test_reasons_say_what_equations_take_in():
+    pair = CausalGraph("x -> a -> y; x -> b -> y; a <-> b; x <-> y; w -> y")
+    assert pair.is_identified("x", "y").reason == (
+        "the equation of 'b' takes in 'a' as well; the equation of 'y' adjusts for 'x'"
+    )
+    # What stays as it was needs no reason: m, whose equation adjusts for z.
+    graph = CausalGraph("u -> z -> x -> m -> y; u -> m; w -> y", unobserved="u")
+    assert graph.is_identified("x", "y").reason == "the equation of 'm' adjusts for 'z'"
+    assert graph.is_identified("w", "y").reason == (
+        "what confounds it is among the causes that each column is regressed on"
+    )
+
+
+def test_measuring_one_common_cause_leaves_the_others():
+    one = CausalGraph("x -> m -> y; x <-> m; x <-> y").is_identified("x", "y").reason
+    assert one.endswith("Measuring the common cause of 'x' and 'm' would identify it.")
+    two = CausalGraph("x -> y; x -> m -> y; x <-> y; x <-> m").is_identified("x", "y").reason
+    assert "Measuring" not in two
+
+
 def test_refusal_names_a_column_to_leave_out():
     reason = CausalGraph("a -> b; b -> c; c -> d; b <-> c; c <-> d").is_identified("a", "d").reason
     assert "There are formulas for it" in reason
@@ -88,7 +108,9 @@ def test_refusal_names_a_column_to_leave_out():
 def test_no_effect_needs_no_regression():
     graph = CausalGraph("y -> x; x <-> y")
     assert affected(graph, regressions(graph, "y"), frozenset("x"), "y") == ()
-    assert graph.is_identified("x", "y").reason == "'x' has no effect on 'y'"
+    verdict = graph.is_identified("x", "y")
+    assert verdict.identified is True
+    assert verdict.reason == "'x' has no effect on 'y'"
 
 
 def test_a_forced_mediator_is_not_redrawn():
@@ -134,7 +156,13 @@ def test_bad_queries():
         regressions(CausalGraph("a -> y"), "z")
     with pytest.raises(ValueError, match="project out 'u' first"):
         regressions(graph, "y")
-    assert graph.is_identified("u", "y").reason == "'u' is unobserved"
+    verdict = graph.is_identified("u", "y")
+    assert verdict.identified is False
+    assert verdict.reason == "'u' is unobserved"
+    with pytest.raises(ValueError, match="unknown node 'z'"):
+        graph.is_identified("price", "z")
+    with pytest.raises(ValueError, match="unknown node 'prise'"):  # whatever the outcome
+        graph.is_identified("prise", "u")
 
 
 # --- Against a complete algorithm ----------------------------------------------------------------

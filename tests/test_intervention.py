@@ -1,11 +1,15 @@
 """What `do` may be, against the values that it stands for."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from interventional import BayesianInterventionRegressor
+from interventional import BayesianInterventionRegressor, samples
+from interventional.design import Schema
+from interventional.intervention import describe, forced_values, parse_do
 
 N = 30
 INDEX = [f"row {k}" for k in range(N)]
@@ -380,3 +384,122 @@ class TestEffect:
         policy = {"b": stats.norm(0, 1)}
         lift = model.effect(X, policy, policy)
         np.testing.assert_allclose(lift.draws.values, 0.0, atol=1e-12)
+
+
+class TestDrawn:
+    """A distribution is drawn from for each row and posterior draw, some rows at a time."""
+
+    ROWS = slice(3, 7)
+
+    @staticmethod
+    def drawn(distribution, key=(0, 0)):
+        return forced_values(distribution, pd.DataFrame(index=range(9)), "do['b']", 9, 5, key)
+
+    @pytest.mark.parametrize(
+        "distribution",
+        [
+            lambda loc: stats.norm(loc, 1e-9),
+            lambda loc: stats.norm(loc=loc, scale=1e-9),
+            lambda loc: stats.norm(loc, scale=np.full((1, 1), 1e-9)),
+            lambda loc: stats.norm(loc, np.full(9, 1e-9)),
+        ],
+        ids=["by position", "by name", "mixed", "one a row"],
+    )
+    @pytest.mark.parametrize("shape", [(), (9,), (1, 9), (5, 1), (5, 9)])
+    def test_parameters_go_with_rows_and_draws(self, distribution, shape):
+        loc = np.arange(np.prod(shape, dtype=int), dtype=float).reshape(shape)
+        expected = np.broadcast_to(loc, (5, 9))[:, self.ROWS]
+        found = self.drawn(distribution(loc)).chunk(1, self.ROWS)
+        np.testing.assert_allclose(found, expected, atol=1e-7)
+
+    def test_each_source_has_random_numbers_of_its_own(self):
+        """Seed, column, chunk: where one differs, so does every draw; where none does, none."""
+        law = stats.norm(0, 1)
+        draws = [
+            self.drawn(law, key).chunk(k, self.ROWS)
+            for key in ((0, 0), (1, 0), (0, 1))
+            for k in (0, 1)
+        ]
+        together = np.array(draws).ravel()
+        assert len(np.unique(together)) == len(together)
+        np.testing.assert_array_equal(self.drawn(law, (0, 1)).chunk(1, self.ROWS), draws[-1])
+
+    @pytest.mark.parametrize("shape", [(3,), (9, 1), (5, 9, 1), (2, 5, 9)])
+    def test_parameters_of_other_shapes(self, shape):
+        message = r"do\['b'\]: parameter 'scale' of the distribution has shape .* or \(9,\)"
+        with pytest.raises(ValueError, match=message):
+            self.drawn(stats.norm(0, scale=np.ones(shape)))
+
+    def test_parameters_that_the_family_does_not_allow(self):
+        with pytest.raises(ValueError, match=r"^do\['b'\]: "):
+            self.drawn(stats.poisson(-1.0)).chunk(0, self.ROWS)
+
+    def test_later_changes_of_parameters_do_not_count(self):
+        loc = np.zeros(9)
+        law = self.drawn(stats.norm(loc, 1e-9))
+        loc[:] = 100.0
+        np.testing.assert_allclose(law.chunk(0, self.ROWS), 0.0, atol=1e-7)
+
+    def test_what_is_drawn_later_is_tried_at_once(self, monkeypatch):
+        """Of many draws a few are made at once, so that what is wrong is not found hours later."""
+        X = pd.DataFrame({"a": np.zeros(9), "b": np.zeros(9)})
+        do = {"b": stats.norm(np.inf, 1)}
+        monkeypatch.setattr(samples, "AT_ONCE", 44)
+        with pytest.raises(ValueError, match=r"do\['b'\] holds inf"):
+            parse_do(do, X, Schema.of(X), X.to_numpy(), "y", 5, 0)
+        forced = parse_do({"b": stats.norm(0, 1)}, X, Schema.of(X), X.to_numpy(), "y", 5, 0)["b"]
+        assert (forced.n_draws, forced.n) == (5, 9)
+        assert forced.held().shape == (5, 9)
+        other = parse_do({"a": stats.norm(0, 1)}, X, Schema.of(X), X.to_numpy(), "y", 5, 0)["a"]
+        assert not np.isin(forced.held(), other.held()).any()
+
+
+def test_series_with_the_index_of_x_goes_by_it_even_if_labels_repeat():
+    X = pd.DataFrame({"a": np.zeros(3)}, index=[1, 1, 2])
+    values = pd.Series([3.0, 4.0, 5.0], index=X.index)
+    forced = parse_do({"a": values}, X, Schema.of(X), X.to_numpy(), "y", 5, 0)["a"]
+    np.testing.assert_array_equal(forced, [3.0, 4.0, 5.0])
+    other = values.set_axis([1, 2, 2])
+    with pytest.raises(ValueError, match=r"do\['a'\].*repeats labels"):
+        parse_do({"a": other}, X, Schema.of(X), X.to_numpy(), "y", 5, 0)
+
+
+def test_forced_values_are_not_shared():
+    X = pd.DataFrame({"a": np.zeros(4)})
+    mine = np.arange(4.0)
+    forced = parse_do({"a": mine}, X, Schema.of(X), X.to_numpy(), "y", 5, 0)["a"]
+    mine[:] = 9.0
+    np.testing.assert_array_equal(forced, np.arange(4.0))
+    forced = parse_do({"a": 2.0}, X, Schema.of(X), X.to_numpy(), "y", 5, 0)["a"]
+    forced[0] = 1.0  # they can be written to, where one number is broadcast too
+    np.testing.assert_array_equal(forced, [1.0, 2.0, 2.0, 2.0])
+
+
+class Shift:
+    def __call__(self, X):
+        return X["b"] + 1
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        (0, "0"),
+        (0.5, "0.5"),
+        (np.float64(0.5), "0.5"),
+        (np.array(2), "2"),
+        (True, "True"),
+        ("much", "'much'"),
+        ([1.0, 2.0], "values"),
+        (np.arange(3), "values"),
+        (pd.Series([1.0]), "values"),
+        (half_of_b, "half_of_b(X)"),
+        (lambda X: X["b"], "f(X)"),
+        (partial(half_of_b), "f(X)"),
+        (Shift(), "f(X)"),
+        (stats.norm(0, 1), "a draw from norm"),
+        (stats.poisson(2), "a draw from poisson"),
+    ],
+)
+def test_words(what, words):
+    assert describe({"b": what}) == f"b = {words}"
+    assert describe({"a": 1, ("u", 2): what}) == f"a = 1, ('u', 2) = {words}"

@@ -34,25 +34,28 @@ def model():
     return BayesianInterventionRegressor(draws=DRAWS, chains=CHAINS, random_state=0).fit(X, y)
 
 
-@pytest.fixture(scope="module")
-def outcomes(model):
-    """New outcomes of twelve rows: noise included, so that no two rows are alike."""
-    return model.intervene(table(), {"b": 0}, kind="predictive")
-
-
-@pytest.fixture(scope="module")
-def samples(outcomes):
-    return outcomes.draws.values.reshape(-1, N)
-
-
-def made(samples, index=None, covariates=None):
+def made(samples, index=None, covariates=None, posterior=None):
     """Outcomes that hold known samples of shape (chain, draw, row)."""
     array = xr.DataArray(
         np.asarray(samples, dtype=float),
         dims=("chain", "draw", "obs"),
         coords={"obs": np.arange(np.shape(samples)[-1]) if index is None else index},
+        attrs={} if posterior is None else {"posterior": posterior},
     )
     return Outcomes(array, "y", covariates)
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    """Draws of twelve rows, no two alike."""
+    rng = np.random.default_rng(3)
+    location, scale = rng.normal(size=N), rng.uniform(0.5, 1.5, size=N)
+    return made(rng.normal(location, scale, size=(CHAINS, DRAWS, N)), covariates=table())
+
+
+@pytest.fixture(scope="module")
+def samples(outcomes):
+    return outcomes.draws.values.reshape(-1, N)
 
 
 class TestRows:
@@ -154,6 +157,16 @@ class TestSummary:
         ours = outcomes.summary(prob, kind)
         assert list(ours.columns) == list(theirs.columns)
         np.testing.assert_allclose(ours.to_numpy(), theirs.to_numpy(float), rtol=1e-12)
+
+    @pytest.mark.parametrize(("prob", "digits"), [(0.29, "29"), (0.945, "94"), (0.57, "57")])
+    def test_columns_say_the_probability(self, outcomes, prob, digits):
+        """100 * 0.29 is 28.999999999999996."""
+        columns = list(outcomes.summary(prob, "eti").columns)
+        assert columns == ["mean", "sd", f"eti{digits}_lb", f"eti{digits}_ub"]
+
+    def test_index_has_no_name(self):
+        labels = ("obs", pd.Index([2.0, 3.0], name="dose level"))
+        assert made([[[1.0, 2.0], [1.0, 3.0]]], labels).summary().index.name is None
 
     def test_of_an_average(self, outcomes, samples):
         """The interval of an average is that of the draws' averages."""
@@ -294,6 +307,146 @@ class TestContrast:
         np.testing.assert_allclose((high - low).draws.values, lift.draws.values, rtol=1e-9)
 
 
+class TestCompare:
+    """Scenarios side by side, against averages of their draws by NumPy."""
+
+    @pytest.fixture
+    def draws(self):
+        rng = np.random.default_rng(4)
+        return {name: rng.normal(k, 2.0, size=(2, 50, N)) for k, name in enumerate("abc")}
+
+    @pytest.mark.parametrize("better", ["higher", "lower"])
+    @pytest.mark.parametrize("weighted", [False, True])
+    @pytest.mark.parametrize("kind", ["eti", "hdi"])
+    def test_rows(self, draws, better, weighted, kind):
+        weights = np.linspace(0, 2, N) if weighted else None
+        found = Outcomes.compare(
+            {name: made(each) for name, each in draws.items()},
+            weights=weights,
+            better=better,
+            prob=0.8,
+            kind=kind,
+        )
+        ends = [f"{kind}80_lb", f"{kind}80_ub"]
+        effects = ["effect", f"effect_{ends[0]}", f"effect_{ends[1]}", "prob_better"]
+        assert list(found.columns) == ["mean", *ends, *effects]
+        assert list(found.index) == ["a", "b", "c"]
+        averages = {k: np.average(each, axis=2, weights=weights) for k, each in draws.items()}
+        interval = {"eti": az.eti, "hdi": az.hdi}[kind]
+        for name, average in averages.items():
+            row = found.loc[name]
+            assert row["mean"] == pytest.approx(average.mean())
+            np.testing.assert_allclose(row[ends], interval(average.ravel(), prob=0.8))
+            effect = (average - averages["a"]).ravel()
+            if name == "a":
+                assert row[effects].isna().all()
+                continue
+            np.testing.assert_allclose(row["effect"], effect.mean())
+            np.testing.assert_allclose(row[effects[1:3]], interval(effect, prob=0.8))
+            wins = effect > 0 if better == "higher" else effect < 0
+            assert row["prob_better"] == wins.mean()
+
+    def test_higher_is_better_unless_it_is_said(self, draws):
+        scenarios = {name: made(each) for name, each in draws.items()}
+        pd.testing.assert_frame_equal(
+            Outcomes.compare(scenarios), Outcomes.compare(scenarios, better="higher")
+        )
+
+    def test_groups(self, draws):
+        """A row for each scenario and group."""
+        scenarios = {name: made(each, covariates=table()) for name, each in draws.items()}
+        found = Outcomes.compare(scenarios, by="dose")
+        assert list(found.index) == [(s, d) for s in "abc" for d in ("none", "some", "much")]
+        rows = (table()["dose"] == "some").to_numpy()
+        here, first = (draws[name][..., rows].mean(axis=2) for name in "ba")
+        assert found.loc[("b", "some"), "mean"] == pytest.approx(here.mean())
+        assert found.loc[("b", "some"), "effect"] == pytest.approx((here - first).mean())
+        assert found.loc[("b", "some"), "prob_better"] == (here > first).mean()
+        assert found.loc["a"]["effect"].isna().all()
+
+    @pytest.mark.parametrize("scenarios", [{}, [], None, "ab"])
+    def test_of_nothing(self, scenarios):
+        with pytest.raises(TypeError, match="must map names to Outcomes, got"):
+            Outcomes.compare(scenarios)
+
+    def test_unknown_side(self, outcomes):
+        with pytest.raises(ValueError, match="value of better: 'high'; did you mean 'higher'"):
+            Outcomes.compare({"a": outcomes}, better="high")
+
+
+class TestConcat:
+    """Averages become rows, by name."""
+
+    def test_rows(self):
+        a, b = np.random.default_rng(5).normal(size=(2, 3, 7, 1))
+        both = Outcomes.concat({"a": made(a), ("b", 2): made(b)})
+        assert list(both.draws["obs"].values) == ["a", ("b", 2)]
+        np.testing.assert_array_equal(both.draws.values, np.concatenate([a, b], axis=2))
+        assert both.estimand == "average outcome by scenario"
+
+    def test_names_that_are_tuples(self):
+        """They stay names: no MultiIndex."""
+        averages = {("a", 1): made(np.zeros((1, 2, 1))), ("b", 2): made(np.ones((1, 2, 1)))}
+        both = Outcomes.concat(averages)
+        assert list(both.draws["obs"].values) == [("a", 1), ("b", 2)]
+        assert not isinstance(both.summary().index, pd.MultiIndex)
+
+    @pytest.mark.parametrize("shape", [(3, 7, 2), (7, 3, 1), (3, 8, 1)])
+    def test_what_does_not_go_together(self, shape):
+        with pytest.raises(
+            ValueError, match=rf"'b' has {shape[2]} rows and \({shape[0]}, {shape[1]}\)"
+        ):
+            Outcomes.concat({"a": made(np.zeros((3, 7, 1))), "b": made(np.zeros(shape))})
+
+
+class TestDraws:
+    """The draws as a DataArray, and outcomes made of one."""
+
+    def test_are_put_together_once(self, outcomes):
+        lift = outcomes - outcomes
+        assert lift.draws is lift.draws
+        assert lift.draws.name == "outcome"
+        assert lift.draws["chain"].values.tolist() == list(range(CHAINS))
+        assert lift.draws["draw"].values.tolist() == list(range(DRAWS))
+        assert lift.draws.attrs == {}
+
+    def test_are_the_array_that_outcomes_were_made_of(self):
+        array = made([[[1, 2], [3, 5]]]).draws.astype(int)
+        outcomes = Outcomes(array, "y")
+        assert outcomes.draws is array
+        assert outcomes.average().draws.dtype == np.float64
+        np.testing.assert_array_equal(outcomes.mean(), [2.0, 3.5])
+        assert repr(outcomes) == "<Outcomes: y, 2 rows, 2 draws>"
+        assert list(outcomes) == [2.0, 3.5]
+
+    def test_rows_keep_their_labels(self):
+        outcomes = made([[[1.0, 2.0], [2.0, 4.0]]], ["u", "v"])
+        for each in (outcomes, outcomes - outcomes, outcomes / outcomes):
+            assert list(each.summary().index) == ["u", "v"]
+
+    def test_rows_without_labels_are_counted(self):
+        array = xr.DataArray(np.zeros((1, 4, 3)), dims=("chain", "draw", "obs"))
+        assert list(Outcomes(array, "y").summary().index) == [0, 1, 2]
+
+    def test_keep_whose_they_are(self):
+        """What is made of draws pairs with what has the same posterior, and with no other."""
+        a, b = np.random.default_rng(6).normal(size=(2, 2, 5, 3))
+        first, second = made(a, posterior="p"), made(b, posterior="p")
+        lift = first - second
+        assert lift.draws.attrs == {"posterior": "p"}
+        again = Outcomes(lift.draws, "again")
+        np.testing.assert_array_equal((again - lift).draws.values, 0.0)
+        for other in (made(a, posterior="q"), made(a)):
+            with pytest.raises(ValueError, match="two posteriors"):
+                lift.average() - other.average()
+
+    def test_covariates_are_copied(self):
+        rows = pd.DataFrame({"site": ["n", "s"]})
+        outcomes = made([[[1.0, 2.0]]], covariates=rows)
+        rows["site"] = "n"
+        assert list(outcomes.average(by="site").mean()) == [1.0, 2.0]
+
+
 class TestWords:
     """The repr names the estimand."""
 
@@ -319,7 +472,12 @@ class TestWords:
         assert lift.estimand == "E[y | do(b = 1)] - E[y | do(b as observed)]"
         assert lift.average().estimand == f"average of {lift.estimand}"
         assert "1 row," in repr(lift.average())
+        assert lift.average(by="site").estimand == f"average by group of {lift.estimand}"
         low = model.intervene(X, {"b": 30})
+        assert (low / low).estimand == "E[y | do(b = 30)] / E[y | do(b = 30)]"
+        assert (low - low / low).estimand == (
+            "E[y | do(b = 30)] - (E[y | do(b = 30)] / E[y | do(b = 30)])"
+        )
         assert (lift / low).estimand == f"({lift.estimand}) / E[y | do(b = 30)]"
 
 
@@ -380,6 +538,17 @@ class TestDataTree:
         predictions = outcomes.to_datatree()["predictions"]
         xr.testing.assert_equal(predictions["outcome"].drop_attrs(), outcomes.draws)
         assert predictions.attrs["estimand"] == outcomes.estimand
+        assert predictions.attrs["sample_dims"] == ["chain", "draw"]
+
+    @pytest.mark.parametrize("labels", [["u", "u", "v"], pd.CategoricalIndex(["u", "v", "w"])])
+    def test_labels_that_arviz_does_not_read(self, labels):
+        values = np.arange(12.0).reshape(2, 2, 3)
+        index = pd.Index(labels)
+        found = made(values, index, posterior="p").to_datatree()["predictions"]
+        np.testing.assert_array_equal(found["outcome"].values, values)
+        assert found["obs"].values.tolist() == (list(index) if index.is_unique else [0, 1, 2])
+        assert found["obs" if index.is_unique else "label"].values.tolist() == list(index)
+        assert found["obs" if index.is_unique else "label"].dims == ("obs",)
 
     def test_rows_with_one_label(self, model):
         """Where labels repeat the rows are counted, and the labels stand beside."""
@@ -417,6 +586,14 @@ class TestBadInput:
                 ValueError,
                 "weights: its index",
             ),
+            (
+                lambda o: o.average(weights=pd.Series(1.0, index=[*range(N), 0])),
+                ValueError,
+                "weights: its index",
+            ),
+            (lambda o: o.average(by=("site", 1)), ValueError, r"by must have shape \(12,\)"),
+            (lambda o: made(o.draws).average(by="site"), ValueError, "unknown column in by"),
+            (lambda o: o.average(by=[1, None] * (N // 2)), ValueError, "by .*missing.*row 1"),
             (lambda o: o.average(by="sites"), ValueError, "'sites'.*did you mean 'site'"),
             (lambda o: o.average(by=3), ValueError, "unknown column in by: 3"),
             (lambda o: o.average(by=["site", "dose"]), ValueError, r"by must have shape \(12,\)"),

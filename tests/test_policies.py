@@ -17,6 +17,7 @@ X = pd.DataFrame({"a": [1.0, 2, 3, 4], "b": [4.0, 3, 3, 1], "c": list("uvuv")})
         ({"a": 1.0}, set()),
         ({"a": X["b"]}, set()),
         ({"a": lambda X: 5.0}, set()),
+        ({"a": lambda X: 5.0 + 0 * X["b"]}, set()),
         ({"a": lambda X: X["a"] + 1}, {"a"}),
         ({"a": lambda X: X["b"] * (X["c"] == "u")}, {"b", "c"}),
         ({"a": lambda X: X["b"], "b": lambda X: X["a"]}, {"a", "b"}),
@@ -24,7 +25,18 @@ X = pd.DataFrame({"a": [1.0, 2, 3, 4], "b": [4.0, 3, 3, 1], "c": list("uvuv")})
         ({"a": stats.norm(0, 1)}, set()),
         ({"a": lambda X: 1.0 if X["a"].is_monotonic_increasing else [][0]}, {"a"}),
     ],
-    ids=["number", "series", "constant", "own", "two", "swap", "law", "drawn", "fails"],
+    ids=[
+        "number",
+        "series",
+        "constant",
+        "to no effect",
+        "own",
+        "two",
+        "swap",
+        "law",
+        "drawn",
+        "fails",
+    ],
 )
 def test_columns_read(do, read):
     """Moving a column that is read changes the answer; so does one that then fails."""
@@ -34,6 +46,40 @@ def test_columns_read(do, read):
 def test_columns_read_of_an_array():
     values = X[["a", "b"]].to_numpy()
     assert columns_read({0: lambda X: X[:, 1]}, values, ["x0", "x1"]) == {"x1"}
+    assert columns_read({0: lambda X: 5.0 + 0 * X[:, 1]}, values, ["x0", "x1"]) == set()
+
+
+@pytest.mark.parametrize("values", [X[["a", "b"]], X[["a", "b"]].to_numpy()])
+def test_columns_read_of_few_rows(values):
+    """Two rows tell whether a column is read; one row is its own reshuffle, and tells nothing."""
+
+    def policy(rows):
+        return np.asarray(rows)[:, 1]
+
+    assert columns_read({0: policy}, values[:2], ["a", "b"]) == {"b"}
+    assert columns_read({0: policy}, values[:1], ["a", "b"]) == frozenset()
+
+
+def test_columns_read_by_a_policy_that_fails():
+    """One that fails on the rows as they are may have read any column."""
+    assert columns_read({"a": lambda X: [][0]}, X, list(X.columns)) == {"a", "b", "c"}
+
+
+def test_columns_read_by_a_policy_of_chance():
+    """One that answers the same rows in two ways counts as reading what it may have read."""
+    rng = np.random.default_rng(0)
+    assert columns_read({"a": lambda X: rng.normal()}, X, list(X.columns)) == {"a", "b", "c"}
+
+
+def test_columns_read_by_the_second_of_two_policies():
+    do = {"a": lambda X: 1.0, "b": lambda X: X["c"] == "u"}
+    assert columns_read(do, X, list(X.columns)) == {"c"}
+
+
+def test_columns_read_of_a_table_with_repeated_labels():
+    """Columns are moved by position."""
+    rows = X[["a", "b"]].set_axis(["a", "a"], axis=1)
+    assert columns_read({"a": lambda X: X.iloc[:, 1]}, rows, ["first", "second"]) == {"second"}
 
 
 @pytest.fixture(scope="module")

@@ -154,7 +154,7 @@ class FlatColumns:
         size = np.linalg.norm(columns, axis=0)
         scaled = columns / np.where(size > 0, size, 1.0)
         left, d, vt = np.linalg.svd(scaled, full_matrices=False)
-        tolerance = 1e3 * np.finfo(np.float64).eps * max(columns.shape, default=0)
+        tolerance = 1e3 * np.finfo(np.float64).eps * max(columns.shape)
         if len(d) < len(names) or (len(d) and d.min() <= tolerance * d.max()):
             raise UndeterminedError(
                 f"the data do not determine the coefficients of {listed(names)}, whose priors are "
@@ -167,8 +167,7 @@ class FlatColumns:
 
     def project_out(self, array: Floats) -> Floats:
         """Return what of rows is orthogonal to the columns."""
-        basis = self.basis
-        return array - basis @ (basis.T @ array) if basis.shape[1] else array
+        return array - self.basis @ (self.basis.T @ array)
 
     def draw(self, left: Floats, sigma: Floats, noise: Floats) -> Floats:
         """Draw the coefficients, given what the others leave of the outcome, (draws, k)."""
@@ -208,13 +207,12 @@ class KnownPriors:
                 m[terms], s[terms] = normal_parameters(group.prior, len(terms), "beta")
         if priors.intercept is None:
             return cls(names, normal, m, s)
-        is_normal = priors.intercept.distribution == "Normal"
-        mean, sd = normal_parameters(priors.intercept, 1, "intercept") if is_normal else (0.0, 1.0)
+        mean, sd = normal_parameters(priors.intercept, 1, "intercept")
         return cls(
             ["intercept", *names],
-            np.concatenate([[is_normal], normal]),
-            np.concatenate([np.ravel(mean), m]),
-            np.concatenate([np.ravel(sd), s]),
+            np.concatenate([[priors.intercept.distribution == "Normal"], normal]),
+            np.concatenate([mean, m]),
+            np.concatenate([sd, s]),
         )
 
 
@@ -320,7 +318,7 @@ def _whiten(equation: Equation, statistics: SufficientStatistics) -> _Whitened:
     residual = flat.project_out(u - a[:, normal] @ m)
     b = flat.project_out(a[:, normal] * s)
     left, d, vt = np.linalg.svd(b, full_matrices=False)
-    kept = d > np.finfo(np.float64).eps * max(b.shape, default=0) * d.max(initial=0.0)
+    kept = d > np.finfo(np.float64).eps * max(b.shape) * d.max(initial=0.0)
     left, d, vt = left[:, kept], d[kept], vt[kept]
     c = left.T @ residual
     outside = residual - left @ c
