@@ -1064,11 +1064,11 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         >>> found[["expected", "estimate", "passed"]].round(1)
                              expected  estimate  passed
         check
-        placebo column            0.0       0.0    True
+        placebo column            0.0      -0.1    True
         dummy outcome             0.0      -0.0    True
-        random common cause       2.0       2.0    True
-        data subset               2.0       2.0    True
-        consecutive rows          2.0       2.0    True
+        random common cause       2.1       2.1    True
+        data subset               2.1       2.1    True
+        consecutive rows          2.1       2.1    True
         """
         from interventional import refutation
 
