@@ -816,15 +816,17 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         >>> from interventional import BayesianInterventionRegressor
         >>> rng = np.random.default_rng(0)
         >>> age = rng.normal(size=500)
-        >>> dose = 0.5 * age + rng.normal(size=500)
-        >>> y = 0.5 * dose + age + rng.normal(size=500)
+        >>> dose = 0.3 * age + rng.normal(size=500)
+        >>> y = 0.5 * dose + 0.3 * age + rng.normal(size=500)
         >>> X = pd.DataFrame({"dose": dose, "age": age})
         >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
-        >>> found = model.sensitivity(X, do={"dose": 1}, baseline={"dose": 0}, benchmarks="age")
+        >>> found = model.sensitivity(
+        ...     X, do={"dose": 1}, baseline={"dose": 0}, benchmarks="age", multiples=[1, 2]
+        ... )
         >>> found.robustness_value().mean().round(1)
         array([0.4])
         >>> found.bounds()["mean"].round(1).tolist()
-        [0.0, -0.5, -1.0]
+        [0.3, 0.2]
         """
         from interventional.sensitivity import analyse
 
