@@ -128,6 +128,14 @@ class CausalGraph:
         object.__setattr__(self, "unobserved", hidden)
         object.__setattr__(self, "_source", None)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state to pickle, in types that any reader of pickles takes."""
+        return {**vars(self), "unobserved": sorted(self.unobserved)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the state that `__getstate__` gave."""
+        vars(self).update(state, unobserved=frozenset(state["unobserved"]))
+
     def __repr__(self) -> str:
         joined = {node for pair in self.edges + self.confounded for node in pair}
         parts = [quote(node) for node in self.nodes if node not in joined]

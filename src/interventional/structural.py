@@ -172,6 +172,9 @@ def draft(specification: Specification, schema: Schema) -> Draft:
     exposure = _exposure(specification, schema, graph)
     regressions = _regressions(graph, schema, outcome, exposure)
     nodes = [node for node, _, _ in regressions]
+    for node in nodes:
+        if "/" in node:  # xarray takes it for a path
+            raise ValueError(f"{node!r} has an equation, so that its name cannot hold a '/'")
     families = _families(specification.family, nodes, schema, outcome)
     if exposure is not None and not _may_count(families[outcome]):
         raise ValueError(
