@@ -158,7 +158,9 @@ class TestSummary:
         assert list(ours.columns) == list(theirs.columns)
         np.testing.assert_allclose(ours.to_numpy(), theirs.to_numpy(float), rtol=1e-12)
 
-    @pytest.mark.parametrize(("prob", "digits"), [(0.29, "29"), (0.945, "94"), (0.57, "57")])
+    @pytest.mark.parametrize(
+        ("prob", "digits"), [(0.29, "29"), (0.945, "94"), (0.955, "95"), (0.57, "57")]
+    )
     def test_columns_say_the_probability(self, outcomes, prob, digits):
         """100 * 0.29 is 28.999999999999996."""
         columns = list(outcomes.summary(prob, "eti").columns)
@@ -197,8 +199,9 @@ class TestAverage:
         expected = np.average(outcomes.draws.values, axis=2, weights=weights)
         average = outcomes.average(weights=weights)
         np.testing.assert_allclose(average.draws.values[..., 0], expected, rtol=1e-12)
-        scaled = outcomes.average(weights=(7 * weights).tolist())
-        np.testing.assert_allclose(scaled.mean(), average.mean(), rtol=1e-12)
+        for scale in (7, 1 / weights.sum(), 1e-9):
+            scaled = outcomes.average(weights=(scale * weights).astype(object))
+            np.testing.assert_allclose(scaled.mean(), average.mean(), rtol=1e-12)
 
     def test_weights_in_another_order(self, model):
         """A Series of weights is aligned on the rows' labels."""
@@ -577,7 +580,8 @@ class TestBadInput:
             (lambda o: o.probability(), ValueError, "above=.*below="),
             (lambda o: o.average(weights=[1.0]), ValueError, r"weights .*\(12,\).*\(1,\)"),
             (lambda o: o.average(weights=np.ones((N, 1))), ValueError, r"weights .*\(12, 1\)"),
-            (lambda o: o.average(weights=np.zeros(N)), ValueError, "weights .*zero"),
+            (lambda o: o.average(weights=np.zeros(N)), ValueError, "weights .*not all zero"),
+            (lambda o: o.average(weights=[-0.5] + [1.0] * (N - 1)), ValueError, "not negative"),
             (lambda o: o.average(weights=-np.ones(N)), ValueError, "weights .*negative"),
             (lambda o: o.average(weights=np.full(N, np.nan)), ValueError, "weights .*finite"),
             (lambda o: o.average(weights=np.full(N, np.inf)), ValueError, "weights .*finite"),
