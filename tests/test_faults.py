@@ -302,7 +302,7 @@ def test_a_name_that_xarray_takes_for_a_path(data):
     model = estimator().fit(X, y)
     assert np.isfinite(model.intervene(X, {"a/b": 0.0}).mean()).all()
     for parameters in ({"outcome": "y/x"}, {"graph": [("b", "a/b"), ("a/b", "y")]}):
-        with pytest.raises(ValueError, match="(y/x|a/b)' has an equation.*cannot hold a '/'"):
+        with pytest.raises(ValueError, match=r"(y/x|a/b)' has an equation.*cannot hold a '/'"):
             estimator(**parameters).fit(X, y)
 
 
