@@ -75,7 +75,7 @@ class ClosedForm(BayesianInterventionRegressor):
         self.beta, self.coef_ = beta, beta[1:]
         return self
 
-    def effect(self, X: Any, do: Any, baseline: Any = None, *, kind: str = "mean") -> Any:
+    def _effect(self, X: Any, do: Any, baseline: Any = None, *, kind: str = "mean") -> Any:
         worlds = []
         for side in (do, baseline):
             A = design(X)
@@ -91,6 +91,8 @@ class ClosedForm(BayesianInterventionRegressor):
             value = float((gradients[0] - gradients[1]) @ self.beta)
         gradient = gradients[0] - gradients[1]
         return Average(value, float(np.sqrt(gradient @ self.covariance @ gradient)))
+
+    effect = _effect
 
 
 class Insisting(ClosedForm):
