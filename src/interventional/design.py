@@ -28,7 +28,8 @@ class Schema:
     Attributes
     ----------
     names : tuple of str
-        The name of each column in the model.
+        The name of each column in the model: its label, or ``"x0"``, ``"x1"``, … where some label
+        is no string or holds a ``"/"``.
     labels : tuple or None
         The labels of the DataFrame that was fitted; None for an array.
     levels : tuple of (tuple or None)
@@ -59,7 +60,8 @@ class Schema:
             raise ValueError(f"X has more than one column named {listed(repeated)}")
         if any(label != label for label in labels):  # and would not be found again
             raise ValueError(f"X has a column named NaN: {listed(labels)}; give it a name")
-        if all(isinstance(label, str) for label in labels):
+        # PyMC takes a slash for a path
+        if all(isinstance(label, str) and "/" not in label for label in labels):
             names = labels
         else:
             names = tuple(f"x{j}" for j in range(n_columns))

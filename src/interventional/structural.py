@@ -168,13 +168,12 @@ class Draft:
 def draft(specification: Specification, schema: Schema) -> Draft:
     """Parse the parameters in the light of what the columns are."""
     outcome = specification.outcome
+    if "/" in outcome:
+        raise ValueError(f"outcome={outcome!r}: no name in the model may hold a '/'")
     graph = observed_graph(specification.graph, schema, outcome)
     exposure = _exposure(specification, schema, graph)
     regressions = _regressions(graph, schema, outcome, exposure)
     nodes = [node for node, _, _ in regressions]
-    for node in nodes:
-        if "/" in node:  # xarray takes it for a path
-            raise ValueError(f"{node!r} has an equation, so that its name cannot hold a '/'")
     families = _families(specification.family, nodes, schema, outcome)
     if exposure is not None and not _may_count(families[outcome]):
         raise ValueError(
@@ -318,6 +317,9 @@ def observed_graph(graph: Any, schema: Schema, outcome: str) -> "CausalGraph | N
     parsed = graph if isinstance(graph, CausalGraph) else CausalGraph(graph)
     if outcome not in parsed.nodes:
         raise ValueError(f"the graph lacks the outcome: {unknown('node', outcome, parsed.nodes)}")
+    for node in parsed.nodes:
+        if "/" in node:
+            raise ValueError(f"the graph's node {node!r}: no name in the model may hold a '/'")
     known = [*schema.names, outcome]
     for node in parsed.nodes:
         if node not in known and node not in parsed.unobserved:
