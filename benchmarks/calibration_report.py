@@ -19,6 +19,7 @@ from benchmarks.calibration import (
     band,
     tests,
 )
+from benchmarks.calibration_scenarios import scenarios
 
 PAGE = ROOT / "docs" / "calibration.md"
 ECDF = ROOT / "docs" / "images" / "calibration.png"
@@ -222,16 +223,20 @@ def _table(header: list[str], rows: list[list[str]]) -> str:
 def again(record: Record) -> str:
     seconds = sum(each["seconds"] for each in record["scenarios"])
     packages = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    made = sum(each["simulations"] for each in record["scenarios"])
+    full = sum(each.simulations for each in scenarios())
+    part = "" if made >= full else f", {made:,} of the {full:,} data sets of a full one"
     return f"""
 ```
 .venv/bin/python -m benchmarks.calibration                  # everything, and this page
-.venv/bin/python -m benchmarks.calibration --quick          # a tenth of the data sets
+.venv/bin/python -m benchmarks.calibration --share 0.4      # some of the data sets
+.venv/bin/python -m benchmarks.calibration --quick          # a tenth, and no page
 .venv/bin/python -m benchmarks.calibration --only nuts      # what has this in its name or engine
 ```
 
-This run: {record["date"]}, {seconds / 60:.0f} minutes of one core, {packages}. Every data set has
-a seed of its own, so that a run is repeated to the digit with the same versions. The tests make a
-small run of their own each time, and some with draws that are wrong on purpose, which must be
+This run: {record["date"]}, {seconds / 60:.0f} minutes of one core{part}, {packages}. Every data
+set has a seed of its own, so that more of them add to those that are here. The tests make a small
+run of their own each time, and some with draws that are wrong on purpose, which must be
 caught: [`test_calibration.py`](../tests/test_calibration.py).
 """
 
@@ -278,7 +283,7 @@ def draw_ecdf(record: Record, target: Path) -> None:
         plt.Line2D([], [], color=colour, label=GROUPS[group]) for group, colour in COLOURS.items()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
-    figure.savefig(target, dpi=90)
+    figure.savefig(target, dpi=75)
     plt.close(figure)
 
 
