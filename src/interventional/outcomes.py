@@ -286,6 +286,7 @@ class Outcomes:
             Of one row, or of a row a group.
         """
         codes, weight, labels = self._shares(weights, by)
+        weight = weight / max(float(weight.max()), SMALLEST)  # sums of large ones overflow
         if not weight.sum() > 0:
             raise ValueError("weights must be finite, not negative, and not all zero")
         total = np.bincount(codes, weight, minlength=len(labels))
@@ -602,7 +603,6 @@ class Outcomes:
         weight = np.ones(n) if weights is None else self._per_row(weights, "weights", np.float64)
         if not np.all(np.isfinite(weight)) or np.any(weight < 0):
             raise ValueError("weights must be finite, not negative, and not all zero")
-        weight = weight / max(float(weight.max()), SMALLEST)  # sums of large ones overflow
         if by is None:
             return np.zeros(n, dtype=np.intp), weight, pd.Index(["average"])
         codes, found = pd.factorize(self._groups(by), sort=True)
