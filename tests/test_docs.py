@@ -3,6 +3,7 @@
 import io
 import re
 from contextlib import redirect_stdout
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,7 @@ LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
 def blocks(text):
     """Yield each block of Python with its line, and the block of output after it, or None."""
-    fences = list(FENCE.finditer(text))
-    for block, after in zip(fences, [*fences[1:], None], strict=True):
+    for block, after in pairwise([*FENCE.finditer(text), None]):
         if block[1] != "python":
             continue
         shows = after and after[1] == "text" and not text[block.end() : after.start()].strip()
