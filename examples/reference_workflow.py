@@ -53,7 +53,8 @@ def main(output: Path = Path(__file__).parent / "output") -> None:
         numbers = f"{true:8.2f}{values.mean():8.3f}{values.std():8.3f}"
         print(f"{name:12}{numbers}{f'{low:.3f} to {high:.3f}':>18}")
 
-    # 5. What if every b were 0? And what if every b were five times what it was?
+    # 5. What if every b were 0? And what if every b were five times what it was? That is beyond
+    # all b that were seen, and an ExtrapolationWarning says so.
     table = data.assign(
         as_observed=model.intervene(X, do={"b": X["b"]}).mean(),
         b_is_zero=model.intervene(X, do={"b": 0}).mean(),

@@ -9,6 +9,8 @@ from conftest import N_STANDARD_ERRORS, assert_mean
 from matplotlib.image import imread
 from pymc_extras.prior import Prior
 
+from interventional import ExtrapolationWarning
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 README = EXAMPLES.parent / "README.md"
 FORMULA = (
@@ -167,7 +169,8 @@ def test_mediator_equals_least_squares(mediator):
 
 
 def test_reference_workflow(tmp_path, capsys):
-    example("reference_workflow").main(tmp_path)
+    with pytest.warns(ExtrapolationWarning, match="'b' is forced to values"):
+        example("reference_workflow").main(tmp_path)
     text = capsys.readouterr().out
     rows = [line.split() for line in text.splitlines() if " to " in line]
     assert len(rows) == 5
