@@ -68,11 +68,11 @@ def interrupted(*args, **kwargs):
     raise KeyboardInterrupt
 
 
-def whatever_was_drawn(build, numbers, key, sampling):
+def whatever_was_drawn(build, numbers, key, sampling, label):
     """In the place of a sampler: as many draws as were asked for."""
     shape = (sampling.chains, sampling.draws)
     names = {"y_beta": (4,), "y_intercept": (), "y_sigma": ()}
-    return {name: np.zeros((*shape, *more)) for name, more in names.items()}, {}, "none"
+    return {name: np.zeros((*shape, *more)) for name, more in names.items()}, {}, "none", []
 
 
 # Where a fit is interrupted, and under which engine.
