@@ -369,10 +369,8 @@ class TestErrors:
         held = intervene(model, cheap, {"price": law}).mean()
         np.testing.assert_allclose(held[[0, -1]], [5.0, 25.0], atol=0.5)
         monkeypatch.setattr(samples, "AT_ONCE", 0)
-        outcomes = intervene(model, cheap, {"price": law})
-        for want in (outcomes.mean, outcomes.average, lambda: outcomes.draws):
-            with pytest.raises(ValueError, match=r"rows 14 to 20: .* derive 'premium' from"):
-                want()
+        with pytest.raises(ValueError, match=r"rows \d+ to \d+: .* derive 'premium' from"):
+            intervene(model, cheap, {"price": law})
         few = cheap.iloc[: 2 * CHUNK]
         np.testing.assert_allclose(
             intervene(model, few, {"price": stats.norm(50, 1)}).mean(), 5, atol=0.5

@@ -33,7 +33,7 @@ _SHARE = 0.05  # of the rows: from here on there is a warning
 _DRAWS = 50  # of a distribution, that are looked at for a row
 _MOST = 1 << 22  # of them in all
 _OUTSIDE = 0.05  # share of a row's draws that may be unsupported
-_ROWS = 1 << 14  # rows that are looked at at a time
+_ROWS, _ROWS_OF_DRAWS = 1 << 14, 1 << 11  # rows that are looked at at a time
 _HERE = os.path.dirname(__file__)
 
 
@@ -137,7 +137,9 @@ def judge(
     reached = [equation for equation in model.equations if equation.node in nodes]
     follow = {*query.regenerated, *(query.forced if apart else ())}  # no covariates: they move too
     joint = _joint(training, model, reached, set(forced), follow, jointly=not apart)
-    found = [_judged(training, joint, forced, values, rows) for rows in slices(n, _ROWS)]
+    are_drawn = any(isinstance(held, Chunked) for held in forced.values())
+    size = _ROWS_OF_DRAWS if are_drawn else _ROWS
+    found = [_judged(training, joint, forced, values, rows) for rows in slices(n, size)]
     outside = {j: np.concatenate([block.outside[j] for block in found]) for j in found[0].outside}
     in_range = ~np.any(list(outside.values()), axis=0)
     distance, overlap = (
