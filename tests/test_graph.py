@@ -82,6 +82,7 @@ def test_repr_reads_back():
     assert repr(CausalGraph("b -> m; m -> y; b <-> y")) == "CausalGraph('b -> m; m -> y; b <-> y')"
 
 
+@hypothesis.settings(deadline=None)
 @hypothesis.given(st.lists(st.text(min_size=1), min_size=2, max_size=4, unique=True))
 def test_any_name_can_be_written(names):
     graph = CausalGraph([(names[0], name) for name in names[1:]])
