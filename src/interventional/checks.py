@@ -19,12 +19,10 @@ from interventional.design import Floats
 from interventional.inference import Posterior, to_datatree
 from interventional.model import Equation, StructuralModel, generative_model
 from interventional.predictive import Predictive
-from interventional.priors import PriorSpec, python_mode
+from interventional.priors import python_mode
 
 if TYPE_CHECKING:
     import xarray as xr
-
-_IMPROPER = ("Flat", "HalfFlat")
 
 
 def posterior_predictive(
@@ -158,13 +156,8 @@ def _refuse_improper(equation: Equation) -> None:
     by_name = {group.name: group.prior for group in priors.groups}
     by_name |= {} if priors.intercept is None else {"intercept": priors.intercept}
     for name, prior in (by_name | dict(priors.dispersion)).items():
-        if _is_improper(prior):
+        if prior.is_improper:
             raise ValueError(
                 f"the prior of {name!r} is {prior}, which is no distribution that outcomes could "
                 "be drawn from; give it a proper prior"
             )
-
-
-def _is_improper(prior: PriorSpec) -> bool:
-    inner = [value for value in prior.parameters.values() if isinstance(value, PriorSpec)]
-    return prior.distribution in _IMPROPER or any(map(_is_improper, inner))

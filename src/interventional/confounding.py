@@ -78,7 +78,7 @@ def parse(confounding: Mapping[Any, Any], model: StructuralModel) -> dict[str, P
         priors[name] = spec = PriorSpec.parse(prior, where)
         if any(leaf.ndim for leaf in spec.leaves().values()):
             raise ValueError(f"{where}: {spec} has an array for a single number")
-        if spec.distribution in ("Flat", "HalfFlat"):
+        if spec.is_improper:
             raise ValueError(
                 f"{where}: the data say nothing of a bias, so that its prior must be proper; "
                 f"{spec} is not"

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from interventional.sensitivity import Sensitivity
+
 Kind = Literal["average", "individual", "both"]
 _MOST_ROWS = 1000  # that are drawn one by one: as many as a picture is wide
-_COLOR, _MUTED, _SHADE = "#1f5a92", "#8a8a8a", "#eeeeee"
+_COLOR, _MUTED, _SHADE, _LIMIT = "#1f5a92", "#8a8a8a", "#eeeeee", "#b3261e"
 
 
 class InterventionDisplay:
@@ -356,6 +358,67 @@ def plot_outcomes(outcomes: Outcomes, ax: "Axes | None" = None) -> "Axes":
         ax.fill_between(rank, low, high, color=_COLOR, alpha=0.25, lw=0)
         ax.plot(rank, mean[order[rank]], color=_COLOR, lw=1.5)
         ax.set(xlabel="rows, in order", ylabel=f"{outcomes.estimand}, {_percent(prob)} interval")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def plot_sensitivity(sensitivity: "Sensitivity", ax: "Axes | None" = None) -> "Axes":
+    """Draw what confounders leave of an average effect, over how strong they are.
+
+    Parameters
+    ----------
+    sensitivity : Sensitivity
+        What to draw.
+    ax : matplotlib Axes, optional
+        Where to draw; by default a new figure.
+    """
+    check_matplotlib_support("Sensitivity.plot")
+    from matplotlib.patheffects import withStroke
+
+    from interventional.omitted_variable import bias_factor
+
+    ax = _new_axes(5.2) if ax is None else ax
+
+    points = [strength for _, _, *strength in sensitivity._strengths]
+    value = sensitivity.robustness_value()
+    limit = float(value.mean()[0])
+    right = min(0.99, max([1.6 * limit, 0.02, *(1.25 * x for x, _ in points)]))
+    top = min(1.0, max([1.6 * limit, 0.02, *(1.15 * y for _, y in points)]))
+    x, y = np.meshgrid(np.linspace(0, right, 200), np.linspace(0, top, 200))
+    factor = bias_factor(x, y)
+    mean = sensitivity._draws.mean()
+    adjusted = mean - sensitivity._side * factor * sensitivity._unit.mean()
+    lines = ax.contour(x, y, adjusted, levels=9, colors=_MUTED, linewidths=0.8, linestyles="-")
+    ax.clabel(lines, fmt=lambda level: f"{level:.3g}", fontsize=7, colors=_MUTED)
+    threshold = sensitivity.threshold
+    reached = sensitivity._side * (adjusted - threshold)
+    if reached.min() < 0 < reached.max():
+        ax.contour(x, y, reached, levels=[0.0], colors=_LIMIT, linewidths=2)
+    least = float(np.quantile(sensitivity._f(), (1 - sensitivity.prob) / 2))
+    if 0 < least < factor.max():
+        ax.contour(x, y, factor, levels=[least], colors=_LIMIT, linewidths=1.4, linestyles="--")
+    marks = [("^", (0.0, 0.0), f"unadjusted: {mean:.3g}")]
+    for name, multiple, of_treatment, of_outcome in sensitivity._strengths:
+        left = sensitivity.adjusted(of_treatment, of_outcome).mean()[0]
+        marks.append(("o", (of_treatment, of_outcome), f"{multiple:g}× {name}: {left:.3g}"))
+    if limit > 0:
+        marks.append(("s", (limit, limit), f"robustness value: {limit:.3g}"))
+    halo = [withStroke(linewidth=3, foreground="white")]
+    for marker, at, text in marks:
+        color = _LIMIT if marker == "s" else _COLOR
+        ax.plot(*at, marker, color=color, ms=6, clip_on=False, zorder=3)
+        ax.annotate(
+            text, at, (7, 5), textcoords="offset points", color=color, path_effects=halo, zorder=4
+        )
+    percent = _percent(sensitivity.prob)
+    title = f"thick: the effect's mean is {threshold:g}; dashed: its {percent} interval reaches it"
+    ax.set_title(title, loc="left", fontsize="small", color=_LIMIT)
+    ax.set(
+        xlim=(0, right),
+        ylim=(0, top),
+        xlabel=f"partial R² of a confounder with {sensitivity.treatment}",
+        ylabel=f"partial R² of a confounder with {sensitivity.outcome}",
+    )
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 

@@ -367,10 +367,10 @@ def _reasons(
 
 
 def _of_range(training: Training, j: int, least: float, most: float, share: float) -> str:
-    low, high = training.range(j) if training.schema.levels[j] is None else (0.0, 0.0)
-    what = f"{_forced(training, [j], {j: (least, most)})}"
+    what = _forced(training, [j], {j: (least, most)})
     if training.schema.levels[j] is not None:
         return f"{what}, of which some level never occurred ({_percent(share)} of the rows)"
+    low, high = training.range(j)
     return (
         f"{what}, and was observed from {low:g} to {high:g} "
         f"({_percent(share)} of the rows are outside)"

@@ -297,10 +297,9 @@ class Outcomes:
         averaged = self._samples.average(Shares(codes, weight / total[codes], len(labels)))
         over = "average" if by is None else "average by group"
         words = f"{over} of {self.estimand}"
-        result = self._like(Held(averaged), labels, words, support=AVERAGED)
-        if len(self) > 1 and self._scale == "ratio":
-            result._scale = "mixed"  # an average of ratios is no ratio of averages
-        return result
+        # An average of ratios is no ratio of averages.
+        scale: Scale = "mixed" if len(self) > 1 and self._scale == "ratio" else self._scale
+        return self._like(Held(averaged), labels, words, support=AVERAGED, scale=scale)
 
     def summary(self, prob: float | None = None, kind: CiKind | None = None) -> pd.DataFrame:
         """Return mean, sd and interval of each row, in columns named as ArviZ names them.
@@ -408,10 +407,9 @@ class Outcomes:
         samples = np.column_stack([each._samples.held() for each in outcomes.values()])
         labels = pd.Index(list(outcomes), tupleize_cols=False)
         words = "average outcome by scenario"
-        result = first._like(Held(samples), labels, words, support=AVERAGED)
-        if any(each._scale != first._scale for each in outcomes.values()):
-            result._scale = "mixed"
-        return result
+        is_one = all(each._scale == first._scale for each in outcomes.values())
+        scale: Scale = first._scale if is_one else "mixed"
+        return first._like(Held(samples), labels, words, support=AVERAGED, scale=scale)
 
     @staticmethod
     def compare(
@@ -571,10 +569,9 @@ class Outcomes:
         sides = [_bracketed(self.estimand), _bracketed(other.estimand)]
         words = f" {sign} ".join(sides)
         support = joined(self._support, other._support)
-        result = self._like(samples, self._labels, words, self._covariates, support)
         is_ratio = sign == "/" and self._scale == other._scale == "outcome"
-        result._scale = "ratio" if is_ratio else "mixed"
-        return result
+        scale: Scale = "ratio" if is_ratio else "mixed"
+        return self._like(samples, self._labels, words, self._covariates, support, scale)
 
     def _like(
         self,
@@ -583,6 +580,7 @@ class Outcomes:
         estimand: str,
         covariates: pd.DataFrame | None = None,
         support: Support | str = MADE_BY_HAND,
+        scale: Scale | None = None,
     ) -> "Outcomes":
         return from_samples(
             samples,
@@ -592,7 +590,7 @@ class Outcomes:
             covariates,
             self._posterior,
             support,
-            scale=self._scale,
+            scale=self._scale if scale is None else scale,
         )
 
     def _shares(

@@ -34,6 +34,7 @@ LOCATIONS: Mapping[str, tuple[str, ...]] = {
     "Uniform": ("lower", "upper"),
 }
 _below_zero = StructureCache(64)  # the log densities there of priors of positive parameters
+_IMPROPER = ("Flat", "HalfFlat")
 _SPREAD = 2.5  # of a default intercept, in sd(y) or on the scale of the link: as rstanarm's
 
 
@@ -106,6 +107,12 @@ class PriorSpec:
         """Whether this is one distribution whose parameters are numbers."""
         random = any(isinstance(value, PriorSpec) for value in self.parameters.values())
         return not random and self.transform is None and self.distribution not in KINDS
+
+    @property
+    def is_improper(self) -> bool:
+        """Whether it is no distribution, or that of a parameter is none: nothing can be drawn."""
+        inner = [value for value in self.parameters.values() if isinstance(value, PriorSpec)]
+        return self.distribution in _IMPROPER or any(value.is_improper for value in inner)
 
     @property
     def learns_scale(self) -> bool:

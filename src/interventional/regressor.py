@@ -60,6 +60,11 @@ def _generator(random_state: int | np.random.RandomState | None) -> np.random.Ge
     return np.random.default_rng(check_random_state(random_state).randint(1 << 32, size=4))
 
 
+def _rest(do: Mapping[Any, Any], baseline: Mapping[Any, Any] | None) -> str:
+    """Return in words what an intervention is compared with."""
+    return f"{', '.join(map(str, do))} as observed" if baseline is None else describe(baseline)
+
+
 def _takes_batches(estimator: "BayesianInterventionRegressor") -> bool:
     """Whether the families leave sums over rows, so that there is a `partial_fit`."""
     given, outcome = estimator.family, estimator.outcome
@@ -731,15 +736,11 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         """
         if is_distributed(X):
             self._refuse_before_dask(do, kind)
-            rest = f"{', '.join(map(str, do))} as observed"
             if baseline is not None:
                 self._refuse_before_dask(baseline, kind)
-                rest = describe(baseline)
-            words = [self._estimand(side, kind) for side in (describe(do), rest)]
-            self._warn_before_dask(" - ".join(words), do, baseline or {})
-            return distributed.answer(
-                self, "_effect", X, " - ".join(words), do, baseline, kind=kind
-            )
+            estimand = self._difference(do, baseline, kind)
+            self._warn_before_dask(estimand, do, baseline or {})
+            return distributed.answer(self, "_effect", X, estimand, do, baseline, kind=kind)
         outcomes = self._effect(X, do, baseline, kind=kind)
         extrapolation.warn(outcomes._support, outcomes.estimand)
         return outcomes
@@ -755,7 +756,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         """Return what `effect` does, without a warning."""
         self, rows, values = self._facing_table(X, do, baseline)
         query, at_rest = self._sides(do, baseline, rows, values)
-        rest = f"{', '.join(map(str, do))} as observed" if baseline is None else describe(baseline)
+        rest = _rest(do, baseline)
         treated = self._outcomes(rows, query, kind, describe(do), self._supported(query))
         return treated - self._outcomes(rows, at_rest, kind, rest, self._supported(at_rest))
 
@@ -837,15 +838,13 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 "the same for all rows, any of them do, such as X.head()"
             )
         facing, rows, values = self._facing_table(X, do, baseline)
-        rest = f"{', '.join(map(str, do))} as observed" if baseline is None else describe(baseline)
-        words = [self._estimand(side, "mean") for side in (describe(do), rest)]
 
         def average(draws: Floats) -> Outcomes:
             return from_samples(
                 Held(draws[:, None]),
                 self._shape,
                 pd.Index(["average"]),
-                f"average of {' - '.join(words)}",
+                f"average of {self._difference(do, baseline, 'mean')}",
                 posterior=self._fingerprint,
                 support=AVERAGED,
                 scale="mixed",
@@ -853,7 +852,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
 
         sides = facing._sides(do, baseline, rows, values)
         for side in sides:
-            self._refuse_biased("sensitivity", side)
+            self._refuse_biased("sensitivity", side, "so that effects allow for it already")
         return analyse(
             facing._model,
             self._accumulated,
@@ -955,7 +954,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 f"decompose: do forces {listed(treated.forced)}, baseline "
                 f"{listed(rested.forced)}; they must force the same columns"
             )
-        self._refuse_biased("decompose", treated)
+        self._refuse_biased("decompose", treated, "which does not say how the parts are biased")
         self._refuse_confounded_mediators(treated)
         draws = self._draws()
 
@@ -1444,16 +1443,13 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
                 held = drawn[np.argmax(~equation.record.takes(drawn).all(axis=1))]
             equation.record.check(held, where)
 
-    def _refuse_biased(self, method: str, query: forward.Query) -> None:
-        """Refuse to take apart effects whose bias has a prior as a whole."""
+    def _refuse_biased(self, method: str, query: forward.Query, why: str) -> None:
+        """Refuse effects whose bias has a prior."""
         biased = [name for name in (*query.forced, *query.regenerated) if name in self._biases()]
         if biased:
             raise ValueError(
-                f"{method}: confounding has a prior of the bias of {listed(biased)}, which does "
-                "not say how the parts are biased; fit without it"
-                if method == "decompose"
-                else f"{method}: confounding has a prior of the bias of {listed(biased)}, so that "
-                "effects allow for it already; fit without it"
+                f"{method}: confounding has a prior of the bias of {listed(biased)}, {why}; fit "
+                "without it"
             )
 
     def _refuse_confounded_mediators(self, query: forward.Query) -> None:
@@ -1461,10 +1457,14 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         if query.regenerated:
             self._model.reached(frozenset((*query.forced, *query.regenerated)))
 
+    @property
+    def _seen_in_fit(self) -> Accumulated | None:
+        """What the rows of fit were; None from a pickle that did not keep it."""
+        return vars(self).get("_accumulated")
+
     def _supported(self, query: forward.Query, *, apart: Collection[str] = ()) -> Support | str:
         """Return how well the training rows support a query."""
-        seen = vars(self).get("_accumulated")
-        return extrapolation.judge(self._model, seen, query, apart=apart)
+        return extrapolation.judge(self._model, self._seen_in_fit, query, apart=apart)
 
     def _outcomes(
         self,
@@ -1486,6 +1486,12 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         estimand = f"{self.outcome} | do({words})"
         return estimand if kind == "predictive" else f"E[{estimand}]"
 
+    def _difference(
+        self, do: Mapping[Any, Any], baseline: Mapping[Any, Any] | None, kind: Kind
+    ) -> str:
+        sides = describe(do), _rest(do, baseline)
+        return " - ".join(self._estimand(side, kind) for side in sides)
+
     def _refuse_before_dask(self, do: Mapping[Any, Any], kind: Kind) -> None:
         """Refuse at the call what no partition could answer."""
         self._check_fitted()
@@ -1500,7 +1506,7 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         for do in filter(None, dos):
             names = intervention.forced_names(do, self._model.schema, self.outcome)
             forced += zip(names, do.values(), strict=True)
-        extrapolation.warn_of_numbers(vars(self).get("_accumulated"), forced, estimand)
+        extrapolation.warn_of_numbers(self._seen_in_fit, forced, estimand)
 
     def _as_outcomes(
         self, rows: Table, samples: Samples, estimand: str, supported: Support | str

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _NONE = 1e-11  # of a mean: a difference below this is rounding
-_COLOR, _MUTED, _LIMIT = "#1f5a92", "#8a8a8a", "#b3261e"
 
 
 def e_value(ratio: ArrayLike) -> Floats:
@@ -203,14 +202,9 @@ class Sensitivity:
         ax : matplotlib Axes, optional
             Where to draw; by default a new figure.
         """
-        from sklearn.utils._optional_dependencies import check_matplotlib_support
+        from interventional.display import plot_sensitivity
 
-        check_matplotlib_support("Sensitivity.plot")
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.subplots(figsize=(6.4, 5.2), layout="constrained")[1]
-        return _contours(self, ax)
+        return plot_sensitivity(self, ax)
 
     def __str__(self) -> str:
         """Say in words what it takes to change the conclusion."""
@@ -394,9 +388,8 @@ def _groups(benchmarks: Any, model: StructuralModel, treatment: str) -> dict[str
 
 def _multiples(given: Any) -> list[float]:
     values = np.atleast_1d(np.asarray(given))
-    if values.ndim > 1 or values.dtype.kind not in "iuf" or not np.all(values > 0):
-        raise ValueError(f"multiples must be numbers above 0, got {given!r}")
-    if not np.isfinite(values).all() or not len(values):
+    are_numbers = values.ndim == 1 and values.dtype.kind in "iuf" and len(values) > 0
+    if not are_numbers or not np.all((values > 0) & np.isfinite(values)):
         raise ValueError(f"multiples must be numbers above 0, got {given!r}")
     return list(values.tolist())
 
@@ -433,51 +426,3 @@ def _mean(forced: Forced) -> Floats:
         return forced.mean(keepdims=True)
     n = forced.n
     return forced.average(Shares(np.zeros(n, dtype=np.intp), np.full(n, 1 / n), 1))[:, 0]
-
-
-def _contours(sensitivity: Sensitivity, ax: "Axes") -> "Axes":
-    """Draw the adjusted effect over the strength of a confounder."""
-    from matplotlib.patheffects import withStroke
-
-    points = [strength for _, _, *strength in sensitivity._strengths]
-    value = sensitivity.robustness_value()
-    limit = float(value.mean()[0])
-    right = min(0.99, max([1.6 * limit, 0.02, *(1.25 * x for x, _ in points)]))
-    top = min(1.0, max([1.6 * limit, 0.02, *(1.15 * y for _, y in points)]))
-    x, y = np.meshgrid(np.linspace(0, right, 200), np.linspace(0, top, 200))
-    factor = bias_factor(x, y)
-    mean = sensitivity._draws.mean()
-    adjusted = mean - sensitivity._side * factor * sensitivity._unit.mean()
-    lines = ax.contour(x, y, adjusted, levels=9, colors=_MUTED, linewidths=0.8, linestyles="-")
-    ax.clabel(lines, fmt=lambda level: f"{level:.3g}", fontsize=7, colors=_MUTED)
-    threshold = sensitivity.threshold
-    reached = sensitivity._side * (adjusted - threshold)
-    if reached.min() < 0 < reached.max():
-        ax.contour(x, y, reached, levels=[0.0], colors=_LIMIT, linewidths=2)
-    least = float(np.quantile(sensitivity._f(), (1 - sensitivity.prob) / 2))
-    if 0 < least < factor.max():
-        ax.contour(x, y, factor, levels=[least], colors=_LIMIT, linewidths=1.4, linestyles="--")
-    marks = [("^", (0.0, 0.0), f"unadjusted: {mean:.3g}")]
-    for name, multiple, of_treatment, of_outcome in sensitivity._strengths:
-        left = sensitivity.adjusted(of_treatment, of_outcome).mean()[0]
-        marks.append(("o", (of_treatment, of_outcome), f"{multiple:g}× {name}: {left:.3g}"))
-    if limit > 0:
-        marks.append(("s", (limit, limit), f"robustness value: {limit:.3g}"))
-    halo = [withStroke(linewidth=3, foreground="white")]
-    for marker, at, text in marks:
-        color = _LIMIT if marker == "s" else _COLOR
-        ax.plot(*at, marker, color=color, ms=6, clip_on=False, zorder=3)
-        ax.annotate(
-            text, at, (7, 5), textcoords="offset points", color=color, path_effects=halo, zorder=4
-        )
-    percent = f"{round(100 * sensitivity.prob, 6):g}%"
-    title = f"thick: the effect's mean is {threshold:g}; dashed: its {percent} interval reaches it"
-    ax.set_title(title, loc="left", fontsize="small", color=_LIMIT)
-    ax.set(
-        xlim=(0, right),
-        ylim=(0, top),
-        xlabel=f"partial R² of a confounder with {sensitivity.treatment}",
-        ylabel=f"partial R² of a confounder with {sensitivity.outcome}",
-    )
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
