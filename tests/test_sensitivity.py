@@ -484,3 +484,16 @@ def test_e_values_are_of_ratios_of_outcomes(small):
     below = model.intervene(X, {"dose": -50}).average()
     with pytest.raises(ValueError, match="positive ratio, as of risks or rates; this one goes"):
         (below / high.average()).e_value()
+
+
+def test_levels_that_fit_never_saw_bear_on_nothing():
+    """The effect is one coefficient of the model of fit, whatever rows it is averaged over."""
+    rng = np.random.default_rng(9)
+    X = pd.DataFrame({"site": rng.choice(list("abcd"), 200), "dose": rng.normal(size=200)})
+    y = 2 * X["dose"] + rng.normal(size=200)
+    model = BayesianInterventionRegressor(
+        priors={"site": "partial_pooling"}, unseen_levels="population", random_state=0
+    ).fit(X, y)
+    do, baseline = {"dose": 1}, {"dose": 0}
+    elsewhere = model.sensitivity(X.head(5).assign(site="z"), do, baseline).summary()
+    pd.testing.assert_frame_equal(elsewhere, model.sensitivity(X, do, baseline).summary())

@@ -853,8 +853,8 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         sides = facing._sides(do, baseline, rows, values)
         for side in sides:
             self._refuse_biased("sensitivity", side, "so that effects allow for it already")
-        return analyse(
-            facing._model,
+        return analyse(  # the model of fit: what it has seen has no other levels
+            self._model,
             self._accumulated,
             self._draws(),
             sides,
