@@ -9,7 +9,7 @@ CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage lint types format bench mutants constraints clean FORCE
+.PHONY: help demo test docs coverage lint types format bench mutants constraints clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ demo: $(STAMP) ## Run the example: a printed table and a saved picture
 
 test: lint types ## Run all checks: lint, types, tests
 	$(VENV_PYTHON) -m pytest
+
+docs: $(STAMP) ## Build the site, docs/_build/html, and run its tutorials
+	$(VENV_PYTHON) -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
 
 coverage: $(STAMP) ## Run the tests, and ask them to reach 95% of lines and branches
 	$(VENV_PYTHON) -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
@@ -47,7 +50,7 @@ constraints: $(STAMP) ## Resolve the newest versions into constraints.txt
 	    --no-annotate --custom-compile-command 'make constraints' --output-file constraints.txt
 
 clean: ## Remove the environment, caches and build output
-	rm -rf $(VENV) build dist docs/_build mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/_build docs/api/generated mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # SciPy reads SCIPY_ARRAY_API once, when it is imported, and scikit-learn's estimator checks

@@ -28,7 +28,7 @@ from sklearn.exceptions import ConvergenceWarning
 from benchmarks.calibration_scenarios import Array, Scenario, Simulated, scenarios
 
 ROOT = Path(__file__).parent.parent
-SAVED = ROOT / "docs" / "calibration.json"
+SAVED = ROOT / "docs" / "how_it_works" / "calibration.json"
 
 L = 199  # draws: 200 ranks, of which each level below is a whole number
 BINS = 40  # that ranks are saved in

@@ -1,4 +1,4 @@
-"""Writes docs/calibration.md from the saved counts: `python -m benchmarks.calibration_report`."""
+"""Writes docs/how_it_works/calibration.md: `python -m benchmarks.calibration_report`."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from benchmarks.calibration import (
 )
 from benchmarks.calibration_scenarios import scenarios
 
-PAGE = ROOT / "docs" / "calibration.md"
+PAGE = ROOT / "docs" / "how_it_works" / "calibration.md"
 ECDF = ROOT / "docs" / "images" / "calibration.png"
 COVERAGE = ROOT / "docs" / "images" / "calibration_coverage.png"
 Record = dict[str, Any]
@@ -46,14 +46,14 @@ def parts(record: Record) -> Iterator[str]:
     yield INTRODUCTION
     yield "## The result"
     yield result(record)
-    yield "![Empirical distribution functions of ranks, less the diagonal](images/calibration.png)"
+    yield "![Empirical distribution functions of ranks, less the diagonal](../images/calibration.png)"
     yield (
         "Ranks: their empirical distribution function less that of uniform ones, a line for each "
         "quantity. Grey is where a line stays as a whole in 99 of 100 runs of a right program. A "
         "posterior that is too narrow makes an S with its belly up on the left; one that is to "
         "one side of the truth an arch."
     )
-    yield "![Coverage of intervals](images/calibration_coverage.png)"
+    yield "![Coverage of intervals](../images/calibration_coverage.png)"
     yield (
         "Coverage of central intervals, a dot for each quantity. The bars are where all dots of "
         f"the picture stay in {100 * (1 - JOINT):.0f} of 100 runs of a right program."
@@ -84,7 +84,7 @@ exact, for any number of rows, and for whatever is computed from the parameters,
 four kinds of numbers: the parameters; E[y | do] of single rows; the average effect, averaged
 within each draw; and new outcomes under do. What draws the data is written in NumPy from the
 definitions of the models
-([`calibration_scenarios.py`](../benchmarks/calibration_scenarios.py)) and shares no line with the
+([`calibration_scenarios.py`](../../benchmarks/calibration_scenarios.py)) and shares no line with the
 package. This page is made from the counts of a run ([`calibration.json`](calibration.json)), and a
 test holds it to them.
 """.strip().replace("\n", " ")
@@ -237,7 +237,7 @@ def again(record: Record) -> str:
 This run: {record["date"]}, {seconds / 60:.0f} minutes of one core{part}, {packages}. Every data
 set has a seed of its own, so that more of them add to those that are here. The tests make a small
 run of their own each time, and some with draws that are wrong on purpose, which must be
-caught: [`test_calibration.py`](../tests/test_calibration.py).
+caught: [`test_calibration.py`](../../tests/test_calibration.py).
 """
 
 

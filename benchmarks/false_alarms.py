@@ -2,7 +2,7 @@
 
     python -m benchmarks.false_alarms [simulations]
 
-prints the tables of docs/support.md.
+prints the tables of docs/how_to/support.md.
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""Writes docs/benchmarks.md from the results: `python -m benchmarks.report`.
+"""Writes docs/how_it_works/benchmarks.md from the results: `python -m benchmarks.report`.
 
-The results of the last run become docs/benchmarks.json, and the page is made of nothing else.
+The results of the last run become benchmarks.json beside it; the page is made of nothing else.
 """
 
 import json
@@ -13,8 +13,8 @@ from benchmarks.workloads import SIZES, TITLES
 
 ROOT = Path(__file__).parent.parent
 LATEST = Path(__file__).parent / "results" / "latest.json"
-SAVED = ROOT / "docs" / "benchmarks.json"
-PAGE = ROOT / "docs" / "benchmarks.md"
+SAVED = ROOT / "docs" / "how_it_works" / "benchmarks.json"
+PAGE = ROOT / "docs" / "how_it_works" / "benchmarks.md"
 PICTURE = ROOT / "docs" / "images" / "benchmarks_growth.png"
 
 Record = dict[str, Any]
@@ -67,7 +67,7 @@ def parts(record: Record) -> Iterator[str]:
     yield claims_table(record["claims"], markdown=True)
     yield "## Growth of cost with rows and columns"
     yield growth(record)
-    yield "![Seconds of a fit against the number of rows](images/benchmarks_growth.png)"
+    yield "![Seconds of a fit against the number of rows](../images/benchmarks_growth.png)"
     yield "## All workloads"
     yield REMARKS
     if record["left_out"]:
@@ -127,7 +127,7 @@ make bench                                               # everything; about 40 
 
 A peer whose requirements are not ours gets an environment of its own in `benchmarks/.venvs`, made
 when it is first needed. Close other programs first: the runner notes the load of the machine when
-it starts. Each peer is one small file in [`benchmarks/peers`](../benchmarks/peers): a new one is a
+it starts. Each peer is one small file in `benchmarks/peers`: a new one is a
 file like the others, and its name in `benchmarks/environments.py`.
 """.strip()
 

@@ -1,4 +1,4 @@
-"""Writes the table in docs/inputs.md: how many odd inputs there are of each kind, and what comes.
+"""Writes the table in docs/how_it_works/inputs.md: how many odd inputs there are of each kind, and what comes.
 
 The cases are those of `test_inputs.py`, which holds the page to them. To write the table anew:
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from inputs_questions import CASES as QUESTIONS
 from inputs_training import CASES as TRAINING
 
-PAGE = Path(__file__).parents[1] / "docs" / "inputs.md"
+PAGE = Path(__file__).parents[1] / "docs" / "how_it_works" / "inputs.md"
 BETWEEN = re.compile(r"(?<=<!-- table -->\n).*(?=<!-- end of table -->)", re.DOTALL)
 
 

@@ -187,7 +187,7 @@ def test_verdicts_of_a_complete_algorithm():
         kind = len(graph.nodes), len(do)
         answered[kind] += ours
         identifiable[kind] += identified == "1"
-    # By nodes and forced columns. docs/identification.md tells which the others are.
+    # By nodes and forced columns. docs/how_it_works/identification.md tells which the others are.
     assert identifiable == {(2, 1): 3, (3, 1): 59, (3, 2): 9, (4, 1): 2250, (4, 2): 462} | {
         (5, 1): 627,
         (5, 2): 145,

@@ -1,7 +1,7 @@
 """What is known beforehand comes out of refits, and what is wrong is found.
 
 How often each check fails, over many simulated data sets, is measured by
-`benchmarks/refutation.py`; docs/refutation.md shows it.
+`benchmarks/refutation.py`; docs/how_to/refutation.md shows it.
 """
 
 import sys

@@ -1,0 +1,71 @@
+"""Sphinx builds the site from this: `make docs`.
+
+Pages are Markdown. Those in `tutorials` are notebooks that run while the site is built, so that
+their numbers and pictures are those of this very version; the others are run by the tests. The
+API is generated from docstrings. Nothing is fetched: formulas and fonts come from packages.
+"""
+
+import interventional
+
+project = "interventional"
+copyright = "the interventional developers"
+author = "The interventional developers"
+version = release = interventional.__version__
+
+extensions = [
+    "myst_nb",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+    "sphinx-mathjax-offline",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
+default_role = "py:obj"
+
+# Links of all kinds must lead somewhere: Sphinx warns, and warnings are errors.
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 4
+
+# Tutorials run cell by cell, so that the text between can hold what was computed: {eval}`name`.
+nb_execution_mode = "inline"
+nb_eval_name_regex = ".+"  # expressions too
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True
+nb_output_stderr = "error"  # a page with a warning that nobody wanted
+nb_merge_streams = True
+nb_render_text_lexer = "none"
+
+autosummary_generate = True
+autodoc_typehints = "none"  # numpydoc says them in words
+numpydoc_show_class_members = False  # the template of a class lists them
+numpydoc_xref_param_type = False
+copybutton_exclude = ".linenos, .gp, .go"
+
+html_theme = "pydata_sphinx_theme"
+html_title = "interventional"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_favicon = "_static/favicon.svg"
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {
+    "logo": {
+        "text": "interventional",
+        "image_light": "_static/favicon.svg",
+        "image_dark": "_static/favicon.svg",
+    },
+    "navbar_align": "left",
+    "navigation_with_keys": False,
+    "show_prev_next": True,
+    "show_toc_level": 2,
+    "header_links_before_dropdown": 7,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_sidebars = {"index": [], "start": [], "changes": []}
