@@ -46,7 +46,7 @@ def parts(record: Record) -> Iterator[str]:
     yield INTRODUCTION
     yield "## The result"
     yield result(record)
-    yield "![Empirical distribution functions of ranks, less the diagonal](../images/calibration.png)"
+    yield "![Empirical distributions of ranks, less the diagonal](../images/calibration.png)"
     yield (
         "Ranks: their empirical distribution function less that of uniform ones, a line for each "
         "quantity. Grey is where a line stays as a whole in 99 of 100 runs of a right program. A "
@@ -84,8 +84,8 @@ exact, for any number of rows, and for whatever is computed from the parameters,
 four kinds of numbers: the parameters; E[y | do] of single rows; the average effect, averaged
 within each draw; and new outcomes under do. What draws the data is written in NumPy from the
 definitions of the models
-([`calibration_scenarios.py`](../../benchmarks/calibration_scenarios.py)) and shares no line with the
-package. This page is made from the counts of a run ([`calibration.json`](calibration.json)), and a
+([`calibration_scenarios.py`](../../benchmarks/calibration_scenarios.py)) and shares no line with
+the package. This page is made from the counts of a run ([`calibration.json`](calibration.json)), and a
 test holds it to them.
 """.strip().replace("\n", " ")
 

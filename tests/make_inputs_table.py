@@ -1,4 +1,4 @@
-"""Writes the table in docs/how_it_works/inputs.md: how many odd inputs there are of each kind, and what comes.
+"""Writes the table of docs/how_it_works/inputs.md: how many odd inputs of each kind there are.
 
 The cases are those of `test_inputs.py`, which holds the page to them. To write the table anew:
 

@@ -1,4 +1,4 @@
-"""Seeing, doing and imagining in the world of docs/ideas/seeing_doing_imagining.md, by closed form."""
+"""Seeing, doing and imagining in the world of seeing_doing_imagining.md, by closed form."""
 
 import numpy as np
 import pandas as pd

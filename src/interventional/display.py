@@ -64,6 +64,11 @@ class InterventionDisplay:
     figure_ : matplotlib Figure
         The figure of these.
 
+    See Also
+    --------
+    Outcomes.plot : A picture of single outcomes.
+    Outcomes.compare : Scenarios as a table.
+
     Examples
     --------
     >>> import numpy as np, pandas as pd
@@ -146,6 +151,22 @@ class InterventionDisplay:
         Returns
         -------
         InterventionDisplay
+
+        See Also
+        --------
+        from_outcomes : Scenarios side by side.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor, InterventionDisplay
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> display = InterventionDisplay.from_estimator(model, X, "price", values=[8, 10, 12])
+        >>> display.average.mean().round(0)
+        array([26., 20., 14.])
+        >>> display.ax_.get_xlabel(), display.ax_.get_ylabel()
+        ('price, forced', 'E[y | do(price)]')
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         if kind not in ("average", "individual", "both"):
@@ -210,6 +231,22 @@ class InterventionDisplay:
         Returns
         -------
         InterventionDisplay
+
+        See Also
+        --------
+        from_estimator : A curve over the values of a column.
+        Outcomes.compare : The same as a table.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor, InterventionDisplay
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> offers = {f"price {p}": model.intervene(X, do={"price": p}) for p in (9, 10, 11)}
+        >>> display = InterventionDisplay.from_outcomes(offers)
+        >>> display.positions.tolist()
+        ['price 9', 'price 10', 'price 11']
         """
         check_matplotlib_support(f"{cls.__name__}.from_outcomes")
         prob, ci_kind = interval_defaults(prob, ci_kind)
@@ -237,6 +274,22 @@ class InterventionDisplay:
         -------
         InterventionDisplay
             Itself, with `ax_` and `figure_`.
+
+        See Also
+        --------
+        from_estimator : Computes what a curve needs, and draws it.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor, InterventionDisplay
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import matplotlib.pyplot as plt
+        >>> display = InterventionDisplay.from_estimator(model, X, "price", values=[8, 10, 12])
+        >>> figure, ax = plt.subplots()
+        >>> display.plot(ax).ax_ is ax
+        True
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         height = 0.5 * len(self.positions) + 1.2 if self.style == "forest" else 4.2

@@ -120,6 +120,22 @@ class DaskOutcomes:
 
     Averages are computed at once, in a tree, and are `Outcomes`; what has a value a row is a Dask
     Series or DataFrame, computed when Dask is asked to. Contrasts are paired draw by draw.
+
+    See Also
+    --------
+    Outcomes : The same in memory.
+    BayesianInterventionRegressor.intervene : Returns them for Dask rows.
+
+    Examples
+    --------
+    >>> from interventional import BayesianInterventionRegressor
+    >>> from interventional.datasets import make_sales
+    >>> X, y = make_sales(random_state=0)
+    >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+    >>> import dask.dataframe as dd
+    >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+    >>> outcomes
+    <DaskOutcomes: E[y | do(price = 10)], 2 partitions, 4000 draws>
     """
 
     parts: Sequence[Any]
@@ -137,6 +153,21 @@ class DaskOutcomes:
             Weights of the rows, in partitions like theirs.
         by : column name, or Dask Series or Array of shape (n,), optional
             Groups to average within.
+
+        See Also
+        --------
+        Outcomes.average : The same in memory.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> outcomes.average().mean().round(1)
+        array([20.1])
         """
         import dask
 
@@ -159,21 +190,85 @@ class DaskOutcomes:
         )
 
     def mean(self) -> Any:
-        """Return the posterior mean of each row, a Dask Series."""
+        """Return the posterior mean of each row, a Dask Series.
+
+        See Also
+        --------
+        average : Over all rows, at once.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> outcomes.mean().compute().head(2).round(1).tolist()
+        [21.0, 19.0]
+        """
         return self._rows("mean")
 
     def std(self) -> Any:
-        """Return the posterior standard deviation of each row, a Dask Series."""
+        """Return the posterior standard deviation of each row, a Dask Series.
+
+        See Also
+        --------
+        Outcomes.std : The same in memory.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> outcomes.std().compute().head(2).round(1).tolist()
+        [0.1, 0.1]
+        """
         return self._rows("std")
 
     def quantile(self, q: float) -> Any:
-        """Return a posterior quantile of each row, a Dask Series."""
+        """Return a posterior quantile of each row, a Dask Series.
+
+        See Also
+        --------
+        Outcomes.quantile : The same in memory.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> outcomes.quantile(0.5).compute().head(2).round(1).tolist()
+        [21.0, 19.0]
+        """
         if np.ndim(q):
             raise ValueError(f"q must be one probability where rows are Dask's, got {q!r}")
         return self._rows("quantile", q)
 
     def probability(self, above: float | None = None, below: float | None = None) -> Any:
-        """Return the posterior probability of a range for each row, a Dask Series."""
+        """Return the posterior probability of a range for each row, a Dask Series.
+
+        See Also
+        --------
+        Outcomes.probability : The same in memory.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> outcomes.probability(above=20).compute().head(2).tolist()
+        [1.0, 0.0]
+        """
         return self._rows("probability", above, below)
 
     def summary(self, prob: float | None = None, kind: CiKind | None = None) -> Any:
@@ -183,6 +278,23 @@ class DaskOutcomes:
         ----------
         prob, kind
             As in `Outcomes.interval`.
+
+        See Also
+        --------
+        Outcomes.summary : The same in memory.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> outcomes.summary(prob=0.95).compute().head(2).round(1)
+           mean   sd  eti95_lb  eti95_ub
+        0  21.0  0.1      20.9      21.2
+        1  19.0  0.1      18.8      19.1
         """
         prob, kind = interval_defaults(prob, kind)
         stem = f"{kind}{int(round(100 * prob, 6))}"
@@ -191,12 +303,46 @@ class DaskOutcomes:
         return self._frame("summary", meta, prob, kind)
 
     def interval(self, prob: float | None = None, kind: CiKind | None = None) -> Any:
-        """Return a posterior credible interval of each row, a Dask DataFrame of its ends."""
+        """Return a posterior credible interval of each row, a Dask DataFrame of its ends.
+
+        See Also
+        --------
+        Outcomes.interval : The same in memory.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> outcomes.interval(0.95).compute().head(2).round(1)
+           eti95_lb  eti95_ub
+        0      20.9      21.2
+        1      18.8      19.1
+        """
         return self.summary(prob, kind).iloc[:, 2:]
 
     @property
     def support(self) -> Any:
-        """How well the data support each row, a Dask DataFrame; `Outcomes.support` says more."""
+        """How well the data support each row, a Dask DataFrame; `Outcomes.support` says more.
+
+        See Also
+        --------
+        Outcomes.support : The same in memory, and what its columns mean.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> outcomes.support.compute()["supported"].all()
+        np.True_
+        """
         like = Support.of_observed(0).table(self.index[:0].rename(None))
         return self._frame("support", like)
 

@@ -38,9 +38,13 @@ class NotIdentifiedError(ValueError):
     The message names the path that confounds it and, where one would help, the columns whose
     measurement would close it.
 
+    See Also
+    --------
+    CausalGraph.is_identified : Asks before anything is fitted.
+
     Examples
     --------
-    >>> from interventional.graph import CausalGraph
+    >>> from interventional import CausalGraph
     >>> CausalGraph("x -> y; x <-> y").is_identified("x", "y").identified
     False
     """
@@ -51,6 +55,10 @@ class ExtrapolationWarning(UserWarning):
 
     The message names the columns, what they are forced to, the observed range, and the share of
     rows; `Outcomes.support` says it row by row.
+
+    See Also
+    --------
+    Outcomes.support : The same row by row.
 
     Examples
     --------

@@ -30,6 +30,17 @@ class Verdict:
     adjustment : dict of str to tuple of str
         For each node that is drawn anew under the intervention, the columns that its equation
         takes in besides its parents, at the row's factual values.
+
+    See Also
+    --------
+    CausalGraph.is_identified : Returns one.
+
+    Examples
+    --------
+    >>> from interventional import CausalGraph
+    >>> verdict = CausalGraph("x -> m -> y; x <-> y").is_identified("x", "y")
+    >>> bool(verdict), verdict.adjustment
+    (True, {'m': (), 'y': ('x',)})
     """
 
     identified: bool
@@ -72,13 +83,17 @@ class CausalGraph:
     TypeError
         If the graph is none of the above, or a node is not a string.
 
+    See Also
+    --------
+    interventional.BayesianInterventionRegressor : Takes one, in any of these forms.
+
     Notes
     -----
     Graphs are immutable and equal if they have the same nodes and edges.
 
     Examples
     --------
-    >>> from interventional.graph import CausalGraph
+    >>> from interventional import CausalGraph
     >>> graph = CausalGraph("price -> traffic -> sales; price -> sales; season -> sales")
     >>> graph.nodes
     ('price', 'season', 'traffic', 'sales')
@@ -152,17 +167,53 @@ class CausalGraph:
                 raise ValueError(unknown("node", name, self.nodes))
 
     def parents(self, node: str) -> tuple[str, ...]:
-        """Return the direct causes of a node, in topological order."""
+        """Return the direct causes of a node, in topological order.
+
+        See Also
+        --------
+        ancestors : The indirect causes too.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
+        >>> graph.parents("sales")
+        ('season', 'traffic')
+        """
         self._check(node)
         return tuple(a for a, b in self.edges if b == node)
 
     def children(self, node: str) -> tuple[str, ...]:
-        """Return the direct effects of a node, in topological order."""
+        """Return the direct effects of a node, in topological order.
+
+        See Also
+        --------
+        descendants : The indirect effects too.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
+        >>> graph.children("season")
+        ('price', 'sales')
+        """
         self._check(node)
         return tuple(b for a, b in self.edges if a == node)
 
     def ancestors(self, node: str) -> frozenset[str]:
-        """Return all causes of a node, itself not among them."""
+        """Return all causes of a node, itself not among them.
+
+        See Also
+        --------
+        parents : The direct causes.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
+        >>> sorted(graph.ancestors("traffic"))
+        ['price', 'season']
+        """
         self._check(node)
         found = {node}
         for name in reversed(self.nodes):
@@ -171,7 +222,19 @@ class CausalGraph:
         return frozenset(found - {node})
 
     def descendants(self, node: str) -> frozenset[str]:
-        """Return all effects of a node, itself not among them."""
+        """Return all effects of a node, itself not among them.
+
+        See Also
+        --------
+        children : The direct effects.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
+        >>> sorted(graph.descendants("price"))
+        ['sales', 'traffic']
+        """
         self._check(node)
         found = {node}
         for name in self.nodes:
@@ -180,7 +243,19 @@ class CausalGraph:
         return frozenset(found - {node})
 
     def topological_order(self) -> tuple[str, ...]:
-        """Return the nodes, causes before effects."""
+        """Return the nodes, causes before effects.
+
+        See Also
+        --------
+        parents : The direct causes of a node.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
+        >>> graph.topological_order()
+        ('season', 'price', 'traffic', 'sales')
+        """
         return self.nodes
 
     # --- What is observed -----------------------------------------------------------------------
@@ -192,8 +267,13 @@ class CausalGraph:
         ``<->`` (the latent projection of Verma 1993). The effects of observed nodes on each other
         and their d-separations stay the same.
 
+        See Also
+        --------
+        is_identified : What can be told from them.
+
         Examples
         --------
+        >>> from interventional import CausalGraph
         >>> CausalGraph("z <- u -> y; z -> x -> w -> y").observing(["x", "y", "z"])
         CausalGraph('z -> x; x -> y; z <-> y')
         """
@@ -250,6 +330,10 @@ class CausalGraph:
         tuple of str or None
             The set, in topological order; None if there is none.
 
+        See Also
+        --------
+        is_identified : Also by the front door, and by mixtures of both.
+
         Notes
         -----
         The set holds no descendant of the treatment and d-separates it from the outcome once the
@@ -257,6 +341,7 @@ class CausalGraph:
 
         Examples
         --------
+        >>> from interventional import CausalGraph
         >>> CausalGraph("u -> z -> x -> y; u -> y", unobserved="u").adjustment_set("x", "y")
         ('z',)
         """
@@ -285,8 +370,14 @@ class CausalGraph:
         Verdict
             True if it is identified, with the reason in words.
 
+        See Also
+        --------
+        adjustment_set : What to adjust for, where one set will do.
+        NotIdentifiedError : Raised by questions that the graph does not license.
+
         Examples
         --------
+        >>> from interventional import CausalGraph
         >>> CausalGraph("x -> y; z -> x; z -> y").is_identified("x", "y").reason
         'what confounds it is among the causes that each column is regressed on'
         >>> verdict = CausalGraph("x -> y; u -> x; u -> y", unobserved="u").is_identified("x", "y")
@@ -330,8 +421,13 @@ class CausalGraph:
             ``(a, b, given)`` for each pair of observed nodes that some set d-separates: a is
             independent of b given this set, from which no column can be left out.
 
+        See Also
+        --------
+        check : Tests them.
+
         Examples
         --------
+        >>> from interventional import CausalGraph
         >>> CausalGraph("a -> b -> c; c <-> d").independences()
         (('a', 'c', ('b',)), ('a', 'd', ()), ('b', 'd', ()))
         """
@@ -369,6 +465,11 @@ class CausalGraph:
             If data are no DataFrame, lack the nodes or hold missing values; if alpha is not
             between 0 and 1.
 
+        See Also
+        --------
+        independences : What is tested.
+        BayesianInterventionRegressor.refute : Checks of an effect.
+
         Notes
         -----
         Each column is regressed on `given`, linearly and with an indicator for each level; what is
@@ -378,6 +479,7 @@ class CausalGraph:
 
         Examples
         --------
+        >>> from interventional import CausalGraph
         >>> import numpy as np, pandas as pd
         >>> rng = np.random.default_rng(0)
         >>> b = rng.normal(size=500)
@@ -428,8 +530,13 @@ class CausalGraph:
 
         The nodes have an attribute ``observed``.
 
+        See Also
+        --------
+        plot : A picture without Graphviz.
+
         Examples
         --------
+        >>> from interventional import CausalGraph
         >>> graph = CausalGraph("x -> y; x <-> y").to_networkx()
         >>> sorted(graph.edges)
         [('x', 'y'), ('x <-> y', 'x'), ('x <-> y', 'y')]
@@ -451,6 +558,26 @@ class CausalGraph:
 
         Needs the package graphviz; showing the picture needs Graphviz itself. `plot` needs
         neither.
+
+        See Also
+        --------
+        plot : A picture without Graphviz.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
+        >>> print(graph.to_graphviz().source)
+        digraph {
+          "season";
+          "price";
+          "traffic";
+          "sales";
+          "season" -> "price";
+          "season" -> "sales";
+          "price" -> "traffic";
+          "traffic" -> "sales";
+        }
         """
         import graphviz
 
@@ -479,6 +606,18 @@ class CausalGraph:
         -------
         matplotlib Axes
             The axes.
+
+        See Also
+        --------
+        to_graphviz : A picture by Graphviz.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
+        >>> ax = graph.plot()
+        >>> sorted(text.get_text() for text in ax.texts if text.get_text())
+        ['price', 'sales', 'season', 'traffic']
         """
         import matplotlib.pyplot as plt
 

@@ -44,6 +44,11 @@ def log_density(
     -------
     float
 
+    See Also
+    --------
+    neg_crps : In units of y, and kinder to surprises.
+    BayesianInterventionRegressor.log_density : Row by row.
+
     Notes
     -----
     Scores of counts and of continuous outcomes do not compare: one is the log of a probability,
@@ -89,6 +94,10 @@ def neg_crps(
     Returns
     -------
     float
+
+    See Also
+    --------
+    log_density : The log of the predictive density.
 
     Notes
     -----

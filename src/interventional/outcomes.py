@@ -132,9 +132,23 @@ class Outcomes:
         ValueError
             If they are more than 2**30 numbers, which take 8 GB. Summaries work without them.
 
+        See Also
+        --------
+        to_datatree : The same for ArviZ.
+
         Notes
         -----
         Where they were too many to be computed at once, they are computed here, each time.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> outcomes = model.intervene(X.head(2), do={"price": 10})
+        >>> outcomes.draws.dims, outcomes.draws.shape
+        (('chain', 'draw', 'obs'), (4, 1000, 2))
         """
         if self._array is not None:
             return self._array
@@ -205,11 +219,41 @@ class Outcomes:
         return self._support.table(labels)
 
     def mean(self) -> Floats:
-        """Return the posterior mean of each row, shape (n,)."""
+        """Return the posterior mean of each row, shape (n,).
+
+        See Also
+        --------
+        average : Over rows, inside each draw.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> outcomes = model.intervene(X.head(2), do={"price": 10})
+        >>> outcomes.mean().round(1)
+        array([21., 19.])
+        """
         return self._samples.mean()
 
     def std(self) -> Floats:
-        """Return the posterior standard deviation of each row, shape (n,)."""
+        """Return the posterior standard deviation of each row, shape (n,).
+
+        See Also
+        --------
+        interval : Where the outcome lies with a given probability.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> outcomes = model.intervene(X.head(2), do={"price": 10})
+        >>> outcomes.std().round(1)
+        array([0.1, 0.1])
+        """
         return self._samples.std()
 
     def quantile(self, q: ArrayLike) -> Floats:
@@ -223,6 +267,22 @@ class Outcomes:
         Returns
         -------
         ndarray of shape (n,) or (n, len(q))
+
+        See Also
+        --------
+        interval : Two quantiles around a probability.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> outcomes = model.intervene(X.head(2), do={"price": 10})
+        >>> outcomes.quantile(0.5).round(1)
+        array([21., 19.])
+        >>> outcomes.quantile([0.1, 0.9]).shape
+        (2, 2)
         """
         try:
             probabilities = np.asarray(q, dtype=np.float64)
@@ -246,6 +306,25 @@ class Outcomes:
         Returns
         -------
         ndarray of shape (n, 2)
+
+        See Also
+        --------
+        average : Its interval is that of the average.
+        summary : Beside mean and standard deviation.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> outcomes = model.intervene(X.head(2), do={"price": 10})
+        >>> outcomes.interval(0.95).round(1)
+        array([[20.9, 21.2],
+               [18.8, 19.1]])
+        >>> outcomes.interval(0.95, kind="hdi").round(1)
+        array([[20.9, 21.2],
+               [18.8, 19.1]])
         """
         return self._samples.reduce(_interval(*interval_defaults(prob, kind)))[0]
 
@@ -260,6 +339,20 @@ class Outcomes:
         Returns
         -------
         ndarray of shape (n,)
+
+        See Also
+        --------
+        quantile : The other way round.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> gain = model.effect(X, do={"price": lambda X: X["price"] - 1}).average()
+        >>> gain.probability(above=0), gain.probability(above=2.9, below=3.1).round(1)
+        (array([1.]), array([0.7]))
         """
         if above is None and below is None:
             raise ValueError("probability needs above=..., below=... or both")
@@ -284,6 +377,27 @@ class Outcomes:
         -------
         Outcomes
             Of one row, or of a row a group.
+
+        See Also
+        --------
+        compare : Averages of several scenarios.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> outcomes = model.intervene(X, do={"price": 10})
+        >>> outcomes.average().summary(prob=0.95).round(1)
+                 mean   sd  eti95_lb  eti95_ub
+        average  20.1  0.1      20.0      20.3
+        >>> busy = np.where(X["season"] > 0, "high", "low")
+        >>> outcomes.average(by=busy).summary(prob=0.95).round(1)
+              mean   sd  eti95_lb  eti95_ub
+        high  26.3  0.1      26.1      26.5
+        low   13.8  0.1      13.5      14.0
         """
         codes, weight, labels = self._shares(weights, by)
         weight = weight / max(float(weight.max()), SMALLEST)  # sums of large ones overflow
@@ -308,6 +422,22 @@ class Outcomes:
         ----------
         prob, kind
             As in `interval`.
+
+        See Also
+        --------
+        compare : Summaries of several scenarios.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> outcomes = model.intervene(X.head(2), do={"price": 10})
+        >>> outcomes.summary(prob=0.95).round(1)
+           mean   sd  eti95_lb  eti95_ub
+        0  21.0  0.1      20.9      21.2
+        1  19.0  0.1      18.8      19.1
         """
         prob, kind = interval_defaults(prob, kind)
         mean, sd, interval = self._samples.summary(_interval(prob, kind))
@@ -343,6 +473,10 @@ class Outcomes:
         ValueError
             If the rows are not ratios of outcomes, such as ``a.average() / b.average()``, or these
             are not positive.
+
+        See Also
+        --------
+        BayesianInterventionRegressor.sensitivity : The like for differences.
 
         References
         ----------
@@ -395,6 +529,20 @@ class Outcomes:
         ----------
         outcomes : mapping
             Names to outcomes of a single row and of the same draws, such as averages.
+
+        See Also
+        --------
+        compare : A table of scenarios.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor, Outcomes
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> averages = {p: model.intervene(X, do={"price": p}).average() for p in (9, 10, 11)}
+        >>> Outcomes.concat(averages).mean().round(0)
+        array([23., 20., 17.])
         """
         refuse_other_than_outcomes(outcomes, "outcomes")
         first = next(iter(outcomes.values()))
@@ -441,6 +589,10 @@ class Outcomes:
             its interval; ``prob_better``, the posterior probability that the average is better
             than the first one's. Those three are NaN for the first scenario.
 
+        See Also
+        --------
+        interventional.InterventionDisplay.from_outcomes : A picture of it.
+
         Examples
         --------
         >>> import numpy as np
@@ -479,6 +631,21 @@ class Outcomes:
         """Return the draws as ArviZ takes them, in group ``predictions``.
 
         Where labels of rows repeat, ``obs`` counts the rows and ``label`` holds the labels.
+
+        See Also
+        --------
+        draws : The same as a DataArray.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> outcomes = model.intervene(X.head(2), do={"price": 10})
+        >>> tree = outcomes.to_datatree()  # arviz.plot_forest(tree, group="predictions") draws it
+        >>> tree["predictions"]["outcome"].sizes
+        Frozen({'chain': 4, 'draw': 1000, 'obs': 2})
         """
         import xarray as xr
 
@@ -501,6 +668,20 @@ class Outcomes:
         ----------
         ax : matplotlib Axes, optional
             Where to draw; by default a new figure.
+
+        See Also
+        --------
+        interventional.InterventionDisplay : Curves over values, and scenarios.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> ax = model.effect(X, do={"price": 10}).average().plot()
+        >>> ax.get_xlabel()
+        'average of E[y | do(price = 10)] - E[y | do(price as observed)], mean and 89% interval'
         """
         from interventional.display import plot_outcomes
 

@@ -1,63 +1,30 @@
-"""`BayesianInterventionRegressor`: the scikit-learn face of a Bayesian structural causal model."""
+"""`BayesianInterventionRegressor`: causal questions to a fitted model."""
 
-import copy
 from collections.abc import Collection, Mapping
-from numbers import Integral
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
-from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from interventional import checks, distributed, extrapolation, forward, intervention
 from interventional import confounding as unmeasured
+from interventional import distributed, extrapolation, forward, intervention
 from interventional.accumulation import Accumulated
-from interventional.design import Floats, Schema
-from interventional.distributed import accumulate, is_distributed, is_distributed_frame
-from interventional.exceptions import UndeterminedError, listed, unknown
-from interventional.families import FAMILIES, LOG, adds_up, no_batches
-from interventional.inference import ENGINES, Sampling, infer_all, to_datatree
+from interventional.design import Floats
+from interventional.distributed import is_distributed
+from interventional.estimator import Estimator
+from interventional.exceptions import listed, unknown
 from interventional.intervention import describe
-from interventional.model import generative_model
 from interventional.outcomes import Outcomes, from_samples
-from interventional.predictive import Predictive
 from interventional.samples import Chunked, Contrast, Held, Samples, at_once, is_large
-from interventional.simulation import simulate
-from interventional.structural import Draft, Specification, draft, positive, specify
+from interventional.structural import positive
 from interventional.support import AVERAGED, Support, joined
-from interventional.unseen import extended, unseen_levels
-from interventional.validation import (
-    read_array,
-    read_outcome,
-    read_weights,
-    refuse_empty,
-    restored,
-    restored_on_failure,
-)
 
 if TYPE_CHECKING:
-    import pymc as pm
-    import xarray as xr
-    from pymc_extras.prior import Prior
-
     from interventional.sensitivity import Sensitivity
 
 Kind = Literal["mean", "predictive"]
 Table = pd.DataFrame | NDArray[Any]
-_SAMPLE = ("chain", "draw")
-# What is gone where rows that came in batches do not determine a model yet.
-_POSTERIOR = ("_idata", "coef_", "intercept_", "graph_", "_model", "_fingerprint")
-
-
-def _generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:
-    return np.random.default_rng(check_random_state(random_state).randint(1 << 32, size=4))
 
 
 def _rest(do: Mapping[Any, Any], baseline: Mapping[Any, Any] | None) -> str:
@@ -65,17 +32,7 @@ def _rest(do: Mapping[Any, Any], baseline: Mapping[Any, Any] | None) -> str:
     return f"{', '.join(map(str, do))} as observed" if baseline is None else describe(baseline)
 
 
-def _takes_batches(estimator: "BayesianInterventionRegressor") -> bool:
-    """Whether the families leave sums over rows, so that there is a `partial_fit`."""
-    given, outcome = estimator.family, estimator.outcome
-    for node, name in (given if isinstance(given, Mapping) else {outcome: given}).items():
-        known = isinstance(name, str) and name in FAMILIES
-        if known and not adds_up(name, is_outcome=node == outcome):
-            raise AttributeError(no_batches(node, name))
-    return True
-
-
-class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
+class BayesianInterventionRegressor(Estimator):
     """Bayesian regression that also answers what happens to y if a column is forced.
 
     A generalised linear model in the terms of a design, by default ``y ~ Normal(intercept +
@@ -188,457 +145,6 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
     (array([0.7]), array([1.]))
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "graph": "no_validation",
-        "outcome": [str],
-        "family": [str, Mapping],
-        "exposure": "no_validation",
-        "design": [HasMethods(["fit", "transform"]), Mapping, None],
-        "priors": [Mapping, str, None],
-        "confounding": [Mapping, None],
-        "unseen_levels": [StrOptions({"error", "population"})],
-        "fit_intercept": ["boolean"],
-        "center_predictors": ["boolean"],
-        "inference": [StrOptions(set(ENGINES))],
-        "draws": [Interval(Integral, 1, None, closed="left")],
-        "tune": [Interval(Integral, 0, None, closed="left")],
-        "chains": [Interval(Integral, 1, None, closed="left")],
-        "random_state": ["random_state"],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
-    }
-
-    def __init__(
-        self,
-        *,
-        graph: Any = None,
-        outcome: str = "y",
-        family: str | Mapping[str, str] = "gaussian",
-        exposure: Any = None,
-        design: Any = None,
-        priors: "Mapping[str, Prior | str] | str | None" = None,
-        confounding: "Mapping[str, Prior] | None" = None,
-        unseen_levels: Literal["error", "population"] = "error",
-        fit_intercept: bool = True,
-        center_predictors: bool = True,
-        inference: Literal["auto", "exact", "nuts", "laplace", "advi", "pathfinder"] = "auto",
-        draws: int = 1000,
-        tune: int = 1000,
-        chains: int = 4,
-        random_state: int | np.random.RandomState | None = None,
-        n_jobs: int | None = None,
-        verbose: bool = False,
-    ):
-        self.graph = graph
-        self.outcome = outcome
-        self.family = family
-        self.exposure = exposure
-        self.design = design
-        self.priors = priors
-        self.confounding = confounding
-        self.unseen_levels = unseen_levels
-        self.fit_intercept = fit_intercept
-        self.center_predictors = center_predictors
-        self.inference = inference
-        self.draws = draws
-        self.tune = tune
-        self.chains = chains
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.verbose = verbose
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Condition the model on data.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n, columns)
-            Columns of numbers, bools, categories or strings.
-        y : array-like of shape (n,)
-            The outcome.
-        sample_weight : array-like of shape (n,), optional
-            Frequencies: a row of weight 3 is three rows.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError, TypeError
-            If something is wrong with the data or a parameter. The estimator is then as before.
-        """
-        with restored_on_failure(self):
-            if is_distributed(X):
-                self._read_meta(X)
-                total = accumulate(self, X, y, sample_weight)
-                self._condition(draft(self._specification(), total.schema), total)
-                return self
-            schema, values, target, weights = self._read_training(X, y, sample_weight)
-            parsed = draft(self._specification(), schema)
-            seen = parsed.as_seen(self.outcome, target)
-            accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights)
-            self._condition(parsed, accumulated, values, target, weights)
-        return self
-
-    @available_if(_takes_batches)
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Condition the model on more data, beside what it has seen.
-
-        What Gaussian equations see of their rows is a sum over rows. So whatever the batches, the
-        posterior is the one that `fit` has on all rows at once, to rounding, default priors
-        included. A batch may lack levels that others have.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As in `fit`: rows that were not given before.
-
-        Returns
-        -------
-        self
-            Not fitted yet, but waiting for more, as long as the rows do not determine the model,
-            as when y is constant so far.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If something is wrong with the data or a parameter, there is a `design`, or a column of
-            levels or bools has an equation. The estimator is then as before.
-        AttributeError
-            If some family is neither Gaussian nor, for the outcome, lognormal: the estimator then
-            has no such method, as `hasattr` tells.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from interventional import BayesianInterventionRegressor
-        >>> rng = np.random.default_rng(0)
-        >>> model = BayesianInterventionRegressor(random_state=0)
-        >>> for _ in range(10):
-        ...     X = rng.normal(size=(1000, 2))
-        ...     model = model.partial_fit(X, X @ [1.0, -2.0] + rng.normal(size=1000))
-        >>> model.coef_.round(1)
-        array([ 1., -2.])
-        """
-        with restored_on_failure(self):
-            before = vars(self).get("_accumulated")
-            if is_distributed(X):
-                self._read_meta(X, reset=before is None)
-                batch = accumulate(self, X, y, sample_weight)
-            else:
-                batch = self._batch(X, y, sample_weight, first=before is None)
-            total = batch if before is None else before + batch
-            try:
-                self._condition(draft(self._specification(), total.schema), total)
-            except UndeterminedError as error:
-                for name in set(_POSTERIOR) & set(vars(self)):
-                    delattr(self, name)
-                self._accumulated, self._undetermined = total, str(error)
-        return self
-
-    def _batch(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, first: bool = True
-    ) -> Accumulated:
-        """Return what Gaussian equations see of a batch."""
-        schema, values, target, weights = self._read_training(X, y, sample_weight, first)
-        parsed = draft(self._specification(), schema)
-        parsed.refuse_batches()
-        target = parsed.as_seen(self.outcome, target)
-        return Accumulated.of(schema, parsed.columns, values, target, weights)
-
-    def _read_training(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, first: bool = True
-    ) -> tuple[Schema, Floats, Floats, Floats | None]:
-        """Return what the columns are, encoded rows, the outcome, and weights above zero."""
-        target = read_outcome(y, X, self)
-        schema, values = self._read_new(X, reset=first)
-        check_consistent_length(values, target)
-        weights = read_weights(sample_weight, X, len(values))
-        if weights is not None and not weights.all():
-            kept = weights > 0
-            values, target, weights = values[kept], target[kept], weights[kept]
-        return schema, values, target, weights
-
-    def _condition(
-        self,
-        parsed: Draft,
-        accumulated: Accumulated,
-        values: Floats | None = None,
-        target: Floats | None = None,
-        weights: Floats | None = None,
-    ) -> None:
-        """Draw from the posterior, given rows, or what is left of rows that came in batches."""
-        sampling = self._sampling()
-        model, seen = specify(parsed, values, target, weights, accumulated)
-        biases = unmeasured.parse(self.confounding or {}, model)
-        posteriors = infer_all(model, seen, self.inference, sampling)
-        self._idata = to_datatree(model, posteriors)
-        self._model = model
-        if biases:
-            drawn = unmeasured.draw(biases, model, self._shape, sampling.seed)
-            self._idata["confounding"] = unmeasured.group(drawn)
-        self._seed = sampling.seed
-        self._accumulated = accumulated
-        self._undetermined = ""
-        draws = self._draws()
-        self._fingerprint = joblib.hash((draws, self._biases()) if biases else draws)
-        self.coef_ = draws[f"{self.outcome}_beta"].mean(axis=0)
-        self.intercept_ = 0.0
-        if model.of_outcome.has_intercept:
-            self.intercept_ = float(draws[f"{self.outcome}_intercept"].mean())
-        self.graph_ = model.graph
-
-    def predict(
-        self, X: Any, return_std: bool = False
-    ) -> NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the posterior mean of E[y | X], in units of y whatever the link.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n, columns)
-            The rows.
-        return_std : bool, default False
-            Whether to return the standard deviation of the posterior predictive distribution too,
-            noise included; for ``family="student_t"`` infinite if nu <= 2 in any draw.
-
-        Returns
-        -------
-        ndarray of shape (n,), or a pair of them; for Dask rows a Dask Series or Array
-        """
-        if is_distributed(X):
-            self._check_fitted()
-            if return_std:
-                raise ValueError("return_std=True takes rows in memory; X is a Dask collection")
-            return distributed.predict(self, X)
-        self, values = self._facing(X)
-        equation = self._model.of_outcome
-        if equation.is_linear and not return_std:
-            return equation.matrix(values) @ self.coef_ + self.intercept_
-        found = Predictive.of(equation, values, self._draws())
-        return (found.mean(), found.std()) if return_std else found.mean()
-
-    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the coefficient of determination of the predictions.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n, columns)
-            The rows.
-        y : array-like of shape (n,)
-            Their outcomes.
-        sample_weight : array-like of shape (n,), optional
-            Weights of the rows.
-
-        Returns
-        -------
-        float
-        """
-        if not is_distributed(X):
-            self._check_fitted()
-            y = read_outcome(y, X, self)
-            sample_weight = read_weights(sample_weight, X, len(y))
-        return float(super().score(X, y, sample_weight))
-
-    def sample_y(
-        self,
-        X: Any,
-        n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = 0,
-    ) -> NDArray[np.float64]:
-        """Draw outcomes from the posterior predictive distribution.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n, columns)
-            The rows.
-        n_samples : int, default 1
-            Draws a row. Each takes its parameters from one posterior draw, for all rows.
-        random_state : int, RandomState or None, default 0
-            Source of randomness.
-
-        Returns
-        -------
-        ndarray of shape (n, n_samples)
-        """
-        if not isinstance(n_samples, Integral) or n_samples < 0:
-            raise ValueError(f"n_samples must be a whole number, not negative, got {n_samples!r}")
-        found, rng = self._predictive(X), _generator(random_state)
-        return found.sample(checks.picked(found.n_draws, n_samples, rng), rng)
-
-    def posterior_predictive_check(
-        self,
-        X: Any,
-        y: ArrayLike,
-        n_samples: int = 500,
-        random_state: int | np.random.RandomState | None = 0,
-    ) -> "xr.DataTree":
-        """Return new outcomes of these rows beside those observed, as ArviZ compares them.
-
-        With a graph it is the outcome's equation that is checked: y given X as observed.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n, columns)
-            The rows.
-        y : array-like of shape (n,)
-            Their outcomes.
-        n_samples : int, default 500
-            How many new data sets to draw, each from one posterior draw. What is returned holds
-            ``n * n_samples`` numbers.
-        random_state : int, RandomState or None, default 0
-            Source of randomness.
-
-        Returns
-        -------
-        DataTree
-            Group ``posterior_predictive``, of dimensions (chain, draw, obs), and
-            ``observed_data``: what `arviz.plot_ppc_dist`, `arviz.plot_ppc_pit` and others take.
-
-        See Also
-        --------
-        prior_predictive_check : The same before anything was learnt.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from interventional import BayesianInterventionRegressor
-        >>> rng = np.random.default_rng(0)
-        >>> X = rng.normal(size=(100, 2))
-        >>> y = rng.poisson(np.exp(X @ [0.5, -0.5])).astype(float)
-        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
-        >>> check = model.posterior_predictive_check(X, y)  # arviz.plot_ppc_dist(check) draws it
-        >>> new = check["posterior_predictive"]["y"]
-        >>> bool((new < 0).mean() > 0.1), bool((y < 0).any())  # Gaussian noise is wrong for counts
-        (True, False)
-        """
-        size = checks.positive_size(n_samples)
-        found = self._predictive(X)
-        target = self._read_outcome(found.matrix, X, y)
-        labels = checks.labels_of(X, len(target))
-        return checks.posterior_predictive(found, target, labels, size, _generator(random_state))
-
-    def prior_predictive_check(
-        self,
-        X: Any,
-        y: ArrayLike,
-        n_samples: int = 500,
-        random_state: int | np.random.RandomState | None = 0,
-    ) -> "xr.DataTree":
-        """Return outcomes that the priors expect of these rows beside those observed.
-
-        The estimator need not be fitted, and stays as it is. Default priors are scaled by X and y,
-        as in `fit`. With a graph it is the outcome's equation that is checked: y given X as
-        observed.
-
-        Parameters
-        ----------
-        X, y, n_samples, random_state
-            As in `posterior_predictive_check`; each new data set has its parameters from the
-            prior.
-
-        Returns
-        -------
-        DataTree
-            Groups ``prior``, the parameters; ``prior_predictive``, of dimensions
-            (chain, draw, obs); and ``observed_data``: what
-            ``arviz.plot_ppc_dist(..., group="prior_predictive")`` takes.
-
-        Raises
-        ------
-        ValueError
-            If a prior is flat, so that nothing can be drawn from it.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from interventional import BayesianInterventionRegressor
-        >>> rng = np.random.default_rng(0)
-        >>> X = rng.normal(size=(100, 2))
-        >>> y = 50 + X @ [1.0, -2.0] + rng.normal(size=100)
-        >>> check = BayesianInterventionRegressor().prior_predictive_check(X, y)
-        >>> new = check["prior_predictive"]["y"]
-        >>> bool(abs(new.mean() - 50) < 3), new.sizes["draw"]  # around the data, and wide
-        (True, 500)
-        """
-        size = checks.positive_size(n_samples)
-        with restored(self):
-            schema, values, target, _ = self._read_training(X, y, None)
-            model, _ = specify(draft(self._specification(), schema), values, target)
-        labels = checks.labels_of(X, len(target))
-        rng = _generator(random_state)
-        return checks.prior_predictive(model, values, target, labels, size, rng)
-
-    def log_likelihood(self, X: Any, y: ArrayLike) -> "xr.DataTree":
-        """Return the log density of outcomes for each posterior draw, as ArviZ takes it.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n, columns)
-            The rows.
-        y : array-like of shape (n,)
-            Their outcomes.
-
-        Returns
-        -------
-        DataTree
-            `idata_` with two groups more, ``log_likelihood`` and ``observed_data``. With the rows
-            of `fit` it is what `arviz.loo` takes for leave-one-out cross-validation without refit
-            (Vehtari, Gelman and Gabry 2017).
-
-        Examples
-        --------
-        >>> import arviz as az, numpy as np
-        >>> from interventional import BayesianInterventionRegressor
-        >>> rng = np.random.default_rng(0)
-        >>> X = rng.normal(size=(100, 2))
-        >>> y = X @ [1.0, -2.0] + rng.normal(size=100)
-        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
-        >>> bool(az.loo(model.log_likelihood(X, y)).elpd < 0)
-        True
-        """
-        import xarray as xr
-
-        found = self._predictive(X)
-        target = self._read_outcome(found.matrix, X, y)
-        densities = found.log_likelihood(target).held().reshape(*self._shape, len(target))
-        seen = checks.observed(self.outcome, target, checks.labels_of(X, len(target)))
-        sample = {name: np.arange(size) for name, size in zip(_SAMPLE, self._shape, strict=True)}
-        both = {
-            "/log_likelihood": xr.Dataset(
-                {self.outcome: ((*_SAMPLE, "obs"), densities)}, {**sample, **seen.coords}
-            ),
-            "/observed_data": seen,
-        }
-        groups = {f"/{name}": group.to_dataset() for name, group in self.idata_.children.items()}
-        return xr.DataTree.from_dict({**groups, **both})
-
-    def log_density(self, X: Any, y: ArrayLike) -> NDArray[np.float64]:
-        """Return the log of the posterior predictive density of outcomes, row by row.
-
-        For counts and zeros and ones it is the log of a probability. The density is averaged over
-        the posterior draws, and then the logarithm taken.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n, columns)
-            The rows.
-        y : array-like of shape (n,)
-            Their outcomes.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-
-        See Also
-        --------
-        interventional.metrics : Scorers that take it through cross-validation.
-        """
-        found = self._predictive(X)
-        return found.log_density(self._read_outcome(found.matrix, X, y))
-
     def intervene(self, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
         """Answer what y will be for such rows if some columns are forced.
 
@@ -684,6 +190,22 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         See Also
         --------
         effect : The difference from what was observed, or from another intervention.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> outcomes = model.intervene(X, do={"price": 10})
+        >>> outcomes
+        <Outcomes: E[y | do(price = 10)], 200 rows, 4000 draws>
+        >>> outcomes.average().summary(prob=0.95).round(1)
+                 mean   sd  eti95_lb  eti95_ub
+        average  20.1  0.1      20.0      20.3
+        >>> dearer = model.intervene(X, do={"price": lambda X: 1.05 * X["price"]})
+        >>> dearer.average().mean().round(1)
+        array([18.9])
         """
         if is_distributed(X):
             self._refuse_before_dask(do, kind)
@@ -733,6 +255,27 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         -----
         ExtrapolationWarning
             As in `intervene`, if either side is forced beyond what was seen.
+
+        See Also
+        --------
+        intervene : Each side by itself.
+        decompose : The parts of it that go through mediators, and not.
+        sensitivity : How strong unmeasured confounding must be to change it.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> effect = model.effect(X, do={"price": lambda X: X["price"] - 1})
+        >>> effect.average().summary(prob=0.95).round(1)
+                 mean   sd  eti95_lb  eti95_ub
+        average   2.9  0.1       2.8       3.1
+        >>> effect.average().probability(above=2)
+        array([1.])
+        >>> model.effect(X, do={"price": 10}, baseline={"price": 11}).average().mean().round(1)
+        array([2.9])
         """
         if is_distributed(X):
             self._refuse_before_dask(do, kind)
@@ -898,6 +441,20 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         See Also
         --------
         intervene : The outcome of such rows, whatever their own noise was.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> first, sold = X.head(1), y.head(1)
+        >>> sold.round(1).tolist()
+        [22.3]
+        >>> model.counterfactual(first, sold, do={"price": 10}).mean().round(1)
+        array([20.7])
+        >>> model.intervene(first, do={"price": 10}).mean().round(1)  # another such day
+        array([21.])
         """
         self, rows, values = self._facing_table(X, do)
         target = self._read_outcome(values, X, y)
@@ -946,6 +503,25 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             ``"direct"``, ``"indirect"`` and ``"total"``. Each draw holds one draw of the
             mediators: averages over rows are those of the effect, intervals of single rows hold
             the mediators' noise.
+
+        See Also
+        --------
+        effect : The total.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd
+        >>> from interventional import BayesianInterventionRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = pd.DataFrame({"price": rng.normal(10, 1, size=500)})
+        >>> X["traffic"] = 30 - 2 * X["price"] + rng.normal(size=500)
+        >>> sales = 5 * X["traffic"] - X["price"] + rng.normal(size=500)
+        >>> model = BayesianInterventionRegressor(
+        ...     graph="price -> traffic -> sales; price -> sales", outcome="sales", random_state=0
+        ... ).fit(X, sales)
+        >>> parts = model.decompose(X, do={"price": lambda X: X["price"] + 1})
+        >>> {name: part.average().mean().round(0).item() for name, part in parts.items()}
+        {'direct': -1.0, 'indirect': -10.0, 'total': -11.0}
         """
         self, rows, values = self._facing_table(X, do, baseline)
         treated, rested = self._sides(do, baseline, rows, values)
@@ -1085,224 +661,6 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             random_state=random_state,
         )
 
-    def build_model(self, X: Any, y: ArrayLike | None = None) -> "pm.Model":
-        """Return the textbook PyMC model of these rows.
-
-        A variable for each column by its name; ``y_intercept``, ``y_beta`` (dimension ``y_term``),
-        ``y_sigma``, ``y_mu`` and ``y`` (for another `outcome`, named after it).
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n, columns)
-            The rows.
-        y : array-like of shape (n,), optional
-            With it the model is that of `fit` on these rows, its outcome observed by `pm.observe`.
-            Without it the model is generative: that of the last fit, or, before any, one whose
-            default priors are for an outcome of mean 0 and standard deviation 1.
-
-        Returns
-        -------
-        pm.Model
-        """
-        import pymc as pm
-
-        target = None
-        with restored(self):
-            if y is None and self.__sklearn_is_fitted__():
-                values, model = self._read(X), self._model
-            else:
-                schema, values = self._read_new(X)
-                if y is not None:
-                    target = read_outcome(y, X, self)
-                    check_consistent_length(values, target)
-                model, _ = specify(draft(self._specification(), schema), values, target)
-        index = X.index if isinstance(X, pd.DataFrame) else range(len(values))
-        built = generative_model(model, values, list(index))
-        if target is None:
-            return built
-        observed = {
-            equation.node: values[:, model.schema.names.index(equation.node)]
-            for equation in model.equations[:-1]
-        }
-        observed[self.outcome] = target
-        return pm.observe(
-            built, {node: column.astype(built[node].dtype) for node, column in observed.items()}
-        )
-
-    def simulate(
-        self,
-        X: Any,
-        parameters: Mapping[str, Any],
-        random_state: int | np.random.RandomState | None = None,
-    ) -> pd.DataFrame:
-        """Generate data: X with outcomes drawn from the model.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n, columns)
-            The rows.
-        parameters : mapping
-            What to force parameters to, by `pm.do`: ``"y_intercept"``, ``"y_sigma"``, and
-            ``"y_beta"``, an array in the order of the terms or a mapping from terms to numbers.
-            Parameters that are not named are drawn from their priors.
-        random_state : int, RandomState or None, default None
-            Source of randomness.
-
-        Returns
-        -------
-        DataFrame
-            X, and the outcome as the last column.
-
-        Examples
-        --------
-        >>> import pandas as pd
-        >>> from interventional import BayesianInterventionRegressor
-        >>> X = pd.DataFrame({"a": [0.0, 1.0], "b": [1.0, 0.0]})
-        >>> truth = {"y_intercept": 0.0, "y_beta": {"a": 1.5, "b": 0.7}, "y_sigma": 1e-9}
-        >>> BayesianInterventionRegressor().simulate(X, truth, random_state=0).round(3)
-             a    b    y
-        0  0.0  1.0  0.7
-        1  1.0  0.0  1.5
-        """
-        with restored(self):
-            fitted = self.__sklearn_is_fitted__()
-            schema, _ = (self._model.schema, self._read(X)) if fitted else self._read_new(X)
-        built = self.build_model(X)
-        seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
-        drawn = simulate(built, self.outcome, schema, parameters, int(seed))
-        table = (X if isinstance(X, pd.DataFrame) else self._as_frame(X)).copy()
-        depth = table.columns.nlevels
-        for label, column in drawn.items():
-            # of a MultiIndex, whose labels are tuples, a name alone is the first part
-            whole = isinstance(label, tuple) or depth == 1
-            table[label if whole else (label, *[""] * (depth - 1))] = column
-        return table
-
-    def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's tags: what outcomes the family takes is among them."""
-        tags = super().__sklearn_tags__()
-        family = self.family
-        if isinstance(family, Mapping):
-            family = family.get(self.outcome, "gaussian")
-        record = FAMILIES.get(family) if isinstance(family, str) else None
-        tags.target_tags.positive_only = record is not None and record.link is LOG
-        return tags
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether `fit` has run."""
-        return hasattr(self, "_idata")
-
-    def _check_fitted(self) -> None:
-        why = vars(self).get("_undetermined")
-        if why:
-            raise NotFittedError(f"the batches so far do not determine the model: {why}")
-        check_is_fitted(self)
-
-    @property
-    def idata_(self) -> "xr.DataTree":
-        """Posterior draws, as ArviZ takes them."""
-        if isinstance(self._idata, dict):  # from a pickle, and not asked for until now
-            import xarray as xr
-
-            groups = {key: xr.Dataset.from_dict(group) for key, group in self._idata.items()}
-            self._idata = xr.DataTree.from_dict(groups)
-        return self._idata
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state to pickle, draws as plain arrays: any reader of pickles takes these."""
-        state = dict(super().__getstate__())
-        if "_idata" in state:
-            state["idata_"] = state.pop("_idata")
-        if "idata_" in state and not isinstance(state["idata_"], dict):
-            groups = state["idata_"].children.items()
-            state["idata_"] = {key: group.to_dataset().to_dict("array") for key, group in groups}
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state that `__getstate__` gave."""
-        if "idata_" in state:
-            state = {**state, "_idata": state["idata_"]}
-            del state["idata_"]
-        super().__setstate__(state)
-
-    def _sampling(self) -> Sampling:
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        n_jobs = joblib.effective_n_jobs(self.n_jobs)
-        draws, tune, chains = int(self.draws), int(self.tune), int(self.chains)  # bools are ints
-        return Sampling(draws, tune, chains, int(seed), n_jobs, bool(self.verbose))
-
-    def _read_new(self, X: Any, reset: bool = True) -> tuple[Schema, Floats]:
-        """Return what the columns of new data are, and their encoded rows."""
-        if isinstance(X, pd.DataFrame):
-            validate_data(self, X, skip_check_array=True, reset=reset)
-            refuse_empty(X)
-            schema = Schema.of(X)
-            return schema, schema.encode(X)
-        values = read_array(X, self, reset=reset)
-        schema = Schema.of(values)
-        return schema, schema.encode(values)
-
-    def _read_meta(self, X: Any, reset: bool = True) -> None:
-        """Note names and number of the columns of a Dask collection."""
-        if is_distributed_frame(X):
-            validate_data(self, X._meta, skip_check_array=True, reset=reset)
-        else:
-            validate_data(self, np.empty((1, X.shape[1])), skip_check_array=True, reset=reset)
-
-    def _read(self, X: Any) -> Floats:
-        """Return the encoded rows of data like those that were fitted."""
-        self._check_fitted()
-        schema = self._model.schema
-        if isinstance(X, pd.DataFrame):
-            validate_data(self, X, skip_check_array=True, reset=False)
-            refuse_empty(X)
-            # scikit-learn compares names that are strings; other labels are names here too.
-            if schema.labels is not None and tuple(X.columns) != schema.labels:
-                raise ValueError(
-                    f"the columns of X are {listed(X.columns)}; they must be those of fit, in the "
-                    f"same order: {listed(schema.labels)}"
-                )
-            return self._with_exposure(schema.encode(X))
-        return self._with_exposure(schema.encode(read_array(X, self, reset=False)))
-
-    def _with_exposure(self, values: Floats) -> Floats:
-        """Return encoded rows, whose exposures must be positive."""
-        exposure = self._model.of_outcome.exposure
-        if exposure is not None:
-            positive(values[:, exposure])
-        return values
-
-    def _read_outcome(self, rows: Floats, X: Any, y: ArrayLike) -> Floats:
-        """Return the outcomes of rows, each of which the family takes."""
-        target = read_outcome(y, X, self)
-        check_consistent_length(rows, target)
-        self._model.of_outcome.record.check(target, "y")
-        return target
-
-    def _facing(self, X: Any, *dos: Mapping[Any, Any] | None) -> "tuple[Self, Floats]":
-        """Return the estimator that knows all levels in X, and encoded rows.
-
-        It is another one where levels never seen in training are asked for, and allowed.
-        """
-        self._check_fitted()
-        if self.unseen_levels == "error" or not isinstance(X, pd.DataFrame):
-            return self, self._read(X)
-        validate_data(self, X, skip_check_array=True, reset=False)
-        found = unseen_levels(self._model, X, [do for do in dos if do is not None])
-        if not found:
-            return self, self._read(X)
-        wider = copy.copy(self)
-        wider._model, wider._extended = extended(
-            self._model, self._draws(with_scales=True), found, self._seed
-        )
-        wider.coef_ = wider._extended[f"{self.outcome}_beta"].mean(axis=0)
-        return wider, wider._read(X)
-
-    def _predictive(self, X: Any) -> Predictive:
-        """Return the predictive distribution of the outcome at rows."""
-        wider, values = self._facing(X)
-        return Predictive.of(wider._model.of_outcome, values, wider._draws())
-
     def _facing_table(
         self, X: Any, *dos: Mapping[Any, Any] | None
     ) -> "tuple[Self, Table, Floats]":
@@ -1311,65 +669,6 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
         if is_large(self._n_draws, len(values)):  # what is computed later is of X as it is now
             values = np.array(values, order="C")
         return wider, X if isinstance(X, pd.DataFrame) else values, values
-
-    def _specification(self) -> Specification:
-        return Specification(
-            self.outcome,
-            self.graph,
-            self.design,
-            self.priors,
-            self.fit_intercept,
-            self.center_predictors,
-            self.inference,
-            self.family,
-            self.exposure,
-        )
-
-    def _draws(self, *, with_scales: bool = False) -> dict[str, Floats]:
-        """Return the posterior draws of all equations' parameters, (draws, ...) each.
-
-        With `with_scales` those of the scales too that priors have learnt.
-        """
-        if "_extended" in vars(self):
-            return self._extended
-        found = {}
-        for equation in self._model.equations:
-            names = equation.parameters
-            if with_scales:
-                names += tuple(
-                    equation.scale_name(group)
-                    for group in equation.priors.groups
-                    if group.prior.learns_scale
-                )
-            for name in names:
-                values = self._posterior(name)
-                # not -1, which a model without terms would leave undetermined
-                found[name] = values.reshape(self._n_draws, *values.shape[2:])
-        return found
-
-    def _biases(self) -> dict[str, Floats]:
-        """Return draws of the biases that have a prior, (draws,) each, by column."""
-        if "confounding" not in self._idata:
-            return {}
-        group = self._idata["confounding"]
-        names = group["data_vars"] if isinstance(self._idata, dict) else group.dataset.data_vars
-        return {str(name): self._posterior(str(name), "confounding").ravel() for name in names}
-
-    def _posterior(self, name: str, group: str = "posterior") -> Floats:
-        """Return the posterior draws of a variable, (chains, draws, ...); xarray is not needed."""
-        if isinstance(self._idata, dict):
-            return np.asarray(self._idata[group]["data_vars"][name]["data"])
-        return np.asarray(self._idata[group].variables[name].values)
-
-    @property
-    def _shape(self) -> tuple[int, int]:
-        """How many chains there are, and draws of each."""
-        chains, draws = self._posterior(self._model.of_outcome.parameters[0]).shape[:2]
-        return chains, draws
-
-    @property
-    def _n_draws(self) -> int:
-        return int(np.prod(self._shape))
 
     def _asked(self, do: Mapping[Any, Any], rows: Table, values: Floats) -> forward.Query:
         """Return what the user asks, parsed."""
@@ -1522,7 +821,3 @@ class BayesianInterventionRegressor(RegressorMixin, BaseEstimator):
             self._fingerprint,
             supported,
         )
-
-    def _as_frame(self, X: Any) -> pd.DataFrame:
-        array = np.asarray(X)
-        return pd.DataFrame(array, columns=[f"x{j}" for j in range(array.shape[1])], copy=False)

@@ -63,6 +63,11 @@ class Sensitivity:
     prob : float
         The probability that intervals hold; they are equal-tailed.
 
+    See Also
+    --------
+    BayesianInterventionRegressor.sensitivity : Returns one.
+    Outcomes.e_value : The like for ratios.
+
     Notes
     -----
     Partial R² are those of the sample, as in the paper, so that the spread of the treatment is
@@ -75,6 +80,23 @@ class Sensitivity:
     ----------
     Cinelli, C. and Hazlett, C. (2020). Making sense of sensitivity: extending omitted variable
     bias. *Journal of the Royal Statistical Society B* 82(1), 39-67.
+
+    Examples
+    --------
+    >>> from interventional import BayesianInterventionRegressor
+    >>> from interventional.datasets import make_sales
+    >>> X, y = make_sales(random_state=0)
+    >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+    >>> found = model.sensitivity(
+    ...     X, {"price": 10}, {"price": 11}, benchmarks="season", multiples=[0.1, 0.2]
+    ... )
+    >>> print(found)
+    Average effect of price on y: 2.94, 89% interval 2.83 to 3.05.
+    An unmeasured confounder that explains 90.8% of what the other columns leave open, of
+    price and of y alike, moves it to 0;
+    one that explains 89.4% moves the end of the interval there.
+    One 0.1 times as strong as season could leave 2.66, 2.55 to 2.77.
+    One 0.2 times as strong as season could leave 2.52, 2.41 to 2.64.
     """
 
     def __init__(
@@ -108,6 +130,22 @@ class Sensitivity:
 
         It is also what a confounder that explains all of the outcome would have to explain of the
         treatment at least, to take the whole effect away.
+
+        See Also
+        --------
+        robustness_value : Treatment and outcome alike.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> found = model.sensitivity(
+        ...     X, {"price": 10}, {"price": 11}, benchmarks="season", multiples=[0.1, 0.2]
+        ... )
+        >>> found.partial_r2.mean().round(2)
+        array([0.9])
         """
         f2 = np.square(self._draws / self._unit)
         return self._one(f2 / (1 + f2), f"partial R² of {self.treatment} with {self.outcome}")
@@ -125,6 +163,24 @@ class Sensitivity:
         ----------
         q : float, default 1.0
             Which share of the way to the threshold the confounder takes.
+
+        See Also
+        --------
+        summary : Beside effect and partial R².
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> found = model.sensitivity(
+        ...     X, {"price": 10}, {"price": 11}, benchmarks="season", multiples=[0.1, 0.2]
+        ... )
+        >>> found.robustness_value().mean().round(2)
+        array([0.91])
+        >>> found.robustness_value(q=0.5).mean().round(2)  # half of the effect gone
+        array([0.75])
         """
         if not (isinstance(q, Real) and np.isfinite(q) and q > 0):
             raise ValueError(f"q must be a share of the effect above 0, got {q!r}")
@@ -140,6 +196,22 @@ class Sensitivity:
             What it explains of the treatment that the other columns leave open, below 1.
         r2_outcome : float
             What it explains of the outcome that the treatment and the other columns leave open.
+
+        See Also
+        --------
+        bounds : For confounders as strong as known columns.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> found = model.sensitivity(
+        ...     X, {"price": 10}, {"price": 11}, benchmarks="season", multiples=[0.1, 0.2]
+        ... )
+        >>> found.adjusted(0.5, 0.5).mean().round(1)
+        array([2.2])
         """
         for name, value, allowed in (
             ("r2_treatment", r2_treatment, "at least 0 and below 1"),
@@ -165,6 +237,25 @@ class Sensitivity:
             and equal-tailed interval of the effect less its bias, and ``prob_beyond``, the
             posterior probability that this is still on the side of the threshold where the effect
             is: that its sign is the same, for a threshold of 0.
+
+        See Also
+        --------
+        adjusted : For a confounder of your choice.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> found = model.sensitivity(
+        ...     X, {"price": 10}, {"price": 11}, benchmarks="season", multiples=[0.1, 0.2]
+        ... )
+        >>> found.bounds()[["r2_treatment", "r2_outcome", "mean", "prob_beyond"]].round(2)
+                            r2_treatment  r2_outcome  mean  prob_beyond
+        benchmark multiple
+        season    0.1               0.08         1.0  2.66          1.0
+                  0.2               0.15         1.0  2.52          1.0
         """
         side = "above" if self._side > 0 else "below"
         rows = {}
@@ -184,6 +275,25 @@ class Sensitivity:
 
         The lower end of the robustness value's interval is the strength of confounding at which
         the interval of the effect reaches the threshold.
+
+        See Also
+        --------
+        bounds : What confounders of some strength would leave.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> found = model.sensitivity(
+        ...     X, {"price": 10}, {"price": 11}, benchmarks="season", multiples=[0.1, 0.2]
+        ... )
+        >>> found.summary().round(2)
+                          mean    sd  eti89_lb  eti89_ub
+        effect            2.94  0.07      2.83      3.05
+        partial_r2        0.90  0.01      0.88      0.92
+        robustness_value  0.91  0.01      0.89      0.92
         """
         parts = {
             "effect": self.effect,
@@ -201,6 +311,23 @@ class Sensitivity:
         ----------
         ax : matplotlib Axes, optional
             Where to draw; by default a new figure.
+
+        See Also
+        --------
+        bounds : The benchmarks as a table.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> found = model.sensitivity(
+        ...     X, {"price": 10}, {"price": 11}, benchmarks="season", multiples=[0.1, 0.2]
+        ... )
+        >>> ax = found.plot()
+        >>> ax.get_xlabel()
+        'partial R² of a confounder with price'
         """
         from interventional.display import plot_sensitivity
 
