@@ -9,7 +9,7 @@ CANDIDATES := $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test docs coverage lint types format bench mutants constraints clean FORCE
+.PHONY: help demo test docs linkcheck coverage lint types format bench mutants constraints clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -23,12 +23,16 @@ test: lint types ## Run all checks: lint, types, tests
 docs: $(STAMP) ## Build the site, docs/_build/html, and run its tutorials
 	$(VENV_PYTHON) -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
 
+linkcheck: $(STAMP) ## Ask every address in the docs whether it is there: needs a network
+	$(VENV_PYTHON) -m sphinx --builder linkcheck --quiet -D nb_execution_mode=off docs docs/_build/linkcheck
+
 coverage: $(STAMP) ## Run the tests, and ask them to reach 95% of lines and branches
 	$(VENV_PYTHON) -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
 
-lint: $(STAMP) ## Check style and formatting
+lint: $(STAMP) ## Check style, formatting and spelling
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
+	$(VENV_PYTHON) -m codespell_lib
 
 types: $(STAMP) ## Check types
 	$(VENV_PYTHON) -m mypy

@@ -1,12 +1,16 @@
 """README and docs: every Python block runs, and prints what the text block after it shows."""
 
 import io
+import json
 import re
+import tomllib
 from contextlib import redirect_stdout
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
+import interventional
 
 ROOT = Path(__file__).parents[1]
 # Tutorials are run where the site is built.
@@ -64,3 +68,24 @@ def test_links_within_the_repository(path):
     links = LINK.findall(path.read_text(encoding="utf-8"))
     missing = [link for link in links if not (path.parent / link).exists()]
     assert not missing
+
+
+def test_versions_agree():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert project["version"] == interventional.__version__
+    assert f"\nversion: {interventional.__version__}\n" in citation
+
+
+def test_speed_in_the_readme_is_that_of_the_benchmarks():
+    saved = ROOT / "docs" / "how_it_works" / "benchmarks.json"
+    claims = {claim["text"]: claim for claim in json.loads(saved.read_text())["claims"]}
+    fit = "exact fit, n = 442, p = 10: "
+    ask = "`intervene`, 100 rows x 4,000 draws, warm: "
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for claim, words in (
+        (fit + "faster than warm `pm.sample`", "**{:.0f} times** as fast as `pm.sample`"),
+        (ask + "faster than `pm.do` and posterior prediction, warm", "**{:.0f} times** as fast"),
+        (fit + "against `BayesianRidge`", "is {:.1f} times as fast as the fit"),
+    ):
+        assert words.format(claims[claim]["measured"]) in readme
