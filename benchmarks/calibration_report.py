@@ -85,8 +85,8 @@ four kinds of numbers: the parameters; E[y | do] of single rows; the average eff
 within each draw; and new outcomes under do. What draws the data is written in NumPy from the
 definitions of the models
 ([`calibration_scenarios.py`](../../benchmarks/calibration_scenarios.py)) and shares no line with
-the package. This page is made from the counts of a run ([`calibration.json`](calibration.json)), and a
-test holds it to them.
+the package. This page is made from the counts of a run
+([`calibration.json`](calibration.json)), and a test holds it to them.
 """.strip().replace("\n", " ")
 
 SIMULATED = """

@@ -5,6 +5,8 @@ their numbers and pictures are those of this very version; the others are run by
 API is generated from docstrings. Nothing is fetched: formulas and fonts come from packages.
 """
 
+from typing import Any
+
 import interventional
 
 project = "interventional"
@@ -41,6 +43,7 @@ nb_merge_streams = True
 nb_render_text_lexer = "none"
 
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"  # numpydoc says them in words
 numpydoc_show_class_members = False  # the template of a class lists them
 numpydoc_xref_param_type = False
@@ -69,3 +72,22 @@ html_theme_options = {
     "footer_end": [],
 }
 html_sidebars = {"index": [], "start": [], "changes": []}
+
+
+def inside_the_package(app: Any, env: Any, node: Any, contnode: Any) -> Any:
+    """Resolve names that docstrings have in short: `Outcomes`, `Outcomes.support`, `fit`."""
+    if node.get("refdomain") != "py":
+        return None
+    domain, target = env.get_domain("py"), node["reftarget"].removeprefix("interventional.")
+    places = ("", "BayesianInterventionRegressor.", "sensitivity.", "distributed.", "graph.")
+    for place in places:
+        name = f"interventional.{place}{target}"
+        if name in domain.objects:
+            here = node.get("refdoc", "")
+            return domain.resolve_xref(env, here, app.builder, "obj", name, node, contnode)
+    return None
+
+
+def setup(app: Any) -> None:
+    """Let Sphinx ask where it does not find a name."""
+    app.connect("missing-reference", inside_the_package)
