@@ -27,6 +27,8 @@ extensions = [
 exclude_patterns = ["_build", "_templates"]
 templates_path = ["_templates"]
 default_role = "py:obj"
+nitpicky = True
+nitpick_ignore_regex = [(r"py:\w+", r"(?!interventional\.).*")]
 
 # Links of all kinds must lead somewhere: Sphinx warns, and warnings are errors.
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]

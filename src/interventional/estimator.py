@@ -592,7 +592,7 @@ class Estimator(RegressorMixin, BaseEstimator):
 
         See Also
         --------
-        interventional.metrics : Scorers that take it through cross-validation.
+        interventional.metrics.log_density : Its mean, as a score for cross-validation.
 
         Examples
         --------
