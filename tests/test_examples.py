@@ -9,8 +9,6 @@ from conftest import N_STANDARD_ERRORS, assert_mean
 from matplotlib.image import imread
 from pymc_extras.prior import Prior
 
-from interventional import ExtrapolationWarning
-
 EXAMPLES = Path(__file__).parents[1] / "examples"
 README = EXAMPLES.parent / "README.md"
 FORMULA = (
@@ -120,66 +118,6 @@ def test_quit_smoking_product_follows_the_forced_column(quit_smoking, smokers):
     product = [name for name in by_name if name.endswith("qsmk smokeintensity")]
     assert len(product) == 1
     np.testing.assert_allclose(slope, by_name[product[0]], rtol=1e-8)
-
-
-@pytest.fixture(scope="module")
-def mediator():
-    return example("mediator")
-
-
-def in_table(label, text):
-    """Return the numbers of the first line of a table with this label."""
-    line = next(line for line in text.splitlines() if line.startswith(f"{label}  "))
-    return [float(word) for word in line[36:].replace(" to ", " ").split()[:3]]
-
-
-def test_mediator_prints_and_draws(mediator, tmp_path, capsys):
-    mediator.main(tmp_path)
-    text = capsys.readouterr().out
-    total, low, high = in_table("quitting, in total", text)
-    direct, indirect = in_table("  not through weight", text), in_table("  through weight", text)
-    assert low < total < high
-    assert abs(direct[0] + indirect[0] - total) < 0.011
-    assert abs(in_table("quitting, weight as in 1971", text)[0] - direct[0]) < 0.011
-    scenarios = [in_table(f"{who} quits", text)[0] for who in ("nobody", "everybody")]
-    assert abs(scenarios[1] - scenarios[0] - total) < 0.011
-    after = text[text.index("If diet") :]
-    assert in_table("quitting, in total", after)[0] == total
-    assert "Measuring 'diet' would identify it" in " ".join(after.split())
-    assert_picture(tmp_path / "mediator.png")
-
-
-def test_mediator_equals_least_squares(mediator):
-    """Total, direct and indirect effects of linear equations are coefficients and a product."""
-    X, y = mediator.load()
-    assert X.shape == (1537, 13)
-    flat = {"beta": Prior("Flat"), "intercept": Prior("Flat"), "sigma": Prior("HalfFlat")}
-    model = mediator.make_model().set_params(priors={"wt82_71": flat, "sbp": flat}).fit(X, y)
-    rows = X.assign(sbp=y)
-    common = " + ".join(mediator.COMMON)  # categories are coded by patsy
-    of_weight = smf.ols(f"wt82_71 ~ qsmk + {common}", rows).fit().params["qsmk"]
-    both = smf.ols(f"sbp ~ qsmk + wt82_71 + {common}", rows).fit().params
-    total = smf.ols(f"sbp ~ qsmk + {common}", rows).fit().params["qsmk"]
-    truth = {"total": total, "direct": both["qsmk"], "indirect": of_weight * both["wt82_71"]}
-    parts = model.decompose(X, do={"qsmk": 1}, baseline={"qsmk": 0})
-    for name, value in truth.items():
-        assert_mean(parts[name].average().draws.values.ravel(), value)
-    effect = model.effect(X, do={"qsmk": 1}, baseline={"qsmk": 0}).average()
-    assert_mean(effect.draws.values.ravel(), total)
-
-
-def test_reference_workflow(tmp_path, capsys):
-    with pytest.warns(ExtrapolationWarning, match="'b' is forced to values"):
-        example("reference_workflow").main(tmp_path)
-    text = capsys.readouterr().out
-    rows = [line.split() for line in text.splitlines() if " to " in line]
-    assert len(rows) == 5
-    for *_, truth, mean, sd, _low, _to, _high in rows:
-        assert abs(float(mean) - float(truth)) < 3 * float(sd)
-    assert "as_observed  b_is_zero  b_is_5b" in text
-    first = text[text.index("b_is_5b") :].splitlines()[1].split()
-    assert len(first) == 8
-    assert_picture(tmp_path / "reference_workflow.png")
 
 
 def test_sensitivity(tmp_path, capsys):

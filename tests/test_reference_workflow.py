@@ -12,7 +12,7 @@ from conftest import N_STANDARD_ERRORS, family_wise
 from pymc_extras.prior import Prior
 from scipy import stats
 
-from interventional import BayesianInterventionRegressor
+from interventional import BayesianInterventionRegressor, ExtrapolationWarning
 from interventional.priors import python_mode
 
 TRUTH = {"y_beta": {"a": 1.5, "b": 0.7, "c": 0.3}, "y_sigma": 0.2, "y_intercept": 0.0}
@@ -177,6 +177,17 @@ def test_step_5_scenarios_go_back_into_the_frame(model, data):
     np.testing.assert_allclose(table["five"] - table["none"], 5 * model.coef_[1] * X["b"])
     lift = model.effect(X, SCENARIOS["b = 5b"][0])
     np.testing.assert_allclose(lift.mean(), 4 * model.coef_[1] * X["b"], rtol=1e-9, atol=1e-12)
+
+
+def test_step_5_five_times_b_is_beyond_the_data(model, skeleton):
+    """The warning names the column; the rows that are not supported lie outside of its range."""
+    with pytest.warns(ExtrapolationWarning, match="'b' is forced to values"):
+        five = model.intervene(skeleton, SCENARIOS["b = 5b"][0])
+    inside = (5 * skeleton["b"]).between(skeleton["b"].min(), skeleton["b"].max())
+    support = five.support
+    np.testing.assert_array_equal(support["in_range"], inside)
+    assert 0.4 < 1 - support["supported"].mean() < 0.8
+    assert model.intervene(skeleton, {"b": 0}).support["supported"].all()
 
 
 class TestFlatPriors:
