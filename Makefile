@@ -21,7 +21,7 @@ test: lint types ## Run all checks: lint, types, tests
 	$(VENV_PYTHON) -m pytest
 
 docs: $(STAMP) ## Build the site, docs/_build/html, and run its tutorials
-	$(VENV_PYTHON) -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
+	env -u MPLBACKEND $(VENV_PYTHON) -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
 
 linkcheck: $(STAMP) ## Ask every address in the docs whether it is there: needs a network
 	$(VENV_PYTHON) -m sphinx --builder linkcheck --quiet -D nb_execution_mode=off docs docs/_build/linkcheck

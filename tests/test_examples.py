@@ -118,16 +118,3 @@ def test_quit_smoking_product_follows_the_forced_column(quit_smoking, smokers):
     product = [name for name in by_name if name.endswith("qsmk smokeintensity")]
     assert len(product) == 1
     np.testing.assert_allclose(slope, by_name[product[0]], rtol=1e-8)
-
-
-def test_sensitivity(tmp_path, capsys):
-    """As published: Cinelli and Hazlett (2020), section 5, but for what the priors move."""
-    example("sensitivity").main(tmp_path)
-    text = capsys.readouterr().out
-    assert "Average effect of directlyharmed on peacefactor: 0.097" in text
-    assert "One as strong as female could leave 0.075" in text
-    rows = [line.split()[-7:] for line in text.splitlines() if line.endswith(("1.000", "9", "4"))]
-    found = [[float(number) for number in row[:3]] for row in rows]
-    truth = [[0.009, 0.125, 0.075], [0.018, 0.249, 0.053], [0.027, 0.374, 0.030]]
-    np.testing.assert_allclose(found, truth, atol=0.0011)
-    assert_picture(tmp_path / "sensitivity.png")

@@ -10,6 +10,7 @@ import pytest
 import statsmodels.api as sm
 import xarray as xr
 from conftest import N_STANDARD_ERRORS, assert_mean
+from matplotlib.image import imread
 from pymc_extras.prior import Prior
 
 from interventional import BayesianInterventionRegressor, Outcomes
@@ -114,6 +115,24 @@ def test_darfur_over_the_posterior(darfur):
     table = found.summary()
     np.testing.assert_allclose(table.loc["robustness_value", "eti95_lb"], low)
     assert table.index.tolist() == ["effect", "partial_r2", "robustness_value"]
+
+
+def test_darfur_under_default_priors(darfur, tmp_path):
+    """As published, but for what default priors move; in words, a table and a picture."""
+    X, y, _ = darfur
+    model = BayesianInterventionRegressor(outcome="peacefactor", random_state=0).fit(X, y)
+    found = model.sensitivity(X, **HARMED, benchmarks="female", prob=0.95)
+    text = str(found)
+    assert "Average effect of directlyharmed on peacefactor: 0.097" in text
+    assert "One as strong as female could leave 0.075" in text
+    bounds = found.bounds()
+    for column, digits in PUBLISHED.items():
+        np.testing.assert_allclose(bounds[column], digits, atol=0.0011)
+    assert bounds["prob_beyond"].round(2).tolist() == [1.0, 0.99, 0.9]
+    found.plot().figure.savefig(tmp_path / "sensitivity.png", dpi=150)
+    pixels = imread(tmp_path / "sensitivity.png")[..., :3]
+    assert min(pixels.shape[:2]) > 400
+    assert (pixels.std(axis=(0, 1)) > 0.02).all()
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning:sensemakr")

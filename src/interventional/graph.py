@@ -636,7 +636,8 @@ class CausalGraph:
         for node, (x, y) in place.items():
             look = {"boxstyle": "round", "fc": "white", "ec": "black"}
             look["ls"] = "--" if node in self.unobserved else "-"
-            text = ax.text(x, y, node, ha="center", va="center", bbox=look, zorder=3)
+            text = ax.text(x, y, node, ha="center", va="center", bbox=look, zorder=1)
+            text.set_in_layout(False)
             box[node] = text.get_bbox_patch()
         solid = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 2}
         dashed = {
@@ -649,7 +650,9 @@ class CausalGraph:
         for pairs, line in ((self.edges, solid), (self.confounded, dashed)):
             for a, b in pairs:
                 arrow = {"color": "black", "patchA": box[a], "patchB": box[b], **line}
-                ax.annotate("", place[b], place[a], arrowprops=arrow, zorder=1)
+                # After the boxes: where these end is known when they have been drawn.
+                drawn = ax.annotate("", place[b], place[a], arrowprops=arrow, zorder=2)
+                drawn.set_in_layout(False)
         ax.margins(0.25)
         ax.set_axis_off()
         ax.scatter(*zip(*place.values(), strict=True), alpha=0)
