@@ -7,6 +7,8 @@ API is generated from docstrings. Nothing is fetched: formulas and fonts come fr
 
 from typing import Any
 
+from nbclient import NotebookClient
+
 import interventional
 
 project = "interventional"
@@ -88,6 +90,16 @@ def inside_the_package(app: Any, env: Any, node: Any, contnode: Any) -> Any:
             here = node.get("refdoc", "")
             return domain.resolve_xref(env, here, app.builder, "obj", name, node, contnode)
     return None
+
+
+def quietly(client: NotebookClient) -> Any:
+    """Let kernels be quiet about what is no trouble here, a port of this machine."""
+    client.extra_arguments = ["--IPKernelApp.log_level=ERROR"]
+    return create_kernel_manager(client)
+
+
+create_kernel_manager = NotebookClient.create_kernel_manager
+NotebookClient.create_kernel_manager = quietly
 
 
 def setup(app: Any) -> None:
