@@ -18,7 +18,7 @@ from interventional.suffstats import DistinctRows, SufficientStatistics
 if TYPE_CHECKING:
     import pymc as pm
 
-# The names of the shared vectors that hold a compact model's numbers. They are two because
+# The names of the shared vectors that hold a compact model's single numbers. They are two because
 # `pm.observe` copies the variables of a model, but not those of what is observed.
 OBSERVED, DATA = "observed_numbers", "known_numbers"
 # Likewise those of distinct rows.
@@ -38,8 +38,9 @@ def compact_model(equation: Equation, statistics: SufficientStatistics) -> "pm.M
         \mathrm{rss} \sim \mathrm{Gamma}((W - 1 - k)/2,\ 1/(2\sigma^2)),
 
     with W the sum of the weights and a the intercept at the means of the predictors. All numbers,
-    those in the priors included, are slices of two shared vectors (`compact_data`), so that they
-    can be swapped without compiling again; two vectors compile faster than a dozen variables.
+    those in the priors and the number of coefficients included, are shared variables
+    (`compact_data`), so that they can be swapped without compiling again. Single numbers are
+    elements of two vectors, which compile faster than a dozen variables.
 
     Parameters
     ----------
@@ -54,11 +55,12 @@ def compact_model(equation: Equation, statistics: SufficientStatistics) -> "pm.M
         Its intercept is the one at the means of the predictors.
     """
     import pymc as pm
+    import pytensor
     import pytensor.tensor as pt
 
     name = equation.node
-    seen, known = _compact_numbers(equation, statistics)
-    observations, data = _slices(seen, OBSERVED), _slices(known, DATA)
+    data = _tensors(_compact_numbers(equation, statistics))
+    observations = pytensor.shared(_compact_seen(statistics), name=OBSERVED)
     observed = {}
     with pm.Model() as model:
         add_coords(model, equation)
@@ -68,47 +70,54 @@ def compact_model(equation: Equation, statistics: SufficientStatistics) -> "pm.M
         sigma = dispersion["sigma"]
         if intercept is not None:
             pm.Normal(f"{name}_mean", intercept, sigma / pt.sqrt(data["weight"]))
-            observed[f"{name}_mean"] = observations["mean"]
+            observed[f"{name}_mean"] = observations[0]
         pm.Normal(f"{name}_z", pt.dot(data["r"], beta), sigma)
-        observed[f"{name}_z"] = observations["z"]
+        observed[f"{name}_z"] = observations[2:]
         dof, rss = data["dof"], data["rss"]
         if statistics.has_residual:
             pm.Gamma(f"{name}_rss", dof / 2, 1 / (2 * sigma**2))
-            observed[f"{name}_rss"] = observations["rss"]
+            observed[f"{name}_rss"] = observations[1]
         else:
             # No degrees of freedom are left, or weights that sum to less than there are rows.
             pm.Potential(f"{name}_rss", -dof * pt.log(sigma) - rss / (2 * sigma**2))
     return pm.observe(model, observed)
 
 
-def compact_data(equation: Equation, statistics: SufficientStatistics) -> dict[str, Floats]:
-    """Return the numbers of the compact model as its two vectors, by name."""
-    vectors = zip((OBSERVED, DATA), _compact_numbers(equation, statistics), strict=True)
-    return {name: _flat(numbers) for name, numbers in vectors}
+def compact_data(equation: Equation, statistics: SufficientStatistics) -> dict[str, Any]:
+    """Return the data of the compact model by name."""
+    return {
+        OBSERVED: _compact_seen(statistics),
+        **_arrays(_compact_numbers(equation, statistics)),
+        **_lengths(equation),
+    }
 
 
-def _flat(numbers: Mapping[str, Floats]) -> Floats:
-    """Return all numbers in one vector."""
-    return np.concatenate([value.ravel() for value in numbers.values()])
+def _arrays(numbers: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Return the single ones of some numbers in one vector, and what is an array by its name."""
+    single = [value for value in numbers.values() if not value.ndim]
+    return {DATA: np.array(single), **{k: v for k, v in numbers.items() if v.ndim}}
 
 
-def _slices(numbers: Mapping[str, Floats], name: str) -> dict[str, Any]:
-    """Return tensors by name that are slices of one shared vector."""
+def _tensors(numbers: Mapping[str, Floats]) -> dict[str, Any]:
+    """Return shared tensors that hold numbers, by their names."""
     import pytensor
 
-    vector = pytensor.shared(_flat(numbers), name=name)
-    slices, start = {}, 0
-    for key, value in numbers.items():
-        slices[key] = vector[start : start + value.size].reshape(value.shape)
-        start += value.size
-    return slices
+    shared = {key: pytensor.shared(v, name=key) for key, v in _arrays(numbers).items()}
+    single = [key for key, value in numbers.items() if not value.ndim]
+    return {**shared, **{key: shared[DATA][i] for i, key in enumerate(single)}}
 
 
-def _compact_numbers(
-    equation: Equation, statistics: SufficientStatistics
-) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Return what is observed, and what is known besides, by name, in the vectors' order."""
-    observed = {"mean": statistics.y_mean, "z": statistics.z, "rss": statistics.rss}
+def _lengths(equation: Equation) -> dict[str, int]:
+    """Return the length of the coefficients, shared by PyMC under the name of their dimension."""
+    return {f"{equation.node}_term": len(equation.coefficients)}
+
+
+def _compact_seen(statistics: SufficientStatistics) -> Floats:
+    return np.array([statistics.y_mean, statistics.rss, *statistics.z])
+
+
+def _compact_numbers(equation: Equation, statistics: SufficientStatistics) -> dict[str, Floats]:
+    """Return what is known besides what is observed, by name."""
     known = {
         "weight": statistics.weight,
         "shift": statistics.x_mean - equation.center,
@@ -117,11 +126,7 @@ def _compact_numbers(
         "dof": statistics.dof,
         **prior_numbers(equation),
     }
-    seen, rest = (
-        {key: np.asarray(value, dtype=np.float64) for key, value in numbers.items()}
-        for numbers in (observed, known)
-    )
-    return seen, rest
+    return {key: np.asarray(value, dtype=np.float64) for key, value in known.items()}
 
 
 def rows_model(equation: Equation, rows: DistinctRows) -> "pm.Model":
@@ -143,9 +148,9 @@ def rows_model(equation: Equation, rows: DistinctRows) -> "pm.Model":
     import pytensor
 
     name = equation.node
-    arrays = rows_data(equation, rows)
+    arrays = _row_arrays(equation, rows)
     shared = {key: pytensor.shared(value, name=key) for key, value in arrays.items()}
-    data = _slices(_known_numbers(equation, rows), DATA)
+    data = _tensors(_known_numbers(equation, rows))
     with pm.Model() as model:
         add_coords(model, equation)
         beta, intercept, dispersion = add_parameters(
@@ -185,10 +190,16 @@ def _seen_once(equation: Equation, eta: Any, dispersion: Mapping[str, Any], targ
 
 def rows_data(equation: Equation, rows: DistinctRows) -> dict[str, Any]:
     """Return the data of the model over distinct rows by name."""
-    numbers = _known_numbers(equation, rows)
+    return {
+        **_row_arrays(equation, rows),
+        **_arrays(_known_numbers(equation, rows)),
+        **_lengths(equation),
+    }
+
+
+def _row_arrays(equation: Equation, rows: DistinctRows) -> dict[str, Any]:
     target = rows.target.astype(np.int64) if equation.is_discrete else rows.target
     data = {
-        DATA: _flat(numbers),
         MATRIX: rows.matrix - rows.x_mean,
         WEIGHTS: rows.weights,
         SEEN: target,

@@ -15,7 +15,7 @@ from interventional.cache import StructureCache
 from interventional.design import Design, Floats
 from interventional.exceptions import LARGEST, SMALLEST, UndeterminedError, listed, unknown
 from interventional.families import CATEGORICAL, DISPERSIONS, FAMILIES, IDENTITY, LOGIT
-from interventional.shrinkage import KINDS
+from interventional.shrinkage import KINDS, SIZED
 
 if TYPE_CHECKING:
     from pymc_extras.prior import Prior
@@ -310,9 +310,14 @@ class EquationPriors:
 
     @property
     def skeleton(self) -> Hashable:
-        """What stays the same when the numbers in the priors change."""
+        """What stays the same when the numbers in the priors change, and that of the terms.
+
+        It holds the terms where that of the numbers is not all: priors that are written for so
+        many, and the order of several groups.
+        """
+        fixed = len(self.groups) > 1 or any(g.prior.distribution in SIZED for g in self.groups)
         return (
-            tuple((group.name, group.prior.skeleton, group.terms) for group in self.groups),
+            tuple((g.name, g.prior.skeleton, fixed and g.terms) for g in self.groups),
             None if self.intercept is None else self.intercept.skeleton,
             tuple((name, prior.skeleton) for name, prior in self.dispersion.items()),
         )

@@ -71,6 +71,7 @@ _AUXILIARY: Mapping[str, Mapping[str, bool]] = {
     "partial_pooling": {"_tau": False, "_raw": True},
 }
 KINDS = tuple(_AUXILIARY)
+SIZED = ("horseshoe", "r2d2")  # are written for a number of terms
 
 
 def auxiliary(kind: str) -> dict[str, bool]:
@@ -121,9 +122,10 @@ def partial_pooling(name: str, x_scale: Any, y_scale: Any, noise: Any, n: Any, d
     See the module for the parameters; x_scale does not bear on the prior.
     """
     import pymc as pm
+    import pytensor.tensor as pt
 
     tau = pm.HalfStudentT(f"{name}_tau", nu=4.0, sigma=1.0)
-    scale = tau * y_scale * np.ones(_size(dims))
+    scale = tau * y_scale * pt.ones_like(x_scale)
     return _normal(name, scale, _standard_error(x_scale, noise, n), dims)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from interventional.cache import StructureCache
 from interventional.compact import (
     DATA,
+    OBSERVED,
     compact_data,
     compact_model,
     rows_data,
@@ -175,9 +176,9 @@ def _key(equation: Equation, data: SufficientStatistics | DistinctRows) -> Hasha
     """Return what two observed models share if one compiled graph serves both."""
     key = (equation.node, equation.priors.skeleton)
     if isinstance(data, SufficientStatistics):
-        return (*key, data.r.shape, data.has_residual)
-    shape = (data.matrix.shape[1], equation.n_blocks)
-    return (*key, *shape, equation.family, data.are_weighted, data.offset is None)
+        return (*key, data.has_residual)
+    kind = (equation.family, equation.n_blocks, data.are_weighted, data.offset is None)
+    return (*key, *kind)
 
 
 def _sampled(
@@ -203,6 +204,8 @@ def _sampled(
 
         if equation.priors.shrinks:
             sampling = replace(sampling, target_accept=TARGET_ACCEPT)
+        # nutpie compiles for a number of parameters, and of what a Gaussian equation observes.
+        key = (key, len(equation.coefficients), len(numbers.get(OBSERVED, ())))
         return nuts.sample(build, numbers, key, sampling, partial(_label, equation))
     from interventional.inference import approximate
 

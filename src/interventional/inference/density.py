@@ -1,6 +1,7 @@
 """The log density of an observed PyMC model over one vector of unconstrained parameters.
 
-It is compiled once per model structure, by the Python linker, with the data as inputs.
+It is compiled once per model structure, by the Python linker, with the data as inputs. Where these
+hold the lengths of parameters, too, one density serves any number of them.
 """
 
 import threading
@@ -118,7 +119,7 @@ def compile_density(model: "pm.Model", data: Mapping[str, Any]) -> Density:
     import pymc as pm
     import pytensor.tensor as pt
     from pymc.initial_point import make_initial_point_expression
-    from pymc.pytensorf import join_nonshared_inputs, rewrite_pregrad
+    from pymc.pytensorf import rewrite_pregrad
     from pytensor.graph.replace import graph_replace, vectorize_graph
     from pytensor.graph.rewriting.utils import rewrite_graph
     from pytensor.graph.traversal import ancestors
@@ -152,11 +153,14 @@ def compile_density(model: "pm.Model", data: Mapping[str, Any]) -> Density:
             on_unused_input="ignore",
         )
 
-    start_function = compiled([], start)
-    arrays = [np.asarray(data[name], dtype=v.type.dtype) for name, v in inputs.items()]
-    values = [model.rvs_to_values[rv] for rv in model.free_RVs]
-    point = {v.name: x for v, x in zip(values, start_function(*arrays), strict=True)}
-    joined, x = join_nonshared_inputs(point, [log_density, *outputs], values)
+    # Lengths may be among the data, so that shapes are expressions: those of where x starts.
+    shapes: Any = rewrite_graph([p.shape for p in start], include=("ShapeOpt", "canonicalize"))
+    x, parts, end = pt.vector("x"), {}, 0
+    for rv, shape in zip(model.free_RVs, shapes, strict=True):
+        value = model.rvs_to_values[rv]
+        begin, end = end, end + pt.prod(shape)
+        parts[value] = x[begin:end].reshape(shape, ndim=value.ndim)
+    joined = graph_replace([log_density, *outputs], parts, strict=False)
     gradient: Any = pt.grad(joined[0], x)
     tangent, tangents, points = pt.vector("t"), pt.matrix("tangents"), pt.matrix("points")
     product: Any = pt.grad(pt.dot(gradient, tangent), x)
@@ -165,7 +169,7 @@ def compile_density(model: "pm.Model", data: Mapping[str, Any]) -> Density:
     return Density(
         tuple(inputs.values()),
         tuple((name, x in set(ancestors([o]))) for name, o in zip(names, joined[1:], strict=True)),
-        start_function,
+        compiled([], start),
         compiled([x], [joined[0], gradient]),
         compiled([x, tangents], [products]),
         compiled([points], [heights]),
