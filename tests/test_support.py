@@ -506,6 +506,9 @@ class TestPipelines:
         with pytest.warns(ExtrapolationWarning, match=r"do\(price = 12\)\]: 100% of") as caught:
             outcomes = intervene(model, X, {"price": 12})
         assert caught[0].filename == __file__
+        said = str(caught[0].message)  # in the units of the raw column, not of its powers
+        assert "'price' is forced to 12; what the steps make of that was not seen" in said
+        assert "'x0'" not in said
         assert not verdict(outcomes).any()
         with pytest.warns(ExtrapolationWarning):
             drawn = intervene(model, X, {"price": stats.norm(12, 0.1)})

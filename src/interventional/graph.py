@@ -410,6 +410,8 @@ class CausalGraph:
             if reg.node in redrawn and extra:
                 reasons.append(f"the equation of {reg.node!r} takes in {listed(extra)} as well")
         plain = "what confounds it is among the causes that each column is regressed on"
+        if self.adjustment_set(forced, outcome) == ():
+            plain = "nothing confounds it"
         return Verdict(True, "; ".join(reasons) or plain, taken_in)
 
     def independences(self) -> tuple[tuple[str, str, tuple[str, ...]], ...]:

@@ -7,6 +7,8 @@ makes it the model of data, `pm.do` the model of an intervention.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -454,8 +456,10 @@ def design_tensor(design: Design, columns: list[Any]) -> Any:
         from interventional.designop import DesignOp
 
         return DesignOp(design)(*columns)
-    terms = [
-        columns[j] if code is None else pt.eq(columns[j], code).astype("float64")
-        for j, code in design.picks
-    ]
-    return pt.stack(terms, axis=1) if terms else pt.zeros((columns[0].shape[0], 0))
+    parts = []
+    for j, picks in groupby(design.picks, key=itemgetter(0)):  # one comparison for all its levels
+        codes, column = [code for _, code in picks], columns[j][:, None]
+        parts.append(column if codes == [None] else pt.eq(column, np.array(codes, dtype=float)))
+    if not parts:
+        return pt.zeros((columns[0].shape[0], 0))
+    return pt.concatenate([part.astype("float64") for part in parts], axis=1)

@@ -25,6 +25,7 @@ from interventional.intervention import (
 from interventional.outcomes import Outcomes
 from interventional.regressor import BayesianInterventionRegressor, Kind
 from interventional.samples import Chunked, is_large, rows_of_chunk, slices
+from interventional.support import Support
 from interventional.validation import refuse_masked
 
 _NODES = 20  # of the Gauss-Hermite rule behind an inverse transform: exp(2 z) to the last digit
@@ -105,6 +106,8 @@ def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mea
     _refuse_mixed_graph(path, changed)
     query = regressor._query(before, changed, _reads(do, rows, regressor))
     supported = regressor._supported(query, apart=_derived(path, rows, forced, before, changed))
+    if path.steps:
+        supported = _in_raw_units(supported, forced)
     inner = regressor._outcomes(rows, query, kind, describe(do), supported)
     if not path.inverses:
         return inner
@@ -175,6 +178,26 @@ def _derived(
     mixed = (elsewhere != before[:_TRIED]).any(axis=0)
     names = path.regressor._model.schema.names
     return [name for name in changed if not mixed[names.index(name)]] or list(changed)
+
+
+def _in_raw_units(
+    support: Support | str, forced: Mapping[Any, "NDArray[Any] | Drawn"]
+) -> Support | str:
+    """Return the same with a reason in terms of the raw columns that the user forces."""
+    if isinstance(support, str) or not support.reasons:
+        return support
+    said = []
+    for column, values in forced.items():
+        if isinstance(values, Drawn):
+            said.append(f"{column!r} is forced to draws")
+        elif values.dtype.kind in "iuf":
+            least, most = values.min(), values.max()
+            spread = f"{least:g}" if least == most else f"values from {least:g} to {most:g}"
+            said.append(f"{column!r} is forced to {spread}")
+        else:
+            said.append(f"{column!r} is forced to {listed(pd.unique(values))}")
+    why = f"{' and '.join(said)}; what the steps make of that was not seen in such rows"
+    return replace(support, reasons=(why,))
 
 
 def _refuse_mixed_graph(path: "_Path", changed: Mapping[str, Forced]) -> None:
