@@ -130,6 +130,8 @@ def test_an_interrupt_during_a_question(data, monkeypatch):
 
 
 LONG_FIT = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 import numpy as np
 from interventional import BayesianInterventionRegressor as Regressor
 rng = np.random.default_rng(0)
