@@ -70,12 +70,12 @@ html_theme_options = {
     "navigation_with_keys": False,
     "show_prev_next": True,
     "show_toc_level": 2,
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 8,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "start": [], "changes": []}
+html_sidebars = {"index": [], "start": [], "changes": [], "contributing": []}
 
 
 def inside_the_package(app: Any, env: Any, node: Any, contnode: Any) -> Any:

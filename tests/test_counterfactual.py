@@ -296,10 +296,10 @@ def arbitrary_levels(monkeypatch):
 
     def sample(build, data, key, sampling, label):
         rng = np.random.default_rng(0)
-        node, _, p, n_blocks, *_ = key
+        (node, _, _, n_blocks, *_), size, _ = key
         assert n_blocks == 1
         shape = (sampling.chains, sampling.draws)
-        found = {f"{node}_beta": rng.normal(size=(*shape, p))}
+        found = {f"{node}_beta": rng.normal(size=(*shape, size))}
         return {**found, f"{node}_intercept": rng.normal(size=shape)}, {}, "none", []
 
     monkeypatch.setattr("interventional.inference.nuts.sample", sample)

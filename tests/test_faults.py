@@ -21,6 +21,7 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 
 import interventional
 from interventional import BayesianInterventionRegressor, CausalGraph
+from interventional import estimator as estimator_module
 from interventional import inference as engines
 from interventional import regressor as regressor_module
 from interventional.cache import StructureCache
@@ -77,15 +78,15 @@ def whatever_was_drawn(build, numbers, key, sampling, label):
 
 # Where a fit is interrupted, and under which engine.
 STAGES = {
-    "before any number": (regressor_module, "draft", "exact"),
-    "the statistics": (regressor_module.Accumulated, "of", "exact"),
-    "the model": (regressor_module, "specify", "exact"),
+    "before any number": (estimator_module, "draft", "exact"),
+    "the statistics": (estimator_module.Accumulated, "of", "exact"),
+    "the model": (estimator_module, "specify", "exact"),
     "the density of sigma": (engines, "_prior_density", "exact"),
     "the draws": (exact, "draw", "exact"),
-    "the result": (regressor_module, "to_datatree", "exact"),
+    "the result": (estimator_module, "to_datatree", "exact"),
     "the mode": (approximate, "sample", "laplace"),
     "the sampler": (nuts, "sample", "nuts"),
-    "after the sampler": (regressor_module, "to_datatree", "nuts"),
+    "after the sampler": (estimator_module, "to_datatree", "nuts"),
 }
 
 

@@ -359,7 +359,7 @@ def test_plot():
     for arrow, (a, b) in zip(arrows, graph.edges + graph.confounded, strict=True):
         assert (arrow.xyann, arrow.xy) == (labels[a], labels[b])
         assert (arrow.arrow_patch.patchA, arrow.arrow_patch.patchB) == (boxes[a], boxes[b])
-        assert arrow.get_zorder() < min(text.get_zorder() for text in names)
+        assert arrow.get_zorder() > max(text.get_zorder() for text in names)
     assert [points.get_alpha() for points in ax.collections] == [0]  # they hold the room alone
     assert len(arrows) == len(graph.edges) + len(graph.confounded)
     assert sum(arrow.arrow_patch.get_linestyle() == "--" for arrow in arrows) == 1

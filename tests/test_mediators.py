@@ -680,10 +680,10 @@ def arbitrary_draws(monkeypatch, seed):
 
     def sample(build, data, key, sampling, label):
         rng = np.random.default_rng(seed)
-        node, _, p, n_blocks, *_ = key
+        (node, _, _, n_blocks, *_), size, _ = key
         shape = (sampling.chains, sampling.draws)
         found = {
-            f"{node}_beta": rng.normal(size=(*shape, p * n_blocks)),
+            f"{node}_beta": rng.normal(size=(*shape, size)),
             f"{node}_intercept": rng.normal(size=(*shape, n_blocks)),
         }
         if n_blocks == 1:

@@ -121,7 +121,7 @@ CASES = {
     # a prior of sigma that keeps NUTS from the funnel at 0, where a fit of n < p is perfect
     "n < p, InverseGamma": (
         lambda: rows(4, 5, 8),
-        {"priors": {"beta": RAW, "sigma": Prior("InverseGamma", alpha=3, beta=2)}},
+        {"priors": {"beta": RAW, "sigma": Prior("InverseGamma", alpha=6, beta=5)}},
     ),
     "no intercept, Exponential": (
         lambda: rows(5, 30, 3),

@@ -48,12 +48,12 @@ def arbitrary_levels(monkeypatch):
 
     def sample(build, data, key, sampling, label):
         rng = np.random.default_rng(0)
-        node, _, p, n_blocks, *_ = key
+        (node, _, _, n_blocks, *_), size, _ = key
         shape = (sampling.chains, sampling.draws)
         level = rng.normal(size=(*shape, n_blocks))
         return (
             {
-                f"{node}_beta": rng.normal(size=(*shape, p * n_blocks)),
+                f"{node}_beta": rng.normal(size=(*shape, size)),
                 f"{node}_intercept": level if n_blocks > 1 else level[..., 0],
             },
             {"diverging": np.zeros(shape, dtype=bool)},
