@@ -87,7 +87,8 @@ def test_reasons_say_what_equations_take_in():
     # What stays as it was needs no reason: m, whose equation adjusts for z.
     graph = CausalGraph("u -> z -> x -> m -> y; u -> m; w -> y", unobserved="u")
     assert graph.is_identified("x", "y").reason == "the equation of 'm' adjusts for 'z'"
-    assert graph.is_identified("w", "y").reason == (
+    assert graph.is_identified("w", "y").reason == "nothing confounds it"
+    assert CausalGraph("z -> x -> y; z -> y").is_identified("x", "y").reason == (
         "what confounds it is among the causes that each column is regressed on"
     )
 
