@@ -29,10 +29,10 @@ def rows(family, p, n=40):
     return X, y.astype(float)
 
 
-def seen(family, p):
+def seen(family, p, priors=PRIORS):
     """The equation of some rows, and what its likelihood sees."""
     X, y = rows(family, p)
-    model = BayesianInterventionRegressor(family=family, priors=PRIORS)
+    model = BayesianInterventionRegressor(family=family, priors=priors)
     schema = Schema.of(X)
     made, (data,) = specify(draft(model._specification(), schema), schema.encode(X), y)
     return made.of_outcome, data
@@ -118,11 +118,5 @@ def test_a_learnt_scale_serves_any_number_of_columns(kept):
 @pytest.mark.parametrize("prior", ["horseshoe", "r2d2"])
 def test_a_prior_of_so_many_terms_is_compiled_for_each(prior):
     """The horseshoe's scale and the Dirichlet of R2D2 are written for a number of terms."""
-    skeletons = set()
-    for p in (2, 3):
-        X, y = rows("gaussian", p)
-        model = BayesianInterventionRegressor(priors={"beta": prior})
-        schema = Schema.of(X)
-        made, _ = specify(draft(model._specification(), schema), schema.encode(X), y)
-        skeletons.add(made.of_outcome.priors.skeleton)
-    assert len(skeletons) == 2
+    equations = [seen("gaussian", p, {"beta": prior})[0] for p in (2, 3)]
+    assert len({equation.priors.skeleton for equation in equations}) == 2

@@ -384,11 +384,16 @@ def _forced(
     said = []
     for j in columns:
         least, most = (_value(training.schema, j, value) for value in extremes[j])
-        to = least if least == most else f"values from {least} to {most}"
+        to = spread(least, most)
         if training.schema.levels[j] is not None and least != most:
             to = "levels of its own in each row"
         said.append(f"{training.schema.names[j]!r} is forced to {to}")
     return " and ".join(said)
+
+
+def spread(least: str, most: str) -> str:
+    """Return what values lie between, as words."""
+    return least if least == most else f"values from {least} to {most}"
 
 
 def _value(schema: Schema, j: int, value: float) -> str:

@@ -409,9 +409,9 @@ class CausalGraph:
             extra = [name for name in reg.parents if name not in graph.parents(reg.node)]
             if reg.node in redrawn and extra:
                 reasons.append(f"the equation of {reg.node!r} takes in {listed(extra)} as well")
+        if not reasons and self.adjustment_set(forced, outcome) == ():
+            reasons = ["nothing confounds it"]
         plain = "what confounds it is among the causes that each column is regressed on"
-        if self.adjustment_set(forced, outcome) == ():
-            plain = "nothing confounds it"
         return Verdict(True, "; ".join(reasons) or plain, taken_in)
 
     def independences(self) -> tuple[tuple[str, str, tuple[str, ...]], ...]:

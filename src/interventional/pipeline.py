@@ -187,16 +187,15 @@ def _in_raw_units(
     if isinstance(support, str) or not support.reasons:
         return support
     said = []
-    for column, values in forced.items():
+    for values in forced.values():
         if isinstance(values, Drawn):
-            said.append(f"{column!r} is forced to draws")
+            said.append("draws")
         elif values.dtype.kind in "iuf":
-            least, most = values.min(), values.max()
-            spread = f"{least:g}" if least == most else f"values from {least:g} to {most:g}"
-            said.append(f"{column!r} is forced to {spread}")
+            said.append(extrapolation.spread(f"{values.min():g}", f"{values.max():g}"))
         else:
-            said.append(f"{column!r} is forced to {listed(pd.unique(values))}")
-    why = f"{' and '.join(said)}; what the steps make of that was not seen in such rows"
+            said.append(listed(pd.unique(values)))
+    forcing = (f"{column!r} is forced to {to}" for column, to in zip(forced, said, strict=True))
+    why = f"{' and '.join(forcing)}; what the steps make of that was not seen in such rows"
     return replace(support, reasons=(why,))
 
 

@@ -177,8 +177,7 @@ def _key(equation: Equation, data: SufficientStatistics | DistinctRows) -> Hasha
     key = (equation.node, equation.priors.skeleton)
     if isinstance(data, SufficientStatistics):
         return (*key, data.has_residual)
-    kind = (equation.family, equation.n_blocks, data.are_weighted, data.offset is None)
-    return (*key, *kind)
+    return (*key, equation.family, equation.n_blocks, data.are_weighted, data.offset is None)
 
 
 def _sampled(
