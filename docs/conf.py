@@ -83,7 +83,8 @@ def inside_the_package(app: Any, env: Any, node: Any, contnode: Any) -> Any:
     if node.get("refdomain") != "py":
         return None
     domain, target = env.get_domain("py"), node["reftarget"].removeprefix("interventional.")
-    places = ("", "BayesianInterventionRegressor.", "sensitivity.", "distributed.", "graph.")
+    rooms = ("trust.sensitivity.", "dask.", "graph.causal_graph.")
+    places = ("", "BayesianInterventionRegressor.", *rooms)
     for place in places:
         name = f"interventional.{place}{target}"
         if name in domain.objects:

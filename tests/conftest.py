@@ -20,7 +20,7 @@ OF_SUPPORT = ("test_support.py", "test_overlap.py", "test_docs.py", "test_exampl
 def pytest_collection_modifyitems(items):
     """Tests of other things force numbers that are easy to compute with, seen or not."""
     for item in items:
-        if item.path.parent == TESTS and item.path.name not in OF_SUPPORT:
+        if TESTS in item.path.parents and item.path.name not in OF_SUPPORT:
             item.add_marker(
                 pytest.mark.filterwarnings("ignore::interventional.ExtrapolationWarning")
             )

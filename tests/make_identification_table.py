@@ -1,4 +1,4 @@
-"""Writes tests/data/identification.csv: what the ID algorithm says of small causal graphs.
+"""Writes tests/fixtures/identification.csv: what the ID algorithm says of small causal graphs.
 
 The ID algorithm (Shpitser & Pearl 2006) is complete: an effect that it does not identify no method
 can. The verdicts are those of y0 0.2.11 with networkx 3.6.1 on Python 3.12, which this package
@@ -21,7 +21,7 @@ from y0.algorithm.identify import identify_outcomes
 from y0.dsl import Variable
 from y0.graph import NxMixedGraph
 
-TABLE = Path(__file__).parent / "data" / "identification.csv"
+TABLE = Path(__file__).parent / "fixtures" / "identification.csv"
 Pair = tuple[int, int]
 Query = tuple[int, tuple[Pair, ...], tuple[Pair, ...], tuple[int, ...], int]
 

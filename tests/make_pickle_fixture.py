@@ -21,6 +21,6 @@ saved = {
     "std": std,
     "oslo": model.intervene(X, do={"city": "oslo"}).mean(),
 }
-path = Path(__file__).parent / "data" / f"model-{version('interventional')}.pkl"
+path = Path(__file__).parent / "fixtures" / f"model-{version('interventional')}.pkl"
 path.parent.mkdir(exist_ok=True)
 path.write_bytes(pickle.dumps(saved, protocol=5))

@@ -22,10 +22,9 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 import interventional
 from interventional import BayesianInterventionRegressor, CausalGraph
 from interventional import estimator as estimator_module
-from interventional import inference as engines
 from interventional import regressor as regressor_module
-from interventional.cache import StructureCache
-from interventional.inference import approximate, exact, nuts
+from interventional.inference import approximate, engines, exact, nuts
+from interventional.scm.compiling import StructureCache
 
 N = 40
 poor_approximation = pytest.mark.filterwarnings(

@@ -60,12 +60,12 @@ np.savez(sys.argv[1] + "/answers.npz", mean=mean, std=std, y=model.sample_y(X, 3
 def test_public_names_are_there_whenever_they_are_imported():
     code = """
 import interventional, sys
-assert "interventional.graph" not in sys.modules
+assert "interventional.graph.causal_graph" not in sys.modules
 assert set(interventional.__all__) <= set(dir(interventional))
 for name in interventional.__all__:
     assert getattr(interventional, name).__name__ == name
 from interventional import *
-assert CausalGraph is interventional.graph.CausalGraph
+assert CausalGraph is interventional.graph.causal_graph.CausalGraph
 try:
     interventional.Graph
 except AttributeError as error:

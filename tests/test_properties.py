@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from interventional import BayesianInterventionRegressor, CausalGraph, Outcomes, samples
+from interventional import BayesianInterventionRegressor, CausalGraph, Outcomes, numbers
 
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=25)
 FIXED = settings.get_profile("fixed")
@@ -241,8 +241,8 @@ def test_blocks(fitted, kind, block, at_once):
 
     expected = ask()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(samples, "BLOCK", block)
-        patch.setattr(samples, "AT_ONCE", at_once)
+        patch.setattr(numbers, "BLOCK", block)
+        patch.setattr(numbers, "AT_ONCE", at_once)
         close(ask(), expected)
 
 
@@ -253,8 +253,8 @@ def test_chunks_of_expectations(fitted, chunk):
     model, X = fitted
     expected = model.effect(X, {"a": 1.0}).draws
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(samples, "CHUNK", chunk)
-        patch.setattr(samples, "AT_ONCE", 1)
+        patch.setattr(numbers, "CHUNK", chunk)
+        patch.setattr(numbers, "AT_ONCE", 1)
         close(model.effect(X, {"a": 1.0}).draws, expected)
 
 

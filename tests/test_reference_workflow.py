@@ -13,7 +13,7 @@ from pymc_extras.prior import Prior
 from scipy import stats
 
 from interventional import BayesianInterventionRegressor, ExtrapolationWarning
-from interventional.priors import python_mode
+from interventional.scm.compiling import python_mode
 
 TRUTH = {"y_beta": {"a": 1.5, "b": 0.7, "c": 0.3}, "y_sigma": 0.2, "y_intercept": 0.0}
 BETA = np.array([0.0, 1.5, 0.7, 0.3])

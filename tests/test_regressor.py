@@ -18,7 +18,7 @@ from sklearn.metrics import r2_score
 from sklearn.preprocessing import PolynomialFeatures
 
 from interventional import BayesianInterventionRegressor
-from interventional.priors import python_mode
+from interventional.scm.compiling import python_mode
 
 FLAT = {"beta": Prior("Flat"), "intercept": Prior("Flat"), "sigma": Prior("HalfFlat")}
 

@@ -38,7 +38,7 @@ from sklearn.utils import estimator_html_repr
 
 from interventional import BayesianInterventionRegressor, InterventionDisplay
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "fixtures"
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ pipelines, `InterventionDisplay` draws the answers. `CausalGraph` says what caus
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from interventional.answers.outcomes import Outcomes
     from interventional.display import InterventionDisplay
-    from interventional.exceptions import ExtrapolationWarning, NotIdentifiedError
-    from interventional.graph import CausalGraph
-    from interventional.outcomes import Outcomes
+    from interventional.errors import ExtrapolationWarning, NotIdentifiedError
+    from interventional.graph.causal_graph import CausalGraph
     from interventional.pipeline import intervene
     from interventional.regressor import BayesianInterventionRegressor
 
@@ -30,11 +30,11 @@ __all__ = [
 # What is imported when it is first asked for: many programs need no graph, and no picture.
 _ELSEWHERE = {
     "BayesianInterventionRegressor": "regressor",
-    "CausalGraph": "graph",
-    "ExtrapolationWarning": "exceptions",
+    "CausalGraph": "graph.causal_graph",
+    "ExtrapolationWarning": "errors",
     "InterventionDisplay": "display",
-    "NotIdentifiedError": "exceptions",
-    "Outcomes": "outcomes",
+    "NotIdentifiedError": "errors",
+    "Outcomes": "answers.outcomes",
     "intervene": "pipeline",
 }
 

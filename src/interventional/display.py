@@ -9,21 +9,21 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from interventional.exceptions import unknown
-from interventional.outcomes import (
+from interventional.answers.outcomes import (
     CiKind,
     Outcomes,
     interval_defaults,
     refuse_other_than_outcomes,
 )
+from interventional.errors import unknown
+from interventional.numbers import Floats
 from interventional.pipeline import answered, column_of
-from interventional.samples import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from interventional.sensitivity import Sensitivity
+    from interventional.trust.sensitivity import Sensitivity
 
 Kind = Literal["average", "individual", "both"]
 _MOST_ROWS = 1000  # that are drawn one by one: as many as a picture is wide
@@ -428,7 +428,7 @@ def plot_sensitivity(sensitivity: "Sensitivity", ax: "Axes | None" = None) -> "A
     check_matplotlib_support("Sensitivity.plot")
     from matplotlib.patheffects import withStroke
 
-    from interventional.omitted_variable import bias_factor
+    from interventional.trust.omitted_variable import bias_factor
 
     ax = _new_axes(5.2) if ax is None else ax
 

@@ -16,20 +16,10 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from interventional import checks, distributed
-from interventional import confounding as unmeasured
-from interventional.accumulation import Accumulated
-from interventional.design import Floats, Schema
-from interventional.distributed import accumulate, is_distributed, is_distributed_frame
-from interventional.exceptions import UndeterminedError, listed
-from interventional.families import FAMILIES, LOG, adds_up, no_batches
-from interventional.inference import ENGINES, Sampling, infer_all, to_datatree
-from interventional.model import generative_model
-from interventional.predictive import Predictive
-from interventional.simulation import simulate
-from interventional.structural import Draft, Specification, draft, positive, specify
-from interventional.unseen import extended, unseen_levels
-from interventional.validation import (
+from interventional import dask as distributed
+from interventional.dask import accumulate, is_distributed, is_distributed_frame
+from interventional.data.accumulation import Accumulated
+from interventional.data.reading import (
     read_array,
     read_outcome,
     read_weights,
@@ -37,6 +27,19 @@ from interventional.validation import (
     restored,
     restored_on_failure,
 )
+from interventional.data.schema import Schema
+from interventional.errors import UndeterminedError, listed
+from interventional.inference.engines import ENGINES, infer_all
+from interventional.inference.posterior import Sampling, to_datatree
+from interventional.intervention.simulation import simulate
+from interventional.numbers import Floats
+from interventional.scm.draft import Draft, Specification, draft, positive, specify
+from interventional.scm.families import FAMILIES, LOG, adds_up, no_batches
+from interventional.scm.generative import generative_model
+from interventional.scm.predictive import Predictive
+from interventional.scm.unseen import extended, unseen_levels
+from interventional.trust import checks
+from interventional.trust import confounding as unmeasured
 
 if TYPE_CHECKING:
     import pymc as pm

@@ -9,15 +9,15 @@ be neither too sure nor too vague (Gneiting and Raftery 2007). Both functions go
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from interventional.data.reading import read_outcome, read_weights
+from interventional.numbers import Floats
 from interventional.regressor import BayesianInterventionRegressor
-from interventional.validation import read_outcome, read_weights
 
-Floats = NDArray[np.float64]
 _BLOCK = 1 << 20  # numbers that are drawn at a time
 
 

@@ -11,10 +11,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from interventional import extrapolation
-from interventional.design import Floats, Schema, all_numbers
-from interventional.exceptions import listed, unknown
-from interventional.intervention import (
+from interventional.answers.outcomes import Outcomes
+from interventional.answers.samples import Chunked
+from interventional.answers.support import Support
+from interventional.data.reading import refuse_masked
+from interventional.data.schema import Schema
+from interventional.errors import listed, unknown
+from interventional.intervention.do import (
     Drawn,
     Forced,
     Table,
@@ -22,11 +25,9 @@ from interventional.intervention import (
     describe,
     forced_values,
 )
-from interventional.outcomes import Outcomes
+from interventional.numbers import Floats, all_numbers, is_large, rows_of_chunk, slices
 from interventional.regressor import BayesianInterventionRegressor, Kind
-from interventional.samples import Chunked, is_large, rows_of_chunk, slices
-from interventional.support import Support
-from interventional.validation import refuse_masked
+from interventional.trust import extrapolation
 
 _NODES = 20  # of the Gauss-Hermite rule behind an inverse transform: exp(2 z) to the last digit
 _TRIED = 1000  # rows that tell what the steps derive from what

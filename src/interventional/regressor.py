@@ -7,21 +7,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from interventional import confounding as unmeasured
-from interventional import distributed, extrapolation, forward, intervention
-from interventional.accumulation import Accumulated
-from interventional.design import Floats
-from interventional.distributed import is_distributed
+from interventional import dask as distributed
+from interventional.answers.outcomes import Outcomes, from_samples
+from interventional.answers.samples import Chunked, Contrast, Held, Samples, at_once
+from interventional.answers.support import AVERAGED, Support, joined
+from interventional.dask import is_distributed
+from interventional.data.accumulation import Accumulated
+from interventional.errors import listed, unknown
 from interventional.estimator import Estimator
-from interventional.exceptions import listed, unknown
-from interventional.intervention import describe
-from interventional.outcomes import Outcomes, from_samples
-from interventional.samples import Chunked, Contrast, Held, Samples, at_once, is_large
-from interventional.structural import positive
-from interventional.support import AVERAGED, Support, joined
+from interventional.intervention import do as intervention
+from interventional.intervention import forward
+from interventional.intervention.do import describe
+from interventional.numbers import Floats, is_large
+from interventional.scm.draft import positive
+from interventional.trust import confounding as unmeasured
+from interventional.trust import extrapolation
 
 if TYPE_CHECKING:
-    from interventional.sensitivity import Sensitivity
+    from interventional.trust.sensitivity import Sensitivity
 
 Kind = Literal["mean", "predictive"]
 Table = pd.DataFrame | NDArray[Any]
@@ -372,7 +375,7 @@ class BayesianInterventionRegressor(Estimator):
         >>> found.bounds()["mean"].round(1).tolist()
         [0.3, 0.2]
         """
-        from interventional.sensitivity import analyse
+        from interventional.trust.sensitivity import analyse
 
         if is_distributed(X):
             self._check_fitted()
@@ -647,7 +650,7 @@ class BayesianInterventionRegressor(Estimator):
         data subset               2.1       2.1    True
         consecutive rows          2.1       2.1    True
         """
-        from interventional import refutation
+        from interventional.trust import refutation
 
         return refutation.refute(
             self,

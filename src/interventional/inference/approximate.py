@@ -17,11 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from interventional.cache import StructureCache
-from interventional.design import Floats
-from interventional.exceptions import unknown
-from interventional.inference import APPROXIMATE as ENGINES
+from interventional.errors import unknown
 from interventional.inference.density import LogPosterior, compile_density
+from interventional.inference.engines import APPROXIMATE as ENGINES
 from interventional.inference.laplace import (
     at_the_mode,
     at_the_start,
@@ -30,11 +28,13 @@ from interventional.inference.laplace import (
     log_ratios,
 )
 from interventional.inference.pathfinder import pathfinder
+from interventional.numbers import Floats
+from interventional.scm.compiling import StructureCache
 
 if TYPE_CHECKING:
     import pymc as pm
 
-    from interventional.inference import Sampling
+    from interventional.inference.posterior import Sampling
 
 Draws = dict[str, Floats]
 Stats = dict[str, NDArray[Any]]

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import zeta
 
-from interventional.design import Floats
-from interventional.priors import python_mode
+from interventional.numbers import Floats
+from interventional.scm.compiling import python_mode
 
 if TYPE_CHECKING:
     import pymc as pm

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from interventional.design import Floats
+from interventional.numbers import Floats
 
 R_HAT = 1.01
 ESS_A_CHAIN = 100

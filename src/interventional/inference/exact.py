@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from scipy.integrate import cumulative_simpson
 from scipy.interpolate import PchipInterpolator
 
-from interventional.design import Floats
-from interventional.exceptions import UndeterminedError, listed
-from interventional.model import Equation
-from interventional.priors import normal_parameters
-from interventional.suffstats import SufficientStatistics
+from interventional.data.seen import SufficientStatistics
+from interventional.errors import UndeterminedError, listed
+from interventional.numbers import Floats
+from interventional.scm.equations import Equation
+from interventional.scm.priors import normal_parameters
 
 LogDensity = Callable[[Floats], Floats]
 

@@ -38,7 +38,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from interventional.design import Floats
+from interventional.data.seen import SufficientStatistics
 from interventional.inference.exact import (
     FlatColumns,
     KnownPriors,
@@ -47,8 +47,8 @@ from interventional.inference.exact import (
     design_rows,
 )
 from interventional.inference.scales import Scale, Scales
-from interventional.model import Equation
-from interventional.suffstats import SufficientStatistics
+from interventional.numbers import Floats
+from interventional.scm.equations import Equation
 
 _BLOCK = 1 << 15  # numbers a block of draws holds: it stays in the cache
 

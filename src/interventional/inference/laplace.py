@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 
-from interventional.design import Floats
 from interventional.inference.density import LogPosterior
+from interventional.numbers import Floats
 
 _WEIGHED = 2**18  # draws times rows to spend on k-hat
 _FEWEST_WEIGHED = 250

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from interventional.cache import StructureCache
-from interventional.design import Floats
 from interventional.inference.diagnostics import Label, by_position, of_chains
+from interventional.numbers import Floats
+from interventional.scm.compiling import StructureCache
 
 if TYPE_CHECKING:
     import pymc as pm
 
-    from interventional.inference import Sampling
+    from interventional.inference.posterior import Sampling
 
 Draws = dict[str, Floats]
 Stats = dict[str, NDArray[Any]]

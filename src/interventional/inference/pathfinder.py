@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from interventional.cache import StructureCache
-from interventional.design import Floats
 from interventional.inference.density import LogPosterior, vectorised_mode
 from interventional.inference.laplace import Gaussian, at_the_start
+from interventional.numbers import Floats
+from interventional.scm.compiling import StructureCache
 
 _path_gaussians = StructureCache(32)
 _PATHS = 4

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import cumulative_simpson, cumulative_trapezoid
 
-from interventional.design import Floats
-from interventional.exceptions import UndeterminedError, listed
+from interventional.data.seen import SufficientStatistics
+from interventional.errors import UndeterminedError, listed
 from interventional.inference.exact import REACH, TOO_FLAT, LogDensity, edges, falls_to_zero
-from interventional.suffstats import SufficientStatistics
+from interventional.numbers import Floats
 
 _DROP = 32.0  # what has e^-32 of the peak's density holds no draw
 _COARSE = 33  # points of a grid that only looks for the mass

@@ -1,0 +1,1 @@
+"""Posterior samples of many rows, and `Outcomes`, which users hold."""

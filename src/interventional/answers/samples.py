@@ -1,0 +1,419 @@
+"""Posterior samples of many rows, had block by block: what `Outcomes` are made of.
+
+Draws times rows may be more numbers than memory holds. `Samples` are therefore asked for blocks of
+rows, or for what comes of all rows: a number or two a row, averages over rows in each draw. What
+is linear in known terms answers some of that in closed form.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interventional.numbers import Floats, blocks, is_large, refuse_too_many, rows_of_chunk, slices
+
+Rows = slice | NDArray[np.intp]
+Reduction = Callable[[Floats], Floats]
+_TILE = 64  # rows that are transposed at a time, to stay within the processor's cache
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """What part of its group's average each row is.
+
+    Attributes
+    ----------
+    codes : ndarray of shape (n,)
+        The group of each row: 0, 1, ….
+    weights : ndarray of shape (n,)
+        The row's share; those of a group add up to one.
+    n_groups : int
+        How many groups there are.
+    """
+
+    codes: NDArray[np.intp]
+    weights: Floats
+    n_groups: int
+
+    def add(self, values: Floats, rows: slice, total: Floats) -> None:
+        """Add some rows' part to the averages.
+
+        Parameters
+        ----------
+        values : ndarray of shape (m, rows)
+            What is averaged over rows.
+        rows : slice
+            Which rows these are.
+        total : ndarray of shape (m, n_groups)
+            What they are added to, in place.
+        """
+        weights = self.weights[rows]
+        if self.n_groups == 1:
+            total[:, 0] += values @ weights
+            return
+        # Only groups that occur here: a matrix of rows by groups would be larger than the data.
+        codes = self.codes[rows]
+        order = np.argsort(codes, kind="stable")
+        present, starts = np.unique(codes[order], return_index=True)
+        weighted = values[:, order] * weights[order]
+        total[:, present] += np.add.reduceat(weighted, starts, axis=1)
+
+
+class Samples:
+    """Samples of shape (n_draws, n); a child says what a block of rows of them is."""
+
+    n_draws: int
+    n: int
+
+    def block(self, rows: slice) -> Floats:
+        """Return the samples of consecutive rows, (n_draws, rows); not to be changed."""
+        raise NotImplementedError
+
+    def linear(self) -> "Linear | None":
+        """Return the samples in closed form, where they are linear in known terms."""
+        return None
+
+    def mean(self) -> Floats:
+        """Return the mean of each row, (n,)."""
+        linear = self.linear()
+        return linear.mean() if linear is not None else self.reduce(mean)[0]
+
+    def std(self) -> Floats:
+        """Return the standard deviation of each row, (n,), with Bessel's correction."""
+        _refuse_one_draw(self.n_draws)
+        linear = self.linear()
+        return linear.std() if linear is not None else self.reduce(std)[0]
+
+    def summary(self, interval: Reduction) -> tuple[Floats, Floats, Floats]:
+        """Return mean, standard deviation and interval of each row, in one pass."""
+        _refuse_one_draw(self.n_draws)
+        if self.linear() is not None:
+            return self.mean(), self.std(), self.reduce(interval)[0]
+        return self.reduce(mean, std, interval)  # type: ignore[return-value]
+
+    def average(self, shares: Shares) -> Floats:
+        """Return averages over rows inside each draw, (n_draws, n_groups)."""
+        refuse_too_many(self.n_draws, shares.n_groups, "groups", "average by fewer groups")
+        linear = self.linear()
+        if linear is not None:
+            return linear.average(shares)
+        total = np.zeros((self.n_draws, shares.n_groups))
+        for rows in self.blocks():
+            shares.add(self.block(rows), rows, total)
+        return total
+
+    def reduce(self, *reductions: Reduction) -> tuple[Floats, ...]:
+        """Return what each function makes of every row, in one pass over blocks of rows.
+
+        Parameters
+        ----------
+        *reductions : callable
+            From (n_draws, rows) to (rows, ...).
+        """
+        parts = []
+        for rows in self.blocks():
+            block = self.block(rows)
+            parts.append([reduction(block) for reduction in reductions])
+        return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
+
+    def at(self, positions: NDArray[np.intp]) -> "Samples":
+        """Return the samples of some rows, given by their positions in ascending order, held."""
+        linear = self.linear()
+        if linear is not None:
+            return Held(linear.samples(positions))
+        out = np.empty((self.n_draws, len(positions)))
+        for rows in self.blocks():
+            first, last = np.searchsorted(positions, [rows.start, rows.stop])
+            if last > first:
+                out[:, first:last] = self.block(rows)[:, positions[first:last] - rows.start]
+        return Held(out)
+
+    def held(self) -> Floats:
+        """Return all samples, unless they are too many to be held."""
+        refuse_too_many(
+            self.n_draws,
+            self.n,
+            "rows",
+            "mean, std, quantile, interval, probability, average and summary work without; for "
+            "draws ask for fewer rows at a time, or fit with fewer draws",
+        )
+        return self._filled()
+
+    def _filled(self) -> Floats:
+        """Return all samples, put together block by block: no side of a contrast is held whole."""
+        out = np.empty((self.n_draws, self.n))
+        for rows in self.blocks():
+            out[:, rows] = self.block(rows)
+        return out
+
+    def blocks(self) -> Iterator[slice]:
+        """Iterate over blocks of rows."""
+        return blocks(self.n, self.n_draws)
+
+
+@dataclass(frozen=True, eq=False)
+class Held(Samples):
+    """Samples in memory, of shape (n_draws, n)."""
+
+    values: Floats
+
+    @property
+    def n_draws(self) -> int:  # type: ignore[override]
+        """How many draws there are."""
+        return self.values.shape[0]
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        """How many rows there are."""
+        return self.values.shape[1]
+
+    def block(self, rows: slice) -> Floats:
+        """Return the samples of consecutive rows."""
+        return self.values[:, rows]
+
+    def _filled(self) -> Floats:
+        return self.values
+
+
+class Chunked(Samples):
+    """Samples that are computed chunk by chunk.
+
+    Chunks are the same whatever rows are asked for, so that each can have noise of its own.
+    """
+
+    def chunk(self, k: int, rows: slice) -> Floats:
+        """Return the samples of the k-th chunk of rows, (n_draws, rows)."""
+        raise NotImplementedError
+
+    def block(self, rows: slice) -> Floats:
+        """Return the samples of consecutive rows."""
+        size = rows_of_chunk(self.n_draws)
+        out = None
+        for k in range(rows.start // size, -(-rows.stop // size)):
+            chunk = slice(k * size, min((k + 1) * size, self.n))
+            values = self.chunk(k, chunk)
+            if chunk == rows:
+                return values
+            if out is None:
+                out = np.empty((self.n_draws, rows.stop - rows.start))
+            start, stop = max(chunk.start, rows.start), min(chunk.stop, rows.stop)
+            here = slice(start - chunk.start, stop - chunk.start)
+            out[:, start - rows.start : stop - rows.start] = values[:, here]
+        assert out is not None
+        return out
+
+    def _filled(self) -> Floats:
+        return self.block(slice(0, self.n))
+
+    def thinned(self, n_draws: int) -> "Chunked":
+        """Return fewer draws from the same distribution: forced values can be had so."""
+        raise NotImplementedError
+
+    def first_chunk(self) -> Floats:
+        """Return the samples of the first chunk of rows: what is wrong tends to show there."""
+        return self.chunk(0, slice(0, min(rows_of_chunk(self.n_draws), self.n)))
+
+
+@dataclass(frozen=True, eq=False)
+class Contrast(Samples):
+    """The difference or the ratio of samples, paired draw by draw."""
+
+    left: Samples
+    right: Samples
+    sign: Literal["-", "/"]
+    n_draws: int = field(init=False)
+    n: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_draws", self.left.n_draws)
+        object.__setattr__(self, "n", self.left.n)
+
+    def block(self, rows: slice) -> Floats:
+        """Return the contrast of consecutive rows; refuse a ratio to zero."""
+        left, right = self.left.block(rows), self.right.block(rows)
+        if self.sign == "-":
+            return left - right
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = left / right
+        if not np.isfinite(ratio).all():
+            raise ValueError("the denominator is zero in some draws; take a difference instead")
+        return ratio
+
+    def linear(self) -> "Linear | None":
+        """Return the difference of two closed forms; a ratio has none."""
+        if self.sign == "/":
+            return None
+        left, right = self.left.linear(), self.right.linear()
+        return None if left is None or right is None else left.minus(right)
+
+
+@dataclass(frozen=True, eq=False)
+class Mapped(Samples):
+    """A function of samples, from (n_draws, rows) to (n_draws, rows)."""
+
+    inner: Samples
+    function: Reduction
+    n_draws: int = field(init=False)
+    n: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_draws", self.inner.n_draws)
+        object.__setattr__(self, "n", self.inner.n)
+
+    def block(self, rows: slice) -> Floats:
+        """Return the function of consecutive rows."""
+        return self.function(self.inner.block(rows))
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """Samples ``matrix @ coefficients[draw] + intercept[draw]``, and what of them is closed form.
+
+    Attributes
+    ----------
+    matrix : callable
+        From a slice of rows, or positions, to their terms, (rows, terms).
+    n : int
+        How many rows there are.
+    coefficients : ndarray of shape (n_draws, terms)
+        Samples of the coefficients.
+    intercept : ndarray of shape (n_draws,)
+        Samples of the intercept.
+    """
+
+    matrix: Callable[[Rows], Floats]
+    n: int
+    coefficients: Floats
+    intercept: Floats
+
+    def mean(self) -> Floats:
+        """Return the mean of each row: its terms times the means of the coefficients."""
+        coefficients, intercept = self.coefficients.mean(axis=0), self.intercept.mean()
+        return np.concatenate([self.matrix(r) @ coefficients + intercept for r in self._blocks()])
+
+    def std(self) -> Floats:
+        """Return the standard deviation of each row, from the covariance of the coefficients.
+
+        The covariance is that of a triangular factor of the samples and is never formed: far from
+        zero, intercept and coefficients nearly cancel, and their squares would lose all digits.
+        """
+        samples = np.column_stack([self.coefficients, self.intercept])
+        samples = samples - samples.mean(axis=0)
+        factor = np.linalg.qr(samples, mode="r").T
+        parts = [
+            np.sqrt(np.square(self.matrix(r) @ factor[:-1] + factor[-1]).sum(axis=1))
+            for r in self._blocks()
+        ]
+        return np.concatenate(parts) / np.sqrt(np.float64(len(samples) - 1))
+
+    def average(self, shares: Shares) -> Floats:
+        """Return averages over rows inside each draw: of the averages of the terms."""
+        total = np.zeros((self.coefficients.shape[1], shares.n_groups))
+        for rows in self._blocks():
+            shares.add(self.matrix(rows).T, rows, total)
+        return self.coefficients @ total + self.intercept[:, None]
+
+    def samples(self, rows: Rows) -> Floats:
+        """Return the samples of some rows, (n_draws, rows)."""
+        return self.coefficients @ self.matrix(rows).T + self.intercept[:, None]
+
+    def minus(self, other: "Linear") -> "Linear":
+        """Return the difference, draw by draw."""
+        intercept = self.intercept - other.intercept
+        if np.array_equal(self.coefficients, other.coefficients):  # which then cancel exactly
+            return Linear(
+                lambda rows: self.matrix(rows) - other.matrix(rows),
+                self.n,
+                self.coefficients,
+                intercept,
+            )
+        return Linear(
+            lambda rows: np.hstack([self.matrix(rows), -other.matrix(rows)]),
+            self.n,
+            np.hstack([self.coefficients, other.coefficients]),
+            intercept,
+        )
+
+    def _blocks(self) -> Iterator[slice]:
+        return blocks(self.n, self.coefficients.shape[1] + 1)
+
+
+def at_once(samples: Samples) -> Samples:
+    """Return samples held in memory if they are few; many stay to be computed."""
+    if isinstance(samples, Held) or is_large(samples.n_draws, samples.n):
+        return samples
+    return Held(samples.held())
+
+
+def _refuse_one_draw(n_draws: int) -> None:
+    if n_draws < 2:
+        raise ValueError("one draw has no standard deviation; fit with more draws or chains")
+
+
+def mean(block: Floats) -> Floats:
+    """Return the mean of each row of a block, (n_draws, rows)."""
+    return np.asarray(block.mean(axis=0))
+
+
+def std(block: Floats) -> Floats:
+    """Return the standard deviation of each row of a block, with Bessel's correction."""
+    return np.asarray(block.std(axis=0, ddof=1))
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Quantiles of each row of a block, (rows, len(q)), as `np.quantile` has them.
+
+    A row's draws are sorted where they lie side by side: about twice as fast.
+    """
+
+    q: tuple[float, ...]
+
+    def __call__(self, block: Floats) -> Floats:
+        """Return the quantiles of (n_draws, rows)."""
+        n_draws, n = block.shape
+        exact = np.asarray(self.q) * (n_draws - 1)
+        below = np.floor(exact).astype(np.intp)
+        above = np.minimum(below + 1, n_draws - 1)
+        part = exact - below
+        out = np.empty((n, len(self.q)))
+        for rows in slices(n, _TILE):
+            ordered = block[:, rows].T.copy()
+            ordered.sort(axis=1)
+            low, high = ordered[:, below], ordered[:, above]
+            step = high - low  # from the nearer end, as NumPy does: equal to the last bit
+            out[rows] = np.where(part < 0.5, low + step * part, high - step * (1 - part))
+            out[rows][np.isnan(ordered[:, -1])] = np.nan
+        return out
+
+
+@dataclass(frozen=True)
+class HighestDensity:
+    """The shortest interval of each row of a block, (rows, 2), as ArviZ has it."""
+
+    prob: float
+
+    def __call__(self, block: Floats) -> Floats:
+        """Return the intervals of (n_draws, rows)."""
+        from arviz_stats.base import array_stats
+
+        return np.asarray(array_stats.hdi(block, self.prob, axis=0))
+
+
+@dataclass(frozen=True)
+class Inside:
+    """The share of each row's draws in an open range."""
+
+    above: float | None
+    below: float | None
+
+    def __call__(self, block: Floats) -> Floats:
+        """Return the shares of (n_draws, rows)."""
+        inside: Any = True
+        if self.above is not None:
+            inside = inside & (block > self.above)
+        if self.below is not None:
+            inside = inside & (block < self.below)
+        return np.asarray(inside.mean(axis=0))

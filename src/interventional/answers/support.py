@@ -1,0 +1,87 @@
+"""How well the data support an answer, row by row."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from interventional.numbers import Floats
+
+RARE = 0.1  # overlap: rows are ten times rarer at that level than in general
+MADE_BY_HAND = "support is known of what a fitted model answers, not of outcomes made by hand"
+AVERAGED = "support is known of rows, and these are averages over rows; ask before you average"
+NOT_KEPT = "the model was saved by a version that kept no record of what was seen; fit it again"
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """How well the data support what each row is forced to.
+
+    Attributes
+    ----------
+    in_range : ndarray of bool, shape (n,)
+        Whether all forced values lie in the range that their columns were observed in.
+    distance : ndarray of shape (n,)
+        How far forced numbers are from what is usual in rows with such covariates; from 1 on they
+        are farther than any training row is expected to be.
+    overlap : ndarray of shape (n,)
+        How frequent rows with such covariates are at the forced levels, compared with all rows.
+    is_far : bool
+        Whether any forced value is farther outside the range than the range is wide.
+    reasons : tuple of str
+        What is not supported, in words.
+    """
+
+    in_range: NDArray[np.bool_]
+    distance: Floats
+    overlap: Floats
+    is_far: bool = False
+    reasons: tuple[str, ...] = ()
+
+    @classmethod
+    def of_observed(cls, n: int) -> "Support":
+        """Return the support of rows that are as they were observed."""
+        return cls(np.ones(n, dtype=bool), np.zeros(n), np.ones(n))
+
+    @cached_property
+    def supported(self) -> NDArray[np.bool_]:
+        """Whether the data support what each row is forced to."""
+        return self.in_range & (self.distance <= 1) & (self.overlap >= RARE)
+
+    def joined(self, other: "Support") -> "Support":
+        """Return the support of a contrast: of each row that of the side that has less."""
+        return Support(
+            self.in_range & other.in_range,
+            np.maximum(self.distance, other.distance),
+            np.minimum(self.overlap, other.overlap),
+            self.is_far or other.is_far,
+            tuple(dict.fromkeys(self.reasons + other.reasons)),
+        )
+
+    def at(self, positions: NDArray[np.intp]) -> "Support":
+        """Return the support of some of the rows."""
+        return replace(
+            self,
+            in_range=self.in_range[positions],
+            distance=self.distance[positions],
+            overlap=self.overlap[positions],
+        )
+
+    def table(self, index: pd.Index) -> pd.DataFrame:
+        """Return it as a DataFrame, a row for each."""
+        columns = {
+            "supported": self.supported,
+            "in_range": self.in_range,
+            "distance": self.distance,
+            "overlap": self.overlap,
+        }
+        return pd.DataFrame(columns, index=index)
+
+
+def joined(left: Support | str, right: Support | str) -> Support | str:
+    """Return the support of a contrast; unknown where that of a side is."""
+    if isinstance(left, str):
+        return left
+    return right if isinstance(right, str) else left.joined(right)

@@ -1,0 +1,567 @@
+"""Dask: each partition gives its statistics or its answers, which are added up in a tree."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from interventional.answers.outcomes import CiKind, Outcomes, from_samples, interval_defaults
+from interventional.answers.samples import Held, Shares
+from interventional.answers.support import Support
+from interventional.data.accumulation import Accumulated
+from interventional.errors import listed
+from interventional.numbers import Floats
+
+if TYPE_CHECKING:
+    from interventional.regressor import BayesianInterventionRegressor
+
+
+def is_distributed(X: Any) -> bool:
+    """Whether X is a Dask collection; Dask is not imported to find out."""
+    return type(X).__module__.partition(".")[0] == "dask"
+
+
+def is_distributed_frame(X: Any) -> bool:
+    """Whether X is a Dask DataFrame or Series."""
+    return is_distributed(X) and not hasattr(X, "chunks")
+
+
+def accumulate(
+    estimator: "BayesianInterventionRegressor", X: Any, y: Any, sample_weight: Any = None
+) -> Accumulated:
+    """Return what Gaussian equations see of the rows of Dask collections.
+
+    Parameters
+    ----------
+    estimator : BayesianInterventionRegressor
+        Says what the model is.
+    X : Dask DataFrame or Array of shape (n, columns)
+        The columns.
+    y, sample_weight : Dask Series or Array of shape (n,)
+        Outcome and weights, in partitions like those of X.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If something is wrong with a partition: the message begins with its number.
+    """
+    import dask
+    from sklearn.base import clone
+
+    labels = list(X.columns) if hasattr(X, "columns") else None
+    spec, reduced = _shipped(clone(estimator)), dask.delayed(_reduced, pure=False)
+    parts = partitions(X, y=y, sample_weight=sample_weight)
+    return _sum_of([reduced(spec, k, labels, *part) for k, part in enumerate(parts)])
+
+
+def predict(model: "BayesianInterventionRegressor", X: Any) -> Any:
+    """Return the posterior means of Dask rows as a Dask Series or Array."""
+    if is_distributed_frame(X):
+        meta = pd.Series(dtype=np.float64, index=X._meta.index)
+        return X.map_partitions(_predicted, model, meta=meta)
+    if len(X.chunks[1]) > 1:
+        X = X.rechunk({1: -1})
+    return X.map_blocks(model.predict, drop_axis=1, dtype=np.float64, meta=np.empty(0))
+
+
+def answer(
+    model: "BayesianInterventionRegressor",
+    method: Literal["_intervene", "_effect"],
+    X: Any,
+    estimand: str,
+    do: Mapping[Any, Any],
+    *arguments: Any,
+    **keywords: Any,
+) -> Any:
+    """Return what a query answers of the rows of a Dask collection, as `DaskOutcomes`.
+
+    Parameters
+    ----------
+    model : BayesianInterventionRegressor
+        The fitted model.
+    method : {"_intervene", "_effect"}
+        What is asked of each partition.
+    X : Dask DataFrame or Array of shape (n, columns)
+        The rows.
+    estimand : str
+        What is asked, in words.
+    do : mapping
+        As in `intervene`; what has one value a row is a Dask collection in partitions like X's.
+    *arguments, **keywords
+        Further arguments of the method.
+    """
+    import dask
+
+    for key, what in do.items():
+        if np.ndim(what) > 0 and not is_distributed(what):
+            raise TypeError(
+                f"do[{key!r}]: X is a Dask collection, so that a value for each row must be a "
+                f"callable of X or a Dask collection too; got {type(what).__name__}"
+            )
+    by_row = {key: what for key, what in do.items() if is_distributed(what)}
+    shipped, asked = _shipped(model), dask.delayed(_asked, pure=False)
+    parts = []
+    for k, (rows, *values) in enumerate(
+        partitions(X, **{f"do[{n!r}]": v for n, v in by_row.items()})
+    ):
+        own = dict(zip(by_row, values, strict=True))
+        rest = {key: what for key, what in do.items() if key not in own}
+        parts.append(asked(shipped, k, method, rows, rest, own, arguments, keywords))
+    index = X._meta.index if is_distributed_frame(X) else pd.RangeIndex(0)
+    return DaskOutcomes(parts, estimand, model._shape, model._fingerprint, index)
+
+
+@dataclass(frozen=True, eq=False)
+class DaskOutcomes:
+    """Outcomes of the rows of a Dask collection, each partition's where its rows are.
+
+    Averages are computed at once, in a tree, and are `Outcomes`; what has a value a row is a Dask
+    Series or DataFrame, computed when Dask is asked to. Contrasts are paired draw by draw.
+
+    See Also
+    --------
+    Outcomes : The same in memory.
+    BayesianInterventionRegressor.intervene : Returns them for Dask rows.
+
+    Examples
+    --------
+    >>> from interventional import BayesianInterventionRegressor
+    >>> from interventional.datasets import make_sales
+    >>> X, y = make_sales(random_state=0)
+    >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+    >>> import dask.dataframe as dd
+    >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+    >>> outcomes
+    <DaskOutcomes: E[y | do(price = 10)], 2 partitions, 4000 draws>
+    """
+
+    parts: Sequence[Any]
+    estimand: str
+    shape: tuple[int, int]
+    posterior: str
+    index: pd.Index
+
+    def average(self, weights: Any = None, by: Any = None) -> Outcomes:
+        """Average over all rows, inside each draw.
+
+        Parameters
+        ----------
+        weights : Dask Series or Array of shape (n,), optional
+            Weights of the rows, in partitions like theirs.
+        by : column name, or Dask Series or Array of shape (n,), optional
+            Groups to average within.
+
+        See Also
+        --------
+        Outcomes.average : The same in memory.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> outcomes.average().mean().round(1)
+        array([20.1])
+        """
+        import dask
+
+        totals = dask.delayed(_Totals.of, pure=False)
+        weight, group = (_per_part(v, len(self.parts)) for v in (weights, by))
+        parts = [totals(*part) for part in zip(self.parts, weight, group, strict=True)]
+        found: _Totals = _sum_of(parts)
+        empty = [label for label, total in found.weight.items() if not total > 0]
+        if empty:
+            raise ValueError(f"the weights are all zero in {listed(empty)}")
+        labels = found.labels()
+        columns = [found.sums[label] / found.weight[label] for label in labels]
+        over = "average" if by is None else "average by group"
+        return from_samples(
+            Held(np.column_stack(columns)),
+            self.shape,
+            pd.Index(labels),
+            f"{over} of {self.estimand}",
+            posterior=self.posterior,
+        )
+
+    def mean(self) -> Any:
+        """Return the posterior mean of each row, a Dask Series.
+
+        See Also
+        --------
+        average : Over all rows, at once.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> outcomes.mean().compute().head(2).round(1).tolist()
+        [21.0, 19.0]
+        """
+        return self._rows("mean")
+
+    def std(self) -> Any:
+        """Return the posterior standard deviation of each row, a Dask Series.
+
+        See Also
+        --------
+        Outcomes.std : The same in memory.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> outcomes.std().compute().head(2).round(1).tolist()
+        [0.1, 0.1]
+        """
+        return self._rows("std")
+
+    def quantile(self, q: float) -> Any:
+        """Return a posterior quantile of each row, a Dask Series.
+
+        See Also
+        --------
+        Outcomes.quantile : The same in memory.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> outcomes.quantile(0.5).compute().head(2).round(1).tolist()
+        [21.0, 19.0]
+        """
+        if np.ndim(q):
+            raise ValueError(f"q must be one probability where rows are Dask's, got {q!r}")
+        return self._rows("quantile", q)
+
+    def probability(self, above: float | None = None, below: float | None = None) -> Any:
+        """Return the posterior probability of a range for each row, a Dask Series.
+
+        See Also
+        --------
+        Outcomes.probability : The same in memory.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> outcomes.probability(above=20).compute().head(2).tolist()
+        [1.0, 0.0]
+        """
+        return self._rows("probability", above, below)
+
+    def summary(self, prob: float | None = None, kind: CiKind | None = None) -> Any:
+        """Return mean, sd and interval of each row, a Dask DataFrame.
+
+        Parameters
+        ----------
+        prob, kind
+            As in `Outcomes.interval`.
+
+        See Also
+        --------
+        Outcomes.summary : The same in memory.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> outcomes.summary(prob=0.95).compute().head(2).round(1)
+           mean   sd  eti95_lb  eti95_ub
+        0  21.0  0.1      20.9      21.2
+        1  19.0  0.1      18.8      19.1
+        """
+        prob, kind = interval_defaults(prob, kind)
+        stem = f"{kind}{int(round(100 * prob, 6))}"
+        columns = ["mean", "sd", f"{stem}_lb", f"{stem}_ub"]
+        meta = pd.DataFrame(columns=columns, dtype=np.float64, index=self.index[:0].rename(None))
+        return self._frame("summary", meta, prob, kind)
+
+    def interval(self, prob: float | None = None, kind: CiKind | None = None) -> Any:
+        """Return a posterior credible interval of each row, a Dask DataFrame of its ends.
+
+        See Also
+        --------
+        Outcomes.interval : The same in memory.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> outcomes.interval(0.95).compute().head(2).round(1)
+           eti95_lb  eti95_ub
+        0      20.9      21.2
+        1      18.8      19.1
+        """
+        return self.summary(prob, kind).iloc[:, 2:]
+
+    @property
+    def support(self) -> Any:
+        """How well the data support each row, a Dask DataFrame; `Outcomes.support` says more.
+
+        See Also
+        --------
+        Outcomes.support : The same in memory, and what its columns mean.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> outcomes.support.compute()["supported"].all()
+        np.True_
+        """
+        like = Support.of_observed(0).table(self.index[:0].rename(None))
+        return self._frame("support", like)
+
+    def __sub__(self, other: "DaskOutcomes") -> "DaskOutcomes":
+        """Return the difference, paired draw by draw."""
+        return self._contrast(other, "-")
+
+    def __truediv__(self, other: "DaskOutcomes") -> "DaskOutcomes":
+        """Return the ratio, paired draw by draw."""
+        return self._contrast(other, "/")
+
+    def __repr__(self) -> str:
+        chains, draws = self.shape
+        size = f"{len(self.parts)} partitions, {chains * draws} draws"
+        return f"<DaskOutcomes: {self.estimand}, {size}>"
+
+    def _contrast(self, other: "DaskOutcomes", sign: Literal["-", "/"]) -> "DaskOutcomes":
+        import dask
+
+        if not isinstance(other, DaskOutcomes):
+            raise TypeError(f"outcomes of Dask rows combine with such, got {type(other).__name__}")
+        if len(self.parts) != len(other.parts):
+            raise ValueError(
+                f"{len(self.parts)} partitions here, {len(other.parts)} there; contrast outcomes "
+                "of the same rows"
+            )
+        contrast = dask.delayed(_contrasted, pure=False)
+        pairs = zip(self.parts, other.parts, strict=True)
+        parts = [contrast(left, right, sign) for left, right in pairs]
+        words = f"{self.estimand} {sign} {other.estimand}"
+        return DaskOutcomes(parts, words, self.shape, self.posterior, self.index)
+
+    def _rows(self, method: str, *arguments: Any) -> Any:
+        meta = pd.Series(dtype=np.float64, index=self.index[:0].rename(None))
+        return self._frame(method, meta, *arguments)
+
+    def _frame(self, method: str, meta: Any, *arguments: Any) -> Any:
+        import dask
+        import dask.dataframe as dd
+
+        called = dask.delayed(_called, pure=False)
+        parts = [called(part, method, meta, arguments) for part in self.parts]
+        return dd.from_delayed(parts, meta=meta, verify_meta=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Totals:
+    """Summed weights and weighted sums of draws by group."""
+
+    weight: dict[Any, float]
+    sums: dict[Any, Floats]
+    order: tuple[Any, ...] | None
+
+    @classmethod
+    def of(cls, outcomes: Outcomes | None, weights: Any, by: Any) -> "_Totals | None":
+        if outcomes is None:
+            return None
+        codes, weight, labels = outcomes._shares(weights, by)
+        groups = None if by is None else outcomes._groups(by)
+        order = tuple(groups.categories) if isinstance(groups, pd.Categorical) else None
+        total = np.bincount(codes, weight, minlength=len(labels))
+        sums = outcomes._samples.average(Shares(codes, weight, len(labels)))
+        return cls(
+            dict(zip(labels, total.tolist(), strict=True)),
+            dict(zip(labels, sums.T, strict=True)),
+            order,
+        )
+
+    def __add__(self, other: "_Totals") -> "_Totals":
+        weight, sums = dict(self.weight), dict(self.sums)
+        for label, total in other.weight.items():
+            weight[label] = weight.get(label, 0.0) + total
+            sums[label] = sums.get(label, 0.0) + other.sums[label]
+        return _Totals(weight, sums, self.order)
+
+    def labels(self) -> list[Any]:
+        """Return the groups in order: categories in theirs, others sorted."""
+        if self.order is not None and set(self.weight) <= set(self.order):
+            return [label for label in self.order if label in self.weight]
+        return sorted(self.weight)
+
+
+def partitions(X: Any, **others: Any) -> list[tuple[Any, ...]]:
+    """Return the partitions of X and what belongs to their rows, as delayed objects."""
+    if X.ndim != 2:
+        raise ValueError(f"X must have two dimensions, rows and columns, got {X.ndim}")
+    if not is_distributed_frame(X):
+        X = X.rechunk({1: -1})
+    delayed = [_delayed(X)]
+    for name, other in others.items():
+        if other is None:
+            delayed.append([None] * len(delayed[0]))
+            continue
+        if not is_distributed(other):
+            raise TypeError(
+                f"X is a Dask collection, so that {name} must be one too, in partitions like "
+                f"those of X; got {type(other).__name__}"
+            )
+        parts = _delayed(other)
+        if len(parts) != len(delayed[0]):
+            raise ValueError(
+                f"X has {len(delayed[0])} partitions, {name} {len(parts)}; they must be the same"
+            )
+        delayed.append(parts)
+    return list(zip(*delayed, strict=True))
+
+
+def _reduced(
+    estimator: "BayesianInterventionRegressor",
+    k: int,
+    labels: list[Any] | None,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+) -> Accumulated | None:
+    """Return what is seen of a partition; nothing of an empty one."""
+    if labels is not None and list(X.columns) != labels:
+        strays = [label for label in X.columns if label not in labels]
+        missing = [label for label in labels if label not in X.columns]
+        what = f"lacks {listed(missing)}" if missing else f"has {listed(strays)} besides"
+        if not missing and not strays:
+            what = "has them in another order"
+        raise ValueError(f"partition {k}: its columns are not those of X: it {what}")
+    if len(X) == 0:
+        return None
+    try:
+        return estimator._batch(X, y, sample_weight)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"partition {k}: {error}") from error
+
+
+def _asked(
+    model: "BayesianInterventionRegressor",
+    k: int,
+    method: str,
+    X: Any,
+    do: Mapping[Any, Any],
+    by_row: Mapping[Any, Any],
+    arguments: tuple[Any, ...],
+    keywords: Mapping[str, Any],
+) -> Outcomes | None:
+    """Return the answer for a partition, whose noise is its own; nothing for an empty one."""
+    if len(X) == 0:
+        return None
+    own = copy.copy(model)
+    own._seed = int(np.random.SeedSequence([model._seed, k]).generate_state(1)[0] >> 1)
+    try:
+        return getattr(own, method)(X, {**do, **by_row}, *arguments, **keywords)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"partition {k}: {error}") from error
+
+
+def _contrasted(left: Outcomes | None, right: Outcomes | None, sign: str) -> Outcomes | None:
+    if left is None or right is None:
+        return None
+    return left - right if sign == "-" else left / right
+
+
+def _called(outcomes: Outcomes | None, method: str, meta: Any, arguments: tuple[Any, ...]) -> Any:
+    """Return what a method has for each row of a partition, with the rows' labels."""
+    if outcomes is None:
+        return meta
+    found = getattr(outcomes, method)
+    if callable(found):
+        found = found(*arguments)
+    if isinstance(found, pd.DataFrame):
+        return found
+    return pd.Series(found, index=outcomes._labels.rename(None))
+
+
+def _predicted(X: pd.DataFrame, model: "BayesianInterventionRegressor") -> pd.Series:
+    values = model.predict(X) if len(X) else np.empty(0)
+    return pd.Series(values, index=X.index)
+
+
+def _shipped(thing: Any) -> Any:
+    """Return something as one node of Dask's graph, which each worker gets once."""
+    import uuid
+
+    import dask
+
+    return dask.delayed(thing, name=f"interventional-{uuid.uuid4().hex}", traverse=False)
+
+
+def _delayed(collection: Any) -> list[Any]:
+    parts = collection.to_delayed()
+    return list(parts.ravel() if isinstance(parts, np.ndarray) else parts)
+
+
+def _per_part(what: Any, n: int) -> list[Any]:
+    """Return what each partition gets of something that may have a value a row."""
+    if not is_distributed(what):
+        if np.ndim(what) > 0:
+            raise TypeError(
+                "the rows are Dask's, so that what has a value a row must be a Dask collection "
+                f"too; got {type(what).__name__}"
+            )
+        return [what] * n
+    parts = _delayed(what)
+    if len(parts) != n:
+        raise ValueError(f"the rows have {n} partitions, what is given for them {len(parts)}")
+    return parts
+
+
+def _sum_of(parts: list[Any]) -> Any:
+    """Add up delayed parts in a tree, and compute."""
+    import dask
+
+    add: Callable[..., Any] = dask.delayed(_sum, pure=False)
+    while len(parts) > 1:
+        parts = [add(parts[k : k + 8]) for k in range(0, len(parts), 8)]
+    (total,) = dask.compute(parts[0])
+    if total is None:
+        raise ValueError("X has no rows in any of its partitions")
+    return total
+
+
+def _sum(parts: list[Any]) -> Any:
+    total = None
+    for part in parts:
+        total = part if total is None else total if part is None else total + part
+    return total

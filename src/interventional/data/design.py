@@ -1,0 +1,182 @@
+"""From encoded columns to the matrix that an equation is linear in."""
+
+from collections.abc import Hashable
+from typing import Any, Protocol
+
+import numpy as np
+
+from interventional.data.schema import Schema
+from interventional.numbers import LARGEST, Floats, are_moderate
+
+
+class Design(Protocol):
+    """The map from encoded columns to the matrix that an equation is linear in."""
+
+    schema: Schema
+    terms: tuple[str, ...]
+
+    @property
+    def structure(self) -> Hashable:
+        """What two designs share if one compiled model serves both."""
+
+    def matrix(self, values: Floats) -> Floats:
+        """Return the design matrix, (n, terms), of encoded rows, (n, columns)."""
+
+    def sources(self, values: Floats | None) -> list[set[int]]:
+        """Return for each term the positions of the columns that it depends on."""
+
+
+class TreatmentCoding:
+    """Numbers as they are; levels against the first of them, in terms like ``sex[1]``.
+
+    Parameters
+    ----------
+    schema : Schema
+        What the columns are.
+    pooled : tuple of int
+        The columns with a term for every level, the first included: their prior says that levels
+        are alike, and none of them is what others are held against.
+    """
+
+    def __init__(self, schema: Schema, pooled: tuple[int, ...] = ()):
+        self.schema = schema
+        self.pooled = pooled
+        picks: list[tuple[int, int | None]] = []
+        terms: list[str] = []
+        for j, (name, levels) in enumerate(zip(schema.names, schema.levels, strict=True)):
+            if levels is None:
+                picks.append((j, None))
+                terms.append(name)
+                continue
+            first = int(j not in pooled)
+            for code, level in enumerate(levels[first:], start=first):
+                picks.append((j, code))
+                terms.append(f"{name}[{level}]")
+        self.picks = tuple(picks)
+        self.terms = tuple(terms)
+
+    @property
+    def structure(self) -> Hashable:
+        """Return names and coding; the design holds nothing else."""
+        return (self.schema.names, self.picks)
+
+    def matrix(self, values: Floats) -> Floats:
+        """Return the design matrix of encoded rows; the very same array if all are numbers."""
+        if not self.schema.has_levels:
+            return values
+        columns = [
+            values[:, j] if code is None else (values[:, j] == code).astype(np.float64)
+            for j, code in self.picks
+        ]
+        return np.column_stack(columns) if columns else np.empty((len(values), 0))
+
+    def sources(self, values: Floats | None) -> list[set[int]]:
+        """Return for each term the one column that it comes from."""
+        return [{j} for j, _ in self.picks]
+
+
+class TransformedDesign:
+    """A fitted scikit-learn transformer as a design.
+
+    Parameters
+    ----------
+    schema : Schema
+        What the columns are.
+    transformer : transformer
+        Any scikit-learn transformer; it is cloned.
+    values : ndarray of shape (n, columns)
+        The encoded rows to fit it to.
+    """
+
+    def __init__(self, schema: Schema, transformer: Any, values: Floats):
+        from sklearn.base import clone
+        from sklearn.utils import get_tags
+
+        if not (hasattr(transformer, "fit") and hasattr(transformer, "transform")):
+            raise TypeError(
+                f"design must be a scikit-learn transformer with fit and transform, "
+                f"got {transformer!r}"
+            )
+        if get_tags(transformer).target_tags.required:
+            raise ValueError(
+                f"design={transformer!r} needs y to be fitted; a design may depend on X alone"
+            )
+        self.schema = schema
+        self.transformer = clone(transformer)
+        self.transformer.fit(schema.decode(values))
+        self.terms: tuple[str, ...] = ()
+        width = self.matrix(values[:1]).shape[1]
+        if width == 0:
+            raise ValueError(f"design={transformer!r} makes no columns of these {values.shape[1]}")
+        self.terms = self._names(width)
+
+    @property
+    def structure(self) -> Hashable:
+        """Return the design itself: a fitted transformer is like no other."""
+        return self
+
+    def matrix(self, values: Floats) -> Floats:
+        """Return what the transformer makes of encoded rows, checked."""
+        made = self.transformer.transform(self.schema.decode(values))
+        if hasattr(made, "toarray"):
+            made = made.toarray()
+        try:
+            matrix = np.asarray(made, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"design={self.transformer!r} must return numbers: {error}") from error
+        if matrix.ndim != 2 or len(matrix) != len(values):
+            raise ValueError(
+                f"design={self.transformer!r} made an array of shape {matrix.shape} from "
+                f"{len(values)} rows; a design keeps the rows and returns two dimensions"
+            )
+        if self.terms and matrix.shape[1] != len(self.terms):
+            raise ValueError(
+                f"design={self.transformer!r} made {matrix.shape[1]} columns, "
+                f"{len(self.terms)} when it was fitted"
+            )
+        if not are_moderate(matrix):
+            row, term = (int(k) for k in np.argwhere(~(np.abs(matrix) <= LARGEST))[0])
+            name = self.terms[term] if self.terms else term
+            raise ValueError(
+                f"design={self.transformer!r} returned {matrix[row, term]} in column {name!r}, "
+                f"row {row}; it must return numbers of at most {LARGEST:g} in size"
+            )
+        return matrix
+
+    def sources(self, values: Floats | None) -> list[set[int]]:
+        """Return for each term the columns that it moves with, found by moving each in turn."""
+        assert values is not None
+        spread = np.linspace(0, len(values) - 1, min(len(values), 200)).astype(np.intp)
+        extremes = [values.argmin(axis=0), values.argmax(axis=0)]  # a rare level counts too
+        rows = values[np.unique(np.concatenate([spread, *extremes]))]
+        before = self.matrix(rows)
+        found: list[set[int]] = [set() for _ in self.terms]
+        for j in range(values.shape[1]):
+            for column in (np.roll(rows[:, j], 1), np.sort(rows[:, j])[::-1]):
+                moved = rows.copy()
+                moved[:, j] = column
+                for term in np.flatnonzero((self.matrix(moved) != before).any(axis=0)):
+                    found[term].add(j)
+        return found
+
+    def _names(self, width: int) -> tuple[str, ...]:
+        try:
+            names = [str(name) for name in self.transformer.get_feature_names_out()]
+        except (AttributeError, ValueError, TypeError):
+            names = []
+        if len(names) != width or len(set(names)) != width:
+            names = [f"design{k}" for k in range(width)]
+        return tuple(names)
+
+
+def make_design(
+    schema: Schema,
+    transformer: Any,
+    values: Floats | None,
+    pooled: tuple[int, ...] = (),
+) -> Design:
+    """Return the design of a model: by dtype, or a clone of `transformer` fitted to the rows."""
+    if transformer is None:
+        return TreatmentCoding(schema, pooled)
+    assert values is not None
+    return TransformedDesign(schema, transformer, values)

@@ -1,0 +1,321 @@
+"""From the user's columns to numbers, and from numbers to the design matrix.
+
+A `Schema` remembers what the columns of X are and turns tables into float arrays and back: numbers
+stay as they are, levels become codes. A design turns such an array into the matrix that an
+equation is linear in.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from interventional.errors import listed, unknown
+from interventional.numbers import LARGEST, Floats, all_numbers, are_moderate, is_number
+
+_MANY_LEVELS = 30  # a column with more tells little of others: its levels have few rows each
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What the columns of X are.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The name of each column in the model: its label, or ``"x0"``, ``"x1"``, … where some label
+        is no string or holds a ``"/"``.
+    labels : tuple or None
+        The labels of the DataFrame that was fitted; None for an array.
+    levels : tuple of (tuple or None)
+        The levels of each column of levels; None for a column of numbers.
+    dtypes : tuple of (str or None)
+        The name of the pandas dtype of each column of levels; ``"bool"`` for one of bools, which
+        enter as numbers; None for a column of numbers.
+    orders : tuple of (tuple or None)
+        All categories of the dtype of each column of categories, those that do not occur included.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[Hashable, ...] | None
+    levels: tuple[tuple[Any, ...] | None, ...]
+    dtypes: tuple[str | None, ...]
+    orders: tuple[tuple[Any, ...] | None, ...]
+
+    @classmethod
+    def of(cls, X: pd.DataFrame | NDArray[Any]) -> "Schema":
+        """Read what the columns of X are from its labels and dtypes."""
+        n_columns = X.shape[1]
+        if not isinstance(X, pd.DataFrame):
+            nothing = (None,) * n_columns
+            return cls(tuple(f"x{j}" for j in range(n_columns)), None, nothing, nothing, nothing)
+        labels = tuple(X.columns)
+        repeated = [label for label, count in Counter(labels).items() if count > 1]
+        if repeated:
+            raise ValueError(f"X has more than one column named {listed(repeated)}")
+        if any(label != label for label in labels):  # and would not be found again
+            raise ValueError(f"X has a column named NaN: {listed(labels)}; give it a name")
+        # PyMC takes a slash for a path
+        if all(isinstance(label, str) and "/" not in label for label in labels):
+            names = labels
+        else:
+            names = tuple(f"x{j}" for j in range(n_columns))
+        levels: list[tuple[Any, ...] | None] = []
+        dtypes: list[str | None] = []
+        orders: list[tuple[Any, ...] | None] = []
+        for j in range(n_columns):
+            column = X.iloc[:, j]
+            found = None if _holds_numbers(column) else _levels_of(column)
+            levels.append(found)
+            is_bool = found is None and pd.api.types.is_bool_dtype(column.dtype)
+            dtypes.append("bool" if is_bool else None if found is None else str(column.dtype))
+            is_category = isinstance(column.dtype, pd.CategoricalDtype)
+            orders.append(tuple(column.cat.categories.tolist()) if is_category else None)
+        return cls(names, labels, tuple(levels), tuple(dtypes), tuple(orders))
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether any column holds levels."""
+        return any(levels is not None for levels in self.levels)
+
+    def categories(self, j: int) -> tuple[Any, ...]:
+        """Return what a column of levels or bools may be; nothing for a column of numbers."""
+        levels = self.levels[j]
+        if levels is None:
+            return (False, True) if self.dtypes[j] == "bool" else ()
+        return levels
+
+    def may_have_term(self, name: str) -> bool:
+        """Whether a term of this name would be that of a level which has not occurred yet."""
+        column, bracket, _ = name.partition("[")
+        if not bracket or column not in self.names:
+            return False
+        return self.levels[self.names.index(column)] is not None
+
+    def of_few_levels(self, columns: Iterable[int]) -> list[int]:
+        """Return the columns of numbers, and those that have few levels."""
+        return [j for j in columns if len(self.levels[j] or ()) <= _MANY_LEVELS]
+
+    def subset(self, columns: Sequence[int]) -> "Schema":
+        """Return what some of the columns are."""
+        return Schema(
+            tuple(self.names[j] for j in columns),
+            None if self.labels is None else tuple(self.labels[j] for j in columns),
+            tuple(self.levels[j] for j in columns),
+            tuple(self.dtypes[j] for j in columns),
+            tuple(self.orders[j] for j in columns),
+        )
+
+    def merge(self, other: "Schema") -> "Schema":
+        """Return what the columns of both one's rows and the other's are: levels are united.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the columns are not the same, or hold numbers here and levels there.
+        """
+        if self == other:
+            return self
+        if self.labels != other.labels or len(self.names) != len(other.names):
+            ours, theirs = (s.names if s.labels is None else s.labels for s in (self, other))
+            raise ValueError(
+                f"the columns are {listed(theirs)}; they must be those of before, in the same "
+                f"order: {listed(ours)}"
+            )
+        merged = [self._merge_column(other, j) for j in range(len(self.names))]
+        levels, dtypes, orders = (tuple(part) for part in zip(*merged, strict=True))
+        return Schema(self.names, self.labels, levels, dtypes, orders)
+
+    def _merge_column(self, other: "Schema", j: int) -> tuple[Any, Any, Any]:
+        """Return levels, dtype and order of a column in both."""
+        ours, theirs = self.levels[j], other.levels[j]
+        if ours is None and theirs is None:  # bools beside numbers are numbers
+            same = self.dtypes[j] == other.dtypes[j]
+            return None, self.dtypes[j] if same else None, None
+        categories = [s.dtypes[j] == "category" for s in (self, other)]
+        if ours is None or theirs is None or categories[0] != categories[1]:
+            before, now = (s.dtypes[j] or "number" for s in (self, other))
+            raise TypeError(
+                f"column {self.names[j]!r} holds values of dtype {now}; before it was {before}"
+            )
+        found = {*ours, *theirs}
+        order = self.orders[j], other.orders[j]
+        if order[0] is None or order[1] is None:
+            return tuple(sorted(found)), self.dtypes[j], None
+        united = (*order[0], *(level for level in order[1] if level not in order[0]))
+        return tuple(level for level in united if level in found), self.dtypes[j], united
+
+    def position(self, key: object) -> int:
+        """Return the position of the column that a user calls `key`.
+
+        Parameters
+        ----------
+        key : str, int or a label
+            A label of the DataFrame; for an array the position, or the name ``"x0"``, ``"x1"``, ….
+        """
+        known: Sequence[Hashable] = self.names if self.labels is None else self.labels
+        if key in known:
+            return known.index(key)
+        is_position = isinstance(key, int | np.integer) and not isinstance(key, bool)
+        if self.labels is None and is_position and 0 <= int(key) < len(known):  # type: ignore[call-overload]
+            return int(key)  # type: ignore[call-overload]
+        raise ValueError(unknown("column", key, known))
+
+    def encode(self, X: pd.DataFrame | NDArray[Any]) -> Floats:
+        """Return X as float64 of shape (n, columns), levels as codes 0, 1, …."""
+        if not isinstance(X, pd.DataFrame):
+            self._refuse_array_for_levels()
+            values = np.asarray(X, dtype=np.float64)
+        else:
+            with np.errstate(over="ignore"):  # infinity is refused below
+                values = self._encode_frame(X)
+        self._refuse_extreme(values)
+        return values
+
+    def _encode_frame(self, X: pd.DataFrame) -> Floats:
+        if not self.has_levels and all(map(_is_real_dtype, X.dtypes)):
+            return X.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.column_stack([self.encode_column(j, X.iloc[:, j]) for j in range(X.shape[1])])
+
+    def encode_column(self, j: int, values: ArrayLike, what: str = "X") -> Floats:
+        """Return the values of column j as float64 numbers or codes, in their own shape.
+
+        Parameters
+        ----------
+        j : int
+            The column's position.
+        values : array-like
+            Numbers, or for a column of levels its levels.
+        what : str
+            What the values are, for messages.
+        """
+        levels, name = self.levels[j], self.names[j]
+        array = values.to_numpy() if isinstance(values, pd.Series) else np.asarray(values)
+        if levels is None:
+            if isinstance(values, pd.Series) and _is_real_dtype(values.dtype):
+                return values.to_numpy(dtype=np.float64, na_value=np.nan)
+            if np.iscomplexobj(array) or array.dtype.kind in "mM":
+                raise TypeError(f"column {name!r} of {what} takes numbers, got {array.dtype}")
+            if array.dtype.kind == "O":  # None and NA are missing numbers, which are refused later
+                array = np.where(pd.isna(array), np.nan, array)
+            if not all_numbers(array):
+                culprit = next(v for v in array.ravel().tolist() if not is_number(v))
+                raise TypeError(f"column {name!r} of {what} takes numbers, got {culprit!r}")
+            try:
+                with np.errstate(over="ignore"):  # infinity is refused later on
+                    numbers = array.astype(np.float64)
+            except OverflowError as error:
+                raise ValueError(f"column {name!r} of {what}: {error}") from error
+            strays = ~np.isin(numbers, (0.0, 1.0)) & np.isfinite(numbers)
+            if self.dtypes[j] == "bool" and strays.any():
+                culprit = np.ravel(numbers)[int(np.argmax(strays))]
+                raise ValueError(f"column {name!r} of {what} takes bools, got {culprit}")
+            return numbers
+        flat = np.ravel(array)
+        missing = np.asarray(pd.isna(flat))
+        if missing.any():
+            row = int(np.argmax(missing))
+            raise ValueError(f"{what} contains NaN in column {name!r}, row {row}")
+        for value in flat if flat.dtype.kind == "O" else ():
+            if not isinstance(value, Hashable):
+                raise TypeError(f"column {name!r} of {what} takes levels, got {value!r}")
+        index = pd.Index(levels, dtype=object, tupleize_cols=False)
+        found = pd.Index(flat, dtype=object, tupleize_cols=False)
+        codes = index.get_indexer(found)
+        if (codes < 0).any():
+            culprit = found[int(np.argmax(codes < 0))]
+            raise ValueError(unknown(f"level in column {name!r} of {what}:", culprit, levels))
+        return codes.astype(np.float64).reshape(array.shape)
+
+    def decode(self, values: Floats) -> pd.DataFrame | Floats:
+        """Return the table that `values` stand for: a DataFrame if one was fitted."""
+        if self.labels is None:
+            return values
+        if not self.has_levels:
+            return pd.DataFrame(values, columns=list(self.labels))
+        columns = [self.decode_column(j, values[:, j]) for j in range(len(self.names))]
+        frame = pd.concat(columns, axis=1)
+        frame.columns = pd.Index(self.labels)
+        return frame
+
+    def decode_column(self, j: int, values: Floats) -> pd.Series:
+        """Return the numbers or levels that the values of column j stand for."""
+        levels = self.levels[j]
+        if levels is None:
+            return pd.Series(values)
+        codes = values.astype(np.intp)
+        if self.dtypes[j] == "category":
+            return pd.Series(pd.Categorical.from_codes(codes, pd.Index(levels)))
+        return pd.Series(np.array(levels, dtype=object)[codes], dtype=self.dtypes[j])
+
+    def _refuse_array_for_levels(self) -> None:
+        if self.has_levels:
+            names = [n for n, lv in zip(self.names, self.levels, strict=True) if lv is not None]
+            raise TypeError(
+                f"X must be a DataFrame: it was fitted with levels in column {listed(names)}"
+            )
+
+    def _refuse_extreme(self, values: Floats) -> None:
+        """Refuse what is no number, or one whose square is near to none."""
+        if are_moderate(values):
+            return
+        row, j = (int(k) for k in np.argwhere(~(np.abs(values) <= LARGEST))[0])
+        found = values[row, j]
+        if np.isfinite(found):
+            raise ValueError(
+                f"X holds {found:g} in column {self.names[j]!r}, row {row}; numbers may be "
+                f"{LARGEST:g} in size: give the column in other units"
+            )
+        found = "NaN" if np.isnan(found) else "infinity"
+        raise ValueError(
+            f"Input X contains {found}: column {self.names[j]!r}, row {row}. Drop such rows, or "
+            "impute them in a pipeline step before this estimator"
+        )
+
+
+def _is_real_dtype(dtype: Any) -> bool:
+    numeric = pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)
+    return numeric and not pd.api.types.is_complex_dtype(dtype)
+
+
+def _holds_numbers(column: pd.Series) -> bool:
+    """Whether a column is one of numbers; a clear error for what is neither numbers nor levels."""
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return False
+    if pd.api.types.is_complex_dtype(dtype):
+        raise ValueError(f"Complex data not supported: column {column.name!r} of X")
+    if _is_real_dtype(dtype):
+        return True
+    if isinstance(dtype, pd.StringDtype) or pd.api.types.is_string_dtype(dtype):
+        kind = pd.api.types.infer_dtype(column, skipna=True)
+        if kind in {"integer", "floating", "mixed-integer-float", "boolean"}:
+            return True
+        if kind in {"string", "empty"}:
+            return False
+    found = f"has dtype {dtype}"
+    if pd.api.types.is_object_dtype(dtype):
+        present = column.dropna()
+        if all(map(is_number, present)):
+            return True
+        one_kind = str if isinstance(present.iloc[0], str) else Real | Decimal | np.bool_
+        strays = [value for value in present if not isinstance(value, one_kind)]
+        beside = f" beside {present.iloc[0]!r}" if one_kind is str else ""
+        found = f"holds {strays[0]!r}{beside}"
+    raise TypeError(
+        f"column {column.name!r} of X {found}; numbers, bools, strings and categories are what a "
+        "column may hold, one kind of them"
+    )
+
+
+def _levels_of(column: pd.Series) -> tuple[Any, ...]:
+    """Return the levels that occur: categories in their order, others sorted."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return tuple(column.cat.remove_unused_categories().cat.categories.tolist())
+    return tuple(sorted(column.dropna().unique().tolist()))

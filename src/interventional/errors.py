@@ -1,0 +1,71 @@
+"""Words for what went wrong, and the package's own exceptions."""
+
+import difflib
+from collections.abc import Iterable
+
+_MAX_LISTED = 12
+
+
+def listed(names: Iterable[object]) -> str:
+    """Return the names, quoted, as a readable list of bounded length."""
+    quoted = [repr(name) for name in names]
+    if len(quoted) > _MAX_LISTED:
+        rest = len(quoted) - _MAX_LISTED
+        quoted = [*quoted[:_MAX_LISTED], f"and {rest} more"]
+    return ", ".join(quoted)
+
+
+def unknown(what: str, name: object, known: Iterable[object]) -> str:
+    """Say that a name is unknown, what is known, and which known name is nearest.
+
+    Examples
+    --------
+    >>> unknown("column", "prise", ["price", "traffic"])
+    "unknown column 'prise'; did you mean 'price'? Known: 'price', 'traffic'"
+    """
+    known = list(known)
+    by_text = {str(candidate): candidate for candidate in known}
+    nearest = difflib.get_close_matches(str(name), list(by_text), n=1)
+    hint = f" did you mean {by_text[nearest[0]]!r}?" if nearest else ""
+    return f"unknown {what} {name!r};{hint} Known: {listed(known)}"
+
+
+class NotIdentifiedError(ValueError):
+    """The causal graph does not determine the effect that was asked for.
+
+    The message names the path that confounds it and, where one would help, the columns whose
+    measurement would close it.
+
+    See Also
+    --------
+    CausalGraph.is_identified : Asks before anything is fitted.
+
+    Examples
+    --------
+    >>> from interventional import CausalGraph
+    >>> CausalGraph("x -> y; x <-> y").is_identified("x", "y").identified
+    False
+    """
+
+
+class ExtrapolationWarning(UserWarning):
+    """What is forced goes beyond what was seen when the model was fitted.
+
+    The message names the columns, what they are forced to, the observed range, and the share of
+    rows; `Outcomes.support` says it row by row.
+
+    See Also
+    --------
+    Outcomes.support : The same row by row.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from interventional import ExtrapolationWarning
+    >>> warnings.simplefilter("error", ExtrapolationWarning)  # refuse such answers
+    >>> warnings.simplefilter("default", ExtrapolationWarning)
+    """
+
+
+class UndeterminedError(ValueError):
+    """The data are too few or too uniform for the model to have a posterior; more may help."""

@@ -1,0 +1,1 @@
+"""Who causes whom, and what follows from that alone: separation, identification, independences."""

@@ -1,0 +1,748 @@
+"""`CausalGraph`: who causes whom, and what follows from it."""
+
+import heapq
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations, product
+from typing import TYPE_CHECKING, Any
+
+from interventional.errors import NotIdentifiedError, listed, unknown
+from interventional.graph.identification import Regression, affected, regressions
+from interventional.graph.text import Statements, parse, quote
+
+if TYPE_CHECKING:
+    import networkx as nx
+    import pandas as pd
+
+__all__ = ["CausalGraph", "Regression", "Verdict", "affected", "regressions"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an effect is identified; true if it is.
+
+    Attributes
+    ----------
+    identified : bool
+        The verdict.
+    reason : str
+        Why, in words.
+    adjustment : dict of str to tuple of str
+        For each node that is drawn anew under the intervention, the columns that its equation
+        takes in besides its parents, at the row's factual values.
+
+    See Also
+    --------
+    CausalGraph.is_identified : Returns one.
+
+    Examples
+    --------
+    >>> from interventional import CausalGraph
+    >>> verdict = CausalGraph("x -> m -> y; x <-> y").is_identified("x", "y")
+    >>> bool(verdict), verdict.adjustment
+    (True, {'m': (), 'y': ('x',)})
+    """
+
+    identified: bool
+    reason: str
+    adjustment: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.identified
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class CausalGraph:
+    """A causal graph: directed edges, and ``<->`` for unobserved common causes.
+
+    Parameters
+    ----------
+    graph : str, list of edges, mapping, networkx.DiGraph or CausalGraph
+        Text such as ``"b -> m; m -> y; b <-> y"`` (statements end with ``;``, ``,`` or a line;
+        chains ``a -> b -> c`` and ``b <- a`` are read; names with spaces need quotes) or a DOT
+        ``digraph { ... }`` (where ``dir=both`` means ``<->``); edges ``[("b", "m"), ("m", "y")]``;
+        or child → parents ``{"m": "b", "y": ["b", "m"]}``.
+    unobserved : iterable of str
+        Nodes without data. Nodes that the data lack need not be named here.
+
+    Attributes
+    ----------
+    nodes : tuple of str
+        In topological order; by name where that leaves a choice.
+    edges : tuple of (str, str)
+        Cause and effect.
+    confounded : tuple of (str, str)
+        The pairs joined by ``<->``.
+    unobserved : frozenset of str
+        The nodes declared unobserved.
+
+    Raises
+    ------
+    ValueError
+        If the text cannot be read, or the graph is empty, has a cycle or a self loop.
+    TypeError
+        If the graph is none of the above, or a node is not a string.
+
+    See Also
+    --------
+    interventional.BayesianInterventionRegressor : Takes one, in any of these forms.
+
+    Notes
+    -----
+    Graphs are immutable and equal if they have the same nodes and edges.
+
+    Examples
+    --------
+    >>> from interventional import CausalGraph
+    >>> graph = CausalGraph("price -> traffic -> sales; price -> sales; season -> sales")
+    >>> graph.nodes
+    ('price', 'season', 'traffic', 'sales')
+    >>> graph.parents("sales")
+    ('price', 'season', 'traffic')
+    >>> graph.independences()
+    (('price', 'season', ()), ('season', 'traffic', ()))
+    >>> CausalGraph("x -> m -> y; x <-> y").is_identified("x", "y").adjustment
+    {'m': (), 'y': ('x',)}
+    """
+
+    nodes: tuple[str, ...]
+    edges: tuple[tuple[str, str], ...]
+    confounded: tuple[tuple[str, str], ...]
+    unobserved: frozenset[str]
+    # Of a projection: the graph that it came from, so that errors can name what is unobserved.
+    _source: "CausalGraph | None" = field(compare=False)
+
+    def __init__(self, graph: Any, unobserved: Iterable[str] = ()):
+        stated = _statements(graph)
+        if isinstance(unobserved, str):
+            unobserved = (unobserved,)
+        hidden = frozenset(unobserved) | frozenset(stated.unobserved)
+        everyone = (*stated.nodes, *(n for pair in stated.edges + stated.confounded for n in pair))
+        for node in (*everyone, *hidden):
+            if not isinstance(node, str):
+                raise TypeError(f"nodes must be strings; got {node!r} ({type(node).__name__})")
+            if not node:
+                raise ValueError("a node has an empty name")
+        if not everyone:
+            raise ValueError("the graph has no nodes")
+        for node in hidden - set(everyone):
+            raise ValueError(unknown("unobserved node", node, sorted(set(everyone))))
+        for a, b in stated.edges + stated.confounded:
+            if a == b:
+                raise ValueError(f"{a!r} cannot cause or confound itself")
+        nodes = _topological(set(everyone), set(stated.edges))
+        place = {node: i for i, node in enumerate(nodes)}
+
+        def in_order(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+            return tuple(sorted(set(pairs), key=lambda pair: (place[pair[0]], place[pair[1]])))
+
+        pairs = [(a, b) if place[a] < place[b] else (b, a) for a, b in stated.confounded]
+        object.__setattr__(self, "nodes", nodes)
+        object.__setattr__(self, "edges", in_order(stated.edges))
+        object.__setattr__(self, "confounded", in_order(pairs))
+        object.__setattr__(self, "unobserved", hidden)
+        object.__setattr__(self, "_source", None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state to pickle, in types that any reader of pickles takes."""
+        return {**vars(self), "unobserved": sorted(self.unobserved)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the state that `__getstate__` gave."""
+        vars(self).update(state, unobserved=frozenset(state["unobserved"]))
+
+    def __repr__(self) -> str:
+        joined = {node for pair in self.edges + self.confounded for node in pair}
+        parts = [quote(node) for node in self.nodes if node not in joined]
+        parts += [f"{quote(a)} -> {quote(b)}" for a, b in self.edges]
+        parts += [f"{quote(a)} <-> {quote(b)}" for a, b in self.confounded]
+        hidden = f", unobserved={sorted(self.unobserved)!r}" if self.unobserved else ""
+        return f"CausalGraph({'; '.join(parts)!r}{hidden})"
+
+    # --- Relations ------------------------------------------------------------------------------
+
+    def _check(self, *names: str) -> None:
+        for name in names:
+            if name not in self.nodes:
+                raise ValueError(unknown("node", name, self.nodes))
+
+    def parents(self, node: str) -> tuple[str, ...]:
+        """Return the direct causes of a node, in topological order.
+
+        See Also
+        --------
+        ancestors : The indirect causes too.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
+        >>> graph.parents("sales")
+        ('season', 'traffic')
+        """
+        self._check(node)
+        return tuple(a for a, b in self.edges if b == node)
+
+    def children(self, node: str) -> tuple[str, ...]:
+        """Return the direct effects of a node, in topological order.
+
+        See Also
+        --------
+        descendants : The indirect effects too.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
+        >>> graph.children("season")
+        ('price', 'sales')
+        """
+        self._check(node)
+        return tuple(b for a, b in self.edges if a == node)
+
+    def ancestors(self, node: str) -> frozenset[str]:
+        """Return all causes of a node, itself not among them.
+
+        See Also
+        --------
+        parents : The direct causes.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
+        >>> sorted(graph.ancestors("traffic"))
+        ['price', 'season']
+        """
+        self._check(node)
+        found = {node}
+        for name in reversed(self.nodes):
+            if found.intersection(b for a, b in self.edges if a == name):
+                found.add(name)
+        return frozenset(found - {node})
+
+    def descendants(self, node: str) -> frozenset[str]:
+        """Return all effects of a node, itself not among them.
+
+        See Also
+        --------
+        children : The direct effects.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
+        >>> sorted(graph.descendants("price"))
+        ['sales', 'traffic']
+        """
+        self._check(node)
+        found = {node}
+        for name in self.nodes:
+            if found.intersection(a for a, b in self.edges if b == name):
+                found.add(name)
+        return frozenset(found - {node})
+
+    def topological_order(self) -> tuple[str, ...]:
+        """Return the nodes, causes before effects.
+
+        See Also
+        --------
+        parents : The direct causes of a node.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
+        >>> graph.topological_order()
+        ('season', 'price', 'traffic', 'sales')
+        """
+        return self.nodes
+
+    # --- What is observed -----------------------------------------------------------------------
+
+    def observing(self, names: Iterable[str]) -> "CausalGraph":
+        """Return the graph of the observed nodes among names, all others projected out.
+
+        A directed path through unobserved nodes becomes an edge, an unobserved common cause a
+        ``<->`` (the latent projection of Verma 1993). The effects of observed nodes on each other
+        and their d-separations stay the same.
+
+        See Also
+        --------
+        is_identified : What can be told from them.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> CausalGraph("z <- u -> y; z -> x -> w -> y").observing(["x", "y", "z"])
+        CausalGraph('z -> x; x -> y; z <-> y')
+        """
+        if isinstance(names, str):
+            names = (names,)
+        return self._project(set(names) - self.unobserved)
+
+    def _project(self, names: Iterable[str]) -> "CausalGraph":
+        keep = set(names).intersection(self.nodes)
+        if not keep:
+            raise ValueError(f"none of the graph's nodes is observed: {listed(self.nodes)}")
+        # reach[u]: the observed nodes at which arrows out of u arrive through unobserved ones.
+        reach: dict[str, set[str]] = {}
+        for node in reversed(self.nodes):
+            reach[node] = set()
+            for child in self.children(node):
+                reach[node] |= {child} if child in keep else reach[child]
+        out = Statements(nodes=[node for node in self.nodes if node in keep])
+        for node, reached in reach.items():
+            if node in keep:
+                out.edges += [(node, other) for other in reached]
+            else:
+                out.confounded += combinations(sorted(reached), 2)
+        for a, b in self.confounded:
+            ends = ({node} if node in keep else reach[node] for node in (a, b))
+            out.confounded += [(p, q) for p, q in product(*ends) if p != q]
+        projection = CausalGraph(out)
+        object.__setattr__(projection, "_source", self._source or self)
+        return projection
+
+    def _measuring(self, a: str, b: str) -> "CausalGraph":
+        """Return the graph with the unobserved common cause of a and b observed."""
+        name = f"common cause of {a} and {b}"
+        pairs = [pair for pair in self.confounded if pair != (a, b)]
+        edges = [*self.edges, (name, a), (name, b)]
+        return CausalGraph(Statements([*self.nodes, name], edges, pairs))
+
+    # --- What follows ---------------------------------------------------------------------------
+
+    def adjustment_set(
+        self, treatment: str | Iterable[str], outcome: str
+    ) -> tuple[str, ...] | None:
+        """Return a minimal set of observed columns that meets the back-door criterion.
+
+        Parameters
+        ----------
+        treatment : str or iterable of str
+            The forced columns.
+        outcome : str
+            The outcome.
+
+        Returns
+        -------
+        tuple of str or None
+            The set, in topological order; None if there is none.
+
+        See Also
+        --------
+        is_identified : Also by the front door, and by mixtures of both.
+
+        Notes
+        -----
+        The set holds no descendant of the treatment and d-separates it from the outcome once the
+        edges out of the treatment are removed (Pearl 2009, definition 3.3.1).
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> CausalGraph("u -> z -> x -> y; u -> y", unobserved="u").adjustment_set("x", "y")
+        ('z',)
+        """
+        forced = {treatment} if isinstance(treatment, str) else set(treatment)
+        self._check(*forced, outcome)
+        if outcome in forced:
+            raise ValueError(f"{outcome!r} is the outcome; it cannot be forced")
+        changed = forced.union(*(self.descendants(name) for name in forced))
+        if outcome in {node for name in forced for node in self.ancestors(name)}:
+            return None
+        allowed = set(self.nodes) - self.unobserved - changed - {outcome}
+        return self._separator(forced, {outcome}, allowed, cut=forced)
+
+    def is_identified(self, do: str | Iterable[str], outcome: str) -> Verdict:
+        """Say whether this package can tell the effect of forcing columns.
+
+        Parameters
+        ----------
+        do : str or iterable of str
+            The forced columns.
+        outcome : str
+            The outcome.
+
+        Returns
+        -------
+        Verdict
+            True if it is identified, with the reason in words.
+
+        See Also
+        --------
+        adjustment_set : What to adjust for, where one set will do.
+        NotIdentifiedError : Raised by questions that the graph does not license.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> CausalGraph("x -> y; z -> x; z -> y").is_identified("x", "y").reason
+        'what confounds it is among the causes that each column is regressed on'
+        >>> verdict = CausalGraph("x -> y; u -> x; u -> y", unobserved="u").is_identified("x", "y")
+        >>> bool(verdict)
+        False
+        >>> print(verdict.reason)
+        the effect of forcing 'x' on 'y' is not identified: x <-> y: an unobserved common cause
+        of x and y. Measuring 'u' would identify it.
+        """
+        forced = frozenset({do} if isinstance(do, str) else do)
+        self._check(*forced, outcome)
+        for name in sorted({*forced, outcome} & self.unobserved):
+            return Verdict(False, f"{name!r} is unobserved")
+        graph = self._project(set(self.nodes) - self.unobserved)
+        regs = regressions(graph, outcome)
+        try:
+            redrawn = affected(graph, regs, forced, outcome)
+        except NotIdentifiedError as error:
+            return Verdict(False, str(error))
+        if not redrawn:
+            return Verdict(True, f"{listed(sorted(forced))} has no effect on {outcome!r}")
+        taken_in = {reg.node: reg.adjustment for reg in regs if reg.node in redrawn}
+        reasons = []
+        for reg in regs:
+            if reg.node in redrawn and reg.adjustment:
+                reasons.append(
+                    f"the equation of {reg.node!r} adjusts for {listed(reg.adjustment)}"
+                )
+            extra = [name for name in reg.parents if name not in graph.parents(reg.node)]
+            if reg.node in redrawn and extra:
+                reasons.append(f"the equation of {reg.node!r} takes in {listed(extra)} as well")
+        if not reasons and self.adjustment_set(forced, outcome) == ():
+            reasons = ["nothing confounds it"]
+        plain = "what confounds it is among the causes that each column is regressed on"
+        return Verdict(True, "; ".join(reasons) or plain, taken_in)
+
+    def independences(self) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+        """Return the conditional independences that data can test.
+
+        Returns
+        -------
+        tuple of (str, str, tuple of str)
+            ``(a, b, given)`` for each pair of observed nodes that some set d-separates: a is
+            independent of b given this set, from which no column can be left out.
+
+        See Also
+        --------
+        check : Tests them.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> CausalGraph("a -> b -> c; c <-> d").independences()
+        (('a', 'c', ('b',)), ('a', 'd', ()), ('b', 'd', ()))
+        """
+        observed = [node for node in self.nodes if node not in self.unobserved]
+        found = []
+        for a, b in combinations(observed, 2):
+            given = self._separator({a}, {b}, set(observed) - {a, b})
+            if given is not None:
+                found.append((a, b, given))
+        return tuple(found)
+
+    def check(self, data: "pd.DataFrame", *, alpha: float = 0.05) -> "pd.DataFrame":
+        """Test in data the conditional independences that the graph implies.
+
+        Parameters
+        ----------
+        data : DataFrame of shape (n, columns)
+            A column for each observed node, the outcome among them. Other columns are not used;
+            nodes without a column are unobserved.
+        alpha : float, default 0.05
+            The chance that a right graph has any of its independences named as failing.
+
+        Returns
+        -------
+        DataFrame
+            A row for each of `independences`: ``a``, ``b``, ``given``; ``correlation``, the
+            partial correlation given these, of columns of levels the largest canonical one;
+            ``p_value``; ``p_adjusted``, for the number of tests (Holm 1979); ``holds``, whether
+            that is at least alpha; ``verdict``, a sentence. What the data cannot test has NaN, NA
+            and a verdict that says why. No row at all if the graph implies nothing.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If data are no DataFrame, lack the nodes or hold missing values; if alpha is not
+            between 0 and 1.
+
+        See Also
+        --------
+        independences : What is tested.
+        BayesianInterventionRegressor.refute : Checks of an effect.
+
+        Notes
+        -----
+        Each column is regressed on `given`, linearly and with an indicator for each level; what is
+        left is tested by Wilks' lambda, for single columns the F test of a partial correlation. A
+        dependence that no straight line shows goes unseen, and one on `given` that is not linear
+        may be taken for a missing arrow. A graph that passes is not proved: others imply the same.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> import numpy as np, pandas as pd
+        >>> rng = np.random.default_rng(0)
+        >>> b = rng.normal(size=500)
+        >>> m = b + rng.normal(size=500)
+        >>> data = pd.DataFrame({"b": b, "m": m, "y": m + b + rng.normal(size=500)})
+        >>> found = CausalGraph("b -> m -> y").check(data)
+        >>> found[["a", "b", "given", "holds"]]
+           a  b given  holds
+        0  b  y  (m,)  False
+        >>> print(found["verdict"][0])
+        'b' and 'y' should be independent given 'm', but their partial correlation is 0.58
+        (p = 1.4e-46): an arrow or a common cause is missing in the graph, or an arrow points
+        the wrong way
+        """
+        import pandas as pd
+
+        from interventional.graph import independence
+
+        if not isinstance(data, pd.DataFrame):
+            raise TypeError(
+                f"data must be a DataFrame with a column for each observed node, got "
+                f"{type(data).__name__}"
+            )
+        known = list(data.columns)
+        for node in self.nodes:
+            if node not in known and node not in self.unobserved:
+                refuse_typo(node, [name for name in known if isinstance(name, str)], self.nodes)
+        return independence.check(self.observing(known), data, alpha)
+
+    def _separator(
+        self, a: set[str], b: set[str], allowed: set[str], cut: Iterable[str] = ()
+    ) -> tuple[str, ...] | None:
+        import networkx as nx  # half a second, and a fit without a graph needs none of it
+
+        canonical: nx.DiGraph = nx.DiGraph()
+        canonical.add_nodes_from(self.nodes)
+        canonical.add_edges_from(edge for edge in self.edges if edge[0] not in set(cut))
+        for pair in self.confounded:
+            canonical.add_edges_from((pair, node) for node in pair)
+        given = nx.find_minimal_d_separator(canonical, a, b, restricted=allowed)
+        return None if given is None else tuple(node for node in self.nodes if node in given)
+
+    # --- Pictures -------------------------------------------------------------------------------
+
+    def to_networkx(self) -> "nx.DiGraph":
+        """Return a networkx.DiGraph, with an unobserved node for each ``<->``.
+
+        The nodes have an attribute ``observed``.
+
+        See Also
+        --------
+        plot : A picture without Graphviz.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> graph = CausalGraph("x -> y; x <-> y").to_networkx()
+        >>> sorted(graph.edges)
+        [('x', 'y'), ('x <-> y', 'x'), ('x <-> y', 'y')]
+        """
+        import networkx as nx
+
+        graph = nx.DiGraph()
+        for node in self.nodes:
+            graph.add_node(node, observed=node not in self.unobserved)
+        graph.add_edges_from(self.edges)
+        for a, b in self.confounded:
+            name = f"{quote(a)} <-> {quote(b)}"
+            graph.add_node(name, observed=False)
+            graph.add_edges_from([(name, a), (name, b)])
+        return graph
+
+    def to_graphviz(self) -> Any:
+        """Return a graphviz.Source: ``<->`` dashed, unobserved nodes dashed.
+
+        Needs the package graphviz; showing the picture needs Graphviz itself. `plot` needs
+        neither.
+
+        See Also
+        --------
+        plot : A picture without Graphviz.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
+        >>> print(graph.to_graphviz().source)
+        digraph {
+          "season";
+          "price";
+          "traffic";
+          "sales";
+          "season" -> "price";
+          "season" -> "sales";
+          "price" -> "traffic";
+          "traffic" -> "sales";
+        }
+        """
+        import graphviz
+
+        lines = [
+            f"{quote(node, always=True)}{' [style=dashed]' if node in self.unobserved else ''}"
+            for node in self.nodes
+        ]
+        for pairs, style in (
+            (self.edges, ""),
+            (self.confounded, " [dir=both, style=dashed, constraint=false]"),
+        ):
+            lines += [
+                f"{quote(a, always=True)} -> {quote(b, always=True)}{style}" for a, b in pairs
+            ]
+        return graphviz.Source("digraph {\n" + "".join(f"  {line};\n" for line in lines) + "}\n")
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the graph with matplotlib, causes left of effects, ``<->`` dashed.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; by default new axes.
+
+        Returns
+        -------
+        matplotlib Axes
+            The axes.
+
+        See Also
+        --------
+        to_graphviz : A picture by Graphviz.
+
+        Examples
+        --------
+        >>> from interventional import CausalGraph
+        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
+        >>> ax = graph.plot()
+        >>> sorted(text.get_text() for text in ax.texts if text.get_text())
+        ['price', 'sales', 'season', 'traffic']
+        """
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            _, ax = plt.subplots()
+        layer: dict[str, int] = {}
+        for node in self.nodes:
+            layer[node] = 1 + max((layer[p] for p in self.parents(node)), default=-1)
+        place = {}
+        for depth in set(layer.values()):
+            members = [node for node in self.nodes if layer[node] == depth]
+            for i, node in enumerate(members):
+                # The stagger keeps edges over two layers off the nodes between.
+                place[node] = (depth, (len(members) - 1) / 2 - i - 0.35 * (depth % 2))
+        box = {}
+        for node, (x, y) in place.items():
+            look = {"boxstyle": "round", "fc": "white", "ec": "black"}
+            look["ls"] = "--" if node in self.unobserved else "-"
+            text = ax.text(x, y, node, ha="center", va="center", bbox=look, zorder=1)
+            text.set_in_layout(False)
+            box[node] = text.get_bbox_patch()
+        solid = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 2}
+        dashed = {
+            "arrowstyle": "<|-|>",
+            "shrinkA": 2,
+            "shrinkB": 2,
+            "linestyle": "--",
+            "connectionstyle": "arc3,rad=-0.35",
+        }
+        for pairs, line in ((self.edges, solid), (self.confounded, dashed)):
+            for a, b in pairs:
+                arrow = {"color": "black", "patchA": box[a], "patchB": box[b], **line}
+                # After the boxes: where these end is known when they have been drawn.
+                drawn = ax.annotate("", place[b], place[a], arrowprops=arrow, zorder=2)
+                drawn.set_in_layout(False)
+        ax.margins(0.25)
+        ax.set_axis_off()
+        ax.scatter(*zip(*place.values(), strict=True), alpha=0)
+        return ax
+
+
+def _statements(graph: Any) -> Statements:
+    """Read any form of graph."""
+    match graph:
+        case Statements():
+            return graph
+        case CausalGraph():
+            return Statements(
+                [*graph.nodes], [*graph.edges], [*graph.confounded], [*graph.unobserved]
+            )
+        case str():
+            return parse(graph)
+        case Mapping():
+            out = Statements(nodes=list(graph))
+            for child, parents in graph.items():
+                causes = (parents,) if isinstance(parents, str) else parents
+                if not isinstance(causes, Iterable):
+                    raise TypeError(f"the parents of {child!r} must be names; got {causes!r}")
+                out.edges += [(cause, child) for cause in causes]
+            return out
+    if hasattr(graph, "is_directed"):
+        if not graph.is_directed():
+            raise TypeError("the networkx graph is undirected; a DiGraph is needed")
+        return Statements(list(graph.nodes), [(a, b) for a, b in graph.edges()])
+    if not isinstance(graph, Iterable):
+        raise TypeError(
+            "graph must be text, edges, a mapping child -> parents, a networkx.DiGraph or a"
+            f" CausalGraph; got {type(graph).__name__}"
+        )
+    out = Statements()
+    for edge in graph:
+        if isinstance(edge, str):
+            stated = parse(edge)
+            if not stated.edges + stated.confounded:
+                raise ValueError(f"{edge!r} is not an edge; allowed are ('a', 'b') and 'a -> b'")
+            out.nodes += stated.nodes
+            out.edges += stated.edges
+            out.confounded += stated.confounded
+        elif isinstance(edge, tuple | list) and len(edge) == 2:
+            out.edges.append((edge[0], edge[1]))
+        else:
+            raise ValueError(f"{edge!r} is not an edge; allowed are ('a', 'b') and 'a -> b'")
+    return out
+
+
+def _topological(nodes: set[str], edges: set[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the nodes in topological order, by name where there is a choice."""
+    missing = dict.fromkeys(nodes, 0)
+    children: dict[str, list[str]] = {node: [] for node in nodes}
+    for cause, effect in edges:
+        missing[effect] += 1
+        children[cause].append(effect)
+    ready = [node for node, count in missing.items() if not count]
+    heapq.heapify(ready)
+    order = []
+    while ready:
+        node = heapq.heappop(ready)
+        order.append(node)
+        for child in children[node]:
+            missing[child] -= 1
+            if not missing[child]:
+                heapq.heappush(ready, child)
+    if len(order) < len(nodes):
+        raise ValueError(f"the graph has a cycle: {_cycle(nodes - set(order), edges)}")
+    return tuple(order)
+
+
+def _cycle(left: set[str], edges: set[tuple[str, str]]) -> str:
+    """Name a cycle; every node that is left has a parent that is left."""
+    walk = [min(left)]
+    while walk[-1] not in walk[:-1]:
+        walk.append(min(a for a, b in edges if b == walk[-1] and a in left))
+    cycle = walk[walk.index(walk[-1]) :]
+    return " -> ".join(map(quote, reversed(cycle)))
+
+
+def refuse_typo(node: str, known: list[str], nodes: tuple[str, ...]) -> None:
+    """Refuse a node that is no column, but so nearly one that the other must have been meant."""
+    import difflib
+
+    missing = [name for name in known if name not in nodes]
+    near = difflib.get_close_matches(node, missing, n=1, cutoff=0.75)
+    if near:
+        raise ValueError(
+            f"the graph's node {node!r} is no column of X; did you mean {near[0]!r}? If it is "
+            f"unobserved, say so: CausalGraph(..., unobserved=[{node!r}])"
+        )

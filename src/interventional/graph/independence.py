@@ -1,0 +1,162 @@
+"""Whether data bear out the conditional independences that a causal graph implies."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from interventional.data.schema import Schema
+from interventional.errors import listed
+from interventional.numbers import Floats
+
+if TYPE_CHECKING:
+    from interventional.graph.causal_graph import CausalGraph
+
+_DETERMINED = 1e-8  # of a column's spread; what is left below it is rounding
+
+
+def check(graph: "CausalGraph", data: pd.DataFrame, alpha: float) -> pd.DataFrame:
+    """Test what `CausalGraph.check` says, on a graph whose nodes are columns of the data."""
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must be between 0 and 1, got {alpha!r}")
+    schema = Schema.of(data[list(graph.nodes)])
+    values = schema.encode(data[list(graph.nodes)])
+    terms = {name: _terms(values[:, j], schema.levels[j]) for j, name in enumerate(schema.names)}
+    triples = graph.independences()
+    nothing = np.empty((len(data), 0))
+    tests = [
+        association(terms[a], terms[b], np.hstack([nothing, *(terms[name] for name in given)]))
+        for a, b, given in triples
+    ]
+    p_values = np.array([p for _, p, _ in tests])
+    adjusted = _holm(p_values)
+    verdicts = [
+        _verdict(*triple, estimate, adjusted[i], why, alpha)
+        for i, (triple, (estimate, _, why)) in enumerate(zip(triples, tests, strict=True))
+    ]
+    return pd.DataFrame(
+        {
+            "a": [a for a, _, _ in triples],
+            "b": [b for _, b, _ in triples],
+            "given": [given for _, _, given in triples],
+            "correlation": np.array([estimate for estimate, _, _ in tests]),
+            "p_value": p_values,
+            "p_adjusted": adjusted,
+            "holds": pd.array(
+                [None if np.isnan(p) else bool(p >= alpha) for p in adjusted], dtype="boolean"
+            ),
+            "verdict": verdicts,
+        }
+    )
+
+
+def association(a: Floats, b: Floats, given: Floats) -> tuple[float, float, str]:
+    """Return how far two blocks of columns go together, given a third.
+
+    Parameters
+    ----------
+    a, b, given : ndarray of shape (n, p), (n, q) and (n, g)
+        Columns; `given` may have none. An intercept is always given.
+
+    Returns
+    -------
+    correlation : float
+        The largest canonical correlation of what `given` leaves of the blocks; of two columns the
+        partial correlation, with its sign.
+    p_value : float
+        Of Wilks' lambda, the product of 1 - r² over the canonical correlations r, by the F
+        distribution of Rao (1951). Exact for linear Gaussian blocks if one of them has at most
+        two columns; for a single column it is the F test of nested regressions.
+    why : str
+        Why there is no test, numbers then being NaN; else empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> a, b = np.array([[1.0], [2.0], [3.0], [4.0]]), np.array([[1.0], [2.0], [2.0], [4.0]])
+    >>> correlation, p_value, _ = association(a, b, np.empty((4, 0)))
+    >>> round(correlation, 3), round(p_value, 3)
+    (0.923, 0.077)
+    """
+    basis = _basis(_scaled(given))
+    rest_of_a, rest_of_b = (_residual(_scaled(block), basis) for block in (a, b))
+    left, right = _basis(rest_of_a), _basis(rest_of_b)
+    p, q = left.shape[1], right.shape[1]
+    if not p or not q:
+        return np.nan, np.nan, "one of them is constant, or determined by the others"
+    free = len(a) - 1 - basis.shape[1]
+    if free < p + q:
+        least = len(a) - free + p + q
+        return np.nan, np.nan, f"{len(a)} rows are too few; it takes at least {least}"
+    r = np.clip(np.linalg.svd(left.T @ right, compute_uv=False), 0, 1)
+    estimate = float(r[0])
+    if a.shape[1] == b.shape[1] == 1:
+        estimate *= float(np.sign(rest_of_a[:, 0] @ rest_of_b[:, 0]))
+    return estimate, _p_value(float(np.prod(1 - r**2)), p, q, free), ""
+
+
+def _p_value(wilks: float, p: int, q: int, free: int) -> float:
+    """Return the p-value of Wilks' lambda of p and q columns, of `free` degrees of freedom."""
+    from scipy.stats import f
+
+    if wilks <= np.finfo(float).eps:
+        return 0.0
+    curved = p**2 + q**2 - 5
+    t = np.sqrt((p**2 * q**2 - 4) / curved) if curved > 0 else 1.0
+    below = (free - (p + q + 1) / 2) * t - p * q / 2 + 1
+    root = wilks ** (1 / t)
+    return float(f.sf((1 - root) / root * below / (p * q), p * q, below))
+
+
+def _terms(column: Floats, levels: tuple[Any, ...] | None) -> Floats:
+    """Return a column as it enters a regression: numbers as they are, levels as indicators."""
+    if levels is None:
+        return column[:, None]
+    return (column[:, None] == np.arange(1, len(levels))).astype(np.float64)
+
+
+def _scaled(block: Floats) -> Floats:
+    """Return columns centred, of length one; those that are constant as zeros."""
+    centred = block - block.mean(axis=0)
+    lengths = np.linalg.norm(centred, axis=0)
+    moves = lengths > _DETERMINED * np.abs(block).max(axis=0, initial=0.0)
+    return np.where(moves, centred, 0.0) / np.where(moves, lengths, 1.0)
+
+
+def _residual(block: Floats, basis: Floats) -> Floats:
+    return block - basis @ (basis.T @ block)
+
+
+def _basis(block: Floats) -> Floats:
+    """Return an orthonormal basis of what columns of length one at most span."""
+    from scipy.linalg import qr
+
+    if not block.shape[1]:
+        return block
+    q, r, _ = qr(block, mode="economic", pivoting=True)
+    return q[:, : int((np.abs(np.diag(r)) > _DETERMINED).sum())]
+
+
+def _holm(p_values: Floats) -> Floats:
+    """Return p-values adjusted for their number (Holm 1979); NaN stays out."""
+    adjusted = np.full(len(p_values), np.nan)
+    order = np.argsort(p_values)[: int(np.isfinite(p_values).sum())]
+    left = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * left), 1.0)
+    return adjusted
+
+
+def _verdict(
+    a: str, b: str, given: tuple[str, ...], estimate: float, p: float, why: str, alpha: float
+) -> str:
+    claim = f"{a!r} and {b!r} should be independent"
+    claim += f" given {listed(given)}" if given else ""
+    if why:
+        return f"{claim}; this cannot be tested: {why}"
+    found = f"their {'partial ' if given else ''}correlation is {estimate:.2g} (p = {p:.2g})"
+    if p >= alpha:
+        return f"{claim}, and nothing speaks against it: {found}"
+    return (
+        f"{claim}, but {found}: an arrow or a common cause is missing in the graph, or an arrow "
+        "points the wrong way"
+    )

@@ -1,0 +1,127 @@
+"""Draws of the parameters of equations, and what they are called."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interventional.inference import diagnostics
+from interventional.numbers import Floats
+from interventional.scm.equations import Equation, StructuralModel
+from interventional.scm.shrinkage import KINDS, auxiliary
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to draw: sizes, seed, what to show, and how often NUTS should accept a step."""
+
+    draws: int
+    tune: int
+    chains: int
+    seed: int
+    n_jobs: int
+    verbose: bool
+    target_accept: float = 0.8
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Draws of one equation's parameters.
+
+    Attributes
+    ----------
+    engine, library : str
+        Who drew: the engine, and the library whose it is.
+    variables : dict
+        Draws by name, each of shape (chains, draws, ...).
+    sample_stats : dict
+        What the sampler reports, each of shape (chains, draws); empty for independent draws.
+    troubles : sequence of str
+        What is wrong with the draws; empty if all is well.
+    """
+
+    engine: str
+    library: str
+    variables: Mapping[str, Floats]
+    sample_stats: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    troubles: Sequence[str] = ()
+
+
+def to_datatree(model: StructuralModel, posteriors: Sequence[Posterior]) -> "xr.DataTree":
+    """Return all draws as ArviZ takes them, with named dimensions and coordinates."""
+    import xarray as xr
+
+    sample = ("chain", "draw")
+    chains, draws = posteriors[-1].variables[f"{model.outcome}_beta"].shape[:2]
+    coords: dict[str, Any] = {"chain": np.arange(chains), "draw": np.arange(draws)}
+    variables: dict[str, Any] = {}
+    stats: dict[str, Any] = {}
+    for equation, posterior in zip(model.equations, posteriors, strict=True):
+        dims, own = _dims(equation)
+        coords |= own
+        for name, values in posterior.variables.items():
+            variables[name] = ((*sample, *dims.get(name, ())), values)
+        prefix = "" if equation is model.of_outcome else f"{equation.node}_"
+        stats |= {prefix + name: (sample, v) for name, v in posterior.sample_stats.items()}
+    attributes = {
+        "inference_library": posteriors[-1].library,
+        "creation_library": "interventional",
+        "creation_library_version": _version(),
+        "inference": posteriors[-1].engine,
+        "sample_dims": list(sample),
+    }
+    if model.graph is not None:
+        pairs = zip(model.equations, posteriors, strict=True)
+        attributes["inference_by_node"] = [f"{e.node}: {p.engine}" for e, p in pairs]
+    groups = {"/posterior": xr.Dataset(variables, coords, attributes)}
+    if stats:
+        own = {name: coords[name] for name in sample}
+        groups["/sample_stats"] = xr.Dataset(stats, own, attributes)
+    return xr.DataTree.from_dict(groups)
+
+
+@cache
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("interventional")
+
+
+def label(equation: Equation, variable: str, position: tuple[int, ...]) -> str:
+    """Return what an element of a variable is called: ``y_beta['price']``."""
+    dims, coords = _dims(equation)
+    own = dims.get(variable, ())
+    if len(own) != len(position):
+        return diagnostics.by_position(variable, position)
+    labels = [repr(str(coords[dim][at])) for dim, at in zip(own, position, strict=True)]
+    return f"{variable}[{', '.join(labels)}]" if labels else variable
+
+
+def _dims(equation: Equation) -> tuple[dict[str, tuple[str, ...]], dict[str, NDArray[Any]]]:
+    """Return dimensions of the variables of an equation, and coordinates of these."""
+    name, groups = equation.node, equation.priors.groups
+    labels = np.asarray(equation.coefficients, dtype=str)
+    dims: dict[str, tuple[str, ...]] = {f"{name}_beta": (f"{name}_term",)}
+    coords = {f"{name}_term": labels}
+    if equation.n_blocks > 1:
+        dims[f"{name}_intercept"] = (f"{name}_block",)
+        coords[f"{name}_block"] = np.asarray([str(level) for level in equation.levels[1:]])
+    blocks = np.arange(equation.n_blocks)[:, None] * len(equation.design.terms)
+    for group in groups:
+        variable, members = equation.group_name(group), (blocks + np.asarray(group.terms)).ravel()
+        if len(groups) > 1:
+            coords[f"{name}_{group.name}_term"] = labels[members]
+        own = f"{name}_term" if len(groups) == 1 else f"{name}_{group.name}_term"
+        dims[variable] = (own,)
+        dims[f"{variable}_offset"] = (own,)  # of a user's prior that is not centred
+        kind = group.prior.distribution
+        for ending, per_term in auxiliary(kind).items() if kind in KINDS else ():
+            if per_term:
+                dims[f"{variable}{ending}"] = (own,)
+    return dims, coords

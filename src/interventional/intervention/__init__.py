@@ -1,0 +1,1 @@
+"""What is forced, and what follows from it."""

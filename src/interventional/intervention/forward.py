@@ -1,0 +1,464 @@
+"""The posterior predictive under an intervention, drawn from PyMC's graph.
+
+`pm.do` acts on the generative model by name: on the columns that are forced, and on all that the
+intervention does not reach, which keep the row's values. The nodes that it does reach are
+regenerated. The graph that results is vectorised over the posterior and compiled for the plain
+Python linker, once per structure; columns, forced values and parameters are its inputs.
+
+An answer is `Samples`: each chunk of rows is drawn when it is asked for, from noise of its own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interventional.answers.samples import Chunked, Linear, Rows
+from interventional.data.design import TreatmentCoding
+from interventional.numbers import Floats
+from interventional.scm.compiling import StructureCache, python_mode
+from interventional.scm.equations import Equation, Regeneration, StructuralModel
+from interventional.scm.generative import generative_model
+from interventional.scm.predictive import refuse_overflow
+
+_functions = StructureCache(64, per_thread=True)
+_INNER = 50  # draws of mediators that an expectation averages over, where it has no closed form
+
+
+@dataclass(frozen=True)
+class Query:
+    """An intervention on rows, and what it reaches.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n, columns)
+        Encoded rows as they were observed.
+    forced : mapping
+        What each column is forced to, of shape (n,), or samples if it differs by draw; for a
+        chunk of rows (rows,) or (draws, rows).
+    regenerated : tuple of str
+        The columns that the intervention reaches, in topological order, without the outcome.
+    chunk : int
+        Which chunk of rows this is: part of the key of its noise.
+    """
+
+    values: Floats
+    forced: Mapping[str, Floats | Chunked]
+    regenerated: tuple[str, ...] = ()
+    chunk: int = 0
+
+    @property
+    def differs_by_draw(self) -> bool:
+        """Whether any column is forced to other values in each draw."""
+        return any(isinstance(value, Chunked) for value in self.forced.values())
+
+    def at(self, k: int, rows: slice) -> "Query":
+        """Return the same question of the k-th chunk of rows."""
+        forced = {
+            name: value.chunk(k, rows) if isinstance(value, Chunked) else value[rows]
+            for name, value in self.forced.items()
+        }
+        return Query(self.values[rows], forced, self.regenerated, k)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is compiled: which node is wanted, and how each other comes by its values."""
+
+    target: str
+    noise: bool
+    level: int | None
+    forced: tuple[str, ...]
+    by_draw: tuple[str, ...]
+    how: tuple[tuple[str, Regeneration], ...]
+
+    drawn: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        drawn = {node: None for node, how in self.how if how == "draw"}
+        if self.noise:
+            drawn[self.target] = None
+        object.__setattr__(self, "drawn", tuple(drawn))
+
+
+@dataclass(frozen=True, eq=False)
+class Answer(Chunked):
+    """What a model says to a query: samples of shape (draws, n).
+
+    Attributes
+    ----------
+    model : StructuralModel
+        The equations.
+    query : Query
+        The rows and what is forced.
+    parameters : mapping
+        Posterior draws of each parameter, of shape (draws, ...).
+    seed : int
+        Equal seeds give equal noise, node by node and row by row: contrasts are paired.
+    """
+
+    model: StructuralModel
+    query: Query
+    parameters: Mapping[str, Floats]
+    seed: int
+
+    @property
+    def n_draws(self) -> int:  # type: ignore[override]
+        """How many posterior draws there are."""
+        return len(next(iter(self.parameters.values())))
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        """How many rows there are."""
+        return len(self.query.values)
+
+
+class Predictive(Answer):
+    """New outcomes, noise included."""
+
+    def chunk(self, k: int, rows: slice) -> Floats:
+        """Draw the k-th chunk of rows."""
+        query = self.query.at(k, rows)
+        how: dict[str, Regeneration] = dict.fromkeys(query.regenerated, "draw")
+        return _draw(
+            self.model, query, self.parameters, self.model.outcome, how, [self.seed, 0], noise=True
+        )
+
+
+class Expected(Answer):
+    """The expected outcome for each posterior draw, the noise of mediators averaged out.
+
+    Exact where each mediator enters linear Gaussian equations only, or is categorical and reached
+    by no other; else the average over independent draws of the mediators, the same whenever the
+    seed is.
+    """
+
+    def chunk(self, k: int, rows: slice) -> Floats:
+        """Compute the k-th chunk of rows."""
+        return _expected(self.model, self.query.at(k, rows), self.parameters, self.seed)
+
+    def linear(self) -> Linear | None:
+        """Return the closed form, where what is regenerated enters by its mean, linearly."""
+        model, query = self.model, self.query
+        nodes = (*query.regenerated, model.outcome)
+        reached = [equation for equation in model.equations if equation.node in nodes]
+        how = _linear_or_drawn(model, query.regenerated)
+        linear = all(equation.is_linear for equation in reached)
+        if query.differs_by_draw or "draw" in how.values() or not linear:
+            return None
+        return _linear(reached, query, self.parameters)
+
+
+@dataclass(frozen=True, eq=False)
+class Retrospective(Answer):
+    """The outcome that each row would have had, its residuals kept.
+
+    Attributes
+    ----------
+    observed : mapping
+        What each regenerated node and the outcome were observed at, (n,).
+    """
+
+    observed: Mapping[str, Floats]
+
+    def chunk(self, k: int, rows: slice) -> Floats:
+        """Compute the k-th chunk of rows."""
+        model, parameters, query = self.model, self.parameters, self.query.at(k, rows)
+        at_rest = Query(query.values, {})
+        residuals = {
+            node: model.equation(node).record.residual(
+                self.observed[node][rows],
+                _draw(model, at_rest, parameters, node, {}, [], noise=False),
+            )
+            for node in (*query.regenerated, model.outcome)
+        }
+        how: dict[str, Regeneration] = dict.fromkeys(query.regenerated, "residual")
+        mean = _draw(
+            model, query, parameters, model.outcome, how, [], noise=False, residuals=residuals
+        )
+        outcome = model.of_outcome.record.with_residual(mean, residuals[model.outcome])
+        return np.asarray(outcome)
+
+
+@dataclass(frozen=True, eq=False)
+class Through(Answer):
+    """The expected outcome with mediators as another intervention on the rows would draw them.
+
+    Attributes
+    ----------
+    mediators : Query
+        That intervention.
+    """
+
+    mediators: Query
+
+    def chunk(self, k: int, rows: slice) -> Floats:
+        """Compute the k-th chunk of rows, mediators with the noise that `Predictive` gives."""
+        model, parameters, key = self.model, self.parameters, [self.seed, 0]
+        query, others = self.query.at(k, rows), self.mediators.at(k, rows)
+        forced = dict(query.forced)
+        how: dict[str, Regeneration] = {}
+        for node in others.regenerated:
+            how[node] = "draw"
+            forced[node] = _draw(model, others, parameters, node, how, key, noise=True)
+        query = replace(query, forced=forced, regenerated=())
+        return _draw(model, query, parameters, model.outcome, {}, [], noise=False)
+
+
+def _expected(
+    model: StructuralModel, query: Query, parameters: Mapping[str, Floats], seed: int
+) -> Floats:
+    """Return the expected outcome of a chunk of rows."""
+    how = _linear_or_drawn(model, query.regenerated)
+    if "draw" not in how.values():
+        return _draw(model, query, parameters, model.outcome, how, [], noise=False)
+    drawn = [node for node, what in how.items() if what == "draw"]
+    levels = [model.equation(node).codes for node in drawn]
+    if all(levels) and np.prod([len(codes) for codes in levels]) <= _INNER:
+        return _over_levels(model, query, parameters, how, dict(zip(drawn, levels, strict=True)))
+    total: Floats | float = 0.0
+    for k in range(_INNER):
+        total += _draw(model, query, parameters, model.outcome, how, [seed, 1 + k], noise=False)
+    return np.asarray(total / _INNER)
+
+
+def _over_levels(
+    model: StructuralModel,
+    query: Query,
+    parameters: Mapping[str, Floats],
+    how: Mapping[str, Regeneration],
+    levels: Mapping[str, range],
+) -> Floats:
+    """Return the expected outcome, a sum over the levels of categorical mediators."""
+    rest = {node: what for node, what in how.items() if node not in levels}
+    n = len(query.values)
+    total: Floats | float = 0.0
+    for codes in product(*levels.values()):
+        at = dict(zip(levels, codes, strict=True))
+        fixed = {node: np.full(n, float(code)) for node, code in at.items()}
+        here = Query(query.values, {**query.forced, **fixed})
+        weight: Floats | float = 1.0
+        for node, code in at.items():
+            several = model.equation(node).n_blocks > 1
+            level = code if several else None
+            p = _draw(model, here, parameters, node, rest, [], noise=False, level=level)
+            weight = weight * (p if several or code == 1 else 1 - p)
+        total += weight * _draw(model, here, parameters, model.outcome, rest, [], noise=False)
+    return np.asarray(total)
+
+
+def _linear(
+    equations: list[Equation],
+    query: Query,
+    parameters: Mapping[str, Floats],
+) -> Linear:
+    """Return the expected outcome as linear in the terms of all equations on the way to it.
+
+    A regenerated column counts as its own equation's terms, with their coefficients times those
+    that it has further on: the sum over paths, for each posterior draw (Wright 1934).
+    """
+    regenerated = query.regenerated
+    passed: dict[str, Floats | float] = {equations[-1].node: 1.0}  # on to the outcome
+    intercept: Floats | float = 0.0
+    coefficients, parts = [], []
+    for equation in reversed(equations):
+        if equation.node not in passed:
+            continue
+        factor = passed[equation.node]
+        if equation.has_intercept:
+            intercept = intercept + factor * parameters[f"{equation.node}_intercept"]
+        beta = np.reshape(factor, (-1, 1)) * parameters[f"{equation.node}_beta"]
+        own = np.ones(beta.shape[1], dtype=bool)
+        for position, variable in enumerate(equation.variables):
+            if variable in regenerated:
+                assert isinstance(equation.design, TreatmentCoding)
+                term = equation.design.picks.index((position, None))
+                own[term] = False
+                passed[variable] = passed.get(variable, 0.0) + beta[:, term]
+        coefficients.append(beta[:, own])
+        parts.append(_Terms(equation, own, query))
+
+    def matrix(rows: Rows) -> Floats:
+        return parts[0](rows) if len(parts) == 1 else np.hstack([part(rows) for part in parts])
+
+    joined = np.hstack(coefficients)
+    return Linear(
+        matrix, len(query.values), joined, np.broadcast_to(np.asarray(intercept), len(joined))
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Terms:
+    """The terms of an equation under an intervention, but those of regenerated columns."""
+
+    equation: Equation
+    own: NDArray[np.bool_]
+    query: Query
+
+    def __call__(self, rows: Rows) -> Floats:
+        """Return the terms of some rows, (rows, terms)."""
+        equation, values = self.equation, self.query.values[rows]
+        columns = values[:, equation.columns]
+        for position, variable in enumerate(equation.variables):
+            forced = self.query.forced.get(variable)
+            if forced is not None:
+                assert not isinstance(forced, Chunked)
+                columns[:, position] = forced[rows]
+        matrix = equation.design.matrix(columns)
+        return matrix if self.own.all() else matrix[:, self.own]
+
+
+def _linear_or_drawn(
+    model: StructuralModel, regenerated: tuple[str, ...]
+) -> dict[str, Regeneration]:
+    """Say for which mediators their expectation may stand: those that enter linearly."""
+    how: dict[str, Regeneration] = {}
+    consumers = [model.of_outcome]
+    for node in reversed(regenerated):
+        users = [equation for equation in consumers if node in equation.variables]
+        linear = all(
+            _is_linear_in(equation, node) and how.get(equation.node, "mean") == "mean"
+            for equation in users
+        )
+        own = model.equation(node)
+        how[node] = "mean" if linear and own.n_blocks == 1 else "draw"
+        consumers.append(own)
+    return how
+
+
+def _is_linear_in(equation: Equation, node: str) -> bool:
+    design = equation.design
+    return (
+        equation.is_linear
+        and isinstance(design, TreatmentCoding)
+        and design.schema.levels[equation.variables.index(node)] is None
+    )
+
+
+def _draw(
+    model: StructuralModel,
+    query: Query,
+    parameters: Mapping[str, Floats],
+    target: str,
+    how: Mapping[str, Regeneration],
+    key: list[int],
+    *,
+    noise: bool,
+    residuals: Mapping[str, Floats] | None = None,
+    level: int | None = None,
+) -> Floats:
+    """Evaluate a node of the graph, or a level's probability, under `pm.do`, in a chunk of rows.
+
+    `key` is that of the noise, where any is drawn: a seed, and the number of a stream.
+    """
+    forced = {name: np.asarray(value) for name, value in query.forced.items()}
+    plan = _Plan(
+        target,
+        noise,
+        level,
+        tuple(sorted(forced)),
+        tuple(sorted(name for name, value in forced.items() if value.ndim == 2)),
+        tuple(sorted(how.items())),
+    )
+    structure = (model.schema.names, tuple(equation.structure for equation in model.equations))
+    function = _functions.get((*structure, plan), lambda: _compile(model, plan))
+    names = model.schema.names
+    held = _held(model, plan)
+    coded = {equation.node for equation in model.equations if equation.is_discrete}
+    inputs = [
+        forced[name] if name in forced else query.values[:, names.index(name)] for name in held
+    ]
+    inputs = [
+        array.astype(np.int64) if name in coded else array
+        for name, array in zip(held, inputs, strict=True)
+    ]
+    inputs += [query.values[:, names.index(name)] for name in _factual(model)]
+    inputs += [(residuals or {})[node] for node, what in plan.how if what == "residual"]
+    draws = [parameters[name] for name in _needed(model, plan)]
+    # Each node has a source of noise of its own, whatever else is drawn: contrasts are paired.
+    # NumPy fills keys up with zeros, and the key of the seed alone is that of posterior draws: a
+    # node's number is never zero.
+    nodes = [*names, model.outcome]
+    numbers = [nodes.index(node) or len(nodes) for node in plan.drawn]
+    fresh = [np.random.default_rng([*key, number, query.chunk]) for number in numbers]
+    try:
+        with np.errstate(over="ignore"):
+            found = np.asarray(function(*inputs, *draws, *fresh))
+    except (TypeError, ValueError) as error:  # of a design; PyTensor adds hints of its own
+        raise type(error)(str(error).partition("\n\nHINT: ")[0]) from None
+    return refuse_overflow(found, target)
+
+
+def _held(model: StructuralModel, plan: _Plan) -> list[str]:
+    """Return the columns that are given: all but those regenerated, and the one that is drawn."""
+    made = {node for node, _ in plan.how} | set(plan.drawn)
+    return [name for name in model.schema.names if name not in made]
+
+
+def _factual(model: StructuralModel) -> list[str]:
+    """Return the columns that stand in some equation at their factual values."""
+    factual = {
+        model.schema.names[j]
+        for equation in model.equations
+        for j, variable in zip(equation.columns, equation.variables, strict=True)
+        if variable != model.schema.names[j]
+    }
+    return sorted(factual)
+
+
+def _needed(model: StructuralModel, plan: _Plan) -> list[str]:
+    """Return the parameters on which the target depends."""
+    needed: list[str] = []
+    for equation in model.equations:
+        if equation.node == plan.target:
+            needed += equation.parameters if plan.noise else equation.mean_parameters
+        elif equation.node in dict(plan.how):
+            drawn = equation.node in plan.drawn
+            needed += equation.parameters if drawn else equation.mean_parameters
+    return needed
+
+
+def _compile(model: StructuralModel, plan: _Plan) -> Any:
+    """Compile a node under `pm.do` as a function of columns, residuals, parameters, generators."""
+    import pymc as pm
+    import pytensor
+    import pytensor.tensor as pt
+    from pytensor.graph.replace import graph_replace, vectorize_graph
+    from pytensor.tensor.random.type import random_generator_type
+
+    names, how = model.schema.names, dict(plan.how)
+    built = generative_model(model, np.zeros((1, len(names))), how=how)
+    held = _held(model, plan)
+    fixed = [name for name in held if name in plan.forced or built[name].owner is not None]
+    if fixed:
+        built = pm.do(built, {name: np.zeros(1, dtype=built[name].dtype) for name in fixed})
+    outcome = built[plan.target if plan.noise else f"{plan.target}_mu"]
+    if plan.level is not None:
+        outcome = outcome[:, plan.level]
+
+    def like(name: str, extra: int) -> Any:
+        variable = built[name]
+        return pt.tensor(name, dtype=variable.dtype, shape=(None,) * (variable.ndim + extra))
+
+    data = [like(name, name in plan.by_draw) for name in held]
+    data += [like(f"{name}_observed", 0) for name in _factual(model)]
+    data += [like(f"{node}_residual", 1) for node, what in plan.how if what == "residual"]
+    parameters = [like(name, 1) for name in _needed(model, plan)]
+    generators = [random_generator_type(node) for node in plan.drawn]
+    # The number of rows and the generators are inputs too, which do not add dimensions.
+    several = {equation.node for equation in model.equations if equation.n_blocks > 1}
+    random = [built[f"{node}_score" if node in several else node] for node in plan.drawn]
+    sources = [variable.owner.inputs[0] for variable in random]
+    inner: dict[Any, Any] = dict(zip(sources, generators, strict=True))
+    inner[built.dim_lengths["obs"]] = data[0].shape[-1]
+    replace = {built[variable.name]: variable for variable in (*data, *parameters)}
+    outcome = graph_replace(vectorize_graph(outcome, replace), inner, strict=False)
+    return pytensor.function(
+        [*data, *parameters, *generators],
+        outcome,
+        mode=python_mode(),
+        on_unused_input="ignore",
+    )

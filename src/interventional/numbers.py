@@ -1,0 +1,87 @@
+"""What counts as a number, how many are held at a time, and where random ones come from."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+LARGEST = 1e50  # in size: squares of such numbers, and products of three, are still numbers
+SMALLEST = 1 / LARGEST
+_SQUARES = 1e150  # beyond which squares are no numbers
+
+
+def are_moderate(values: Floats) -> bool:
+    """Whether all numbers are finite, and none is so large that its square would not be."""
+    with np.errstate(all="ignore"):
+        rows = np.atleast_2d(values)
+        squares = np.einsum("ij,ij->", rows, rows)  # one pass without a temporary
+        return bool(squares < LARGEST**2 or (np.abs(values) <= LARGEST).all())
+
+
+def is_number(value: object) -> bool:
+    """Whether an object counts as a number."""
+    return isinstance(value, Real | Decimal | np.bool_)
+
+
+def all_numbers(array: NDArray[Any]) -> bool:
+    """Whether an array holds numbers alone, be it as objects."""
+    return array.dtype.kind in "biuf" or (
+        array.dtype.kind == "O" and all(is_number(value) for value in array.ravel())
+    )
+
+
+BLOCK = 1 << 20  # numbers of a block that are in the making at a time: 8 MB
+CHUNK = 1 << 20  # numbers that are drawn from one source of noise: which decides what is drawn
+AT_ONCE = 1 << 24  # numbers that are computed when they are asked for, and held
+MOST = 1 << 30  # numbers that are held at all: 8 GB
+
+
+def is_large(n_draws: int, n: int) -> bool:
+    """Whether so many samples are too many to be computed at once."""
+    return n_draws * n > AT_ONCE
+
+
+def refuse_too_many(n_draws: int, n: int, what: str, instead: str) -> None:
+    """Refuse to hold more samples than memory is likely to take."""
+    if n_draws * n > MOST:
+        size = 8e-9 * n_draws * n
+        raise ValueError(f"{n_draws:,} draws of {n:,} {what} are {size:,.1f} GB; {instead}")
+
+
+def slices(n: int, size: int) -> Iterator[slice]:
+    """Iterate over n rows in blocks of some size, at least of one row."""
+    size = max(1, size)
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def blocks(n: int, width: int) -> Iterator[slice]:
+    """Iterate over n rows in blocks that fit in memory, each row of so many numbers."""
+    return slices(n, BLOCK // width)
+
+
+def rows_of_chunk(n_draws: int) -> int:
+    """Return how many rows have one source of noise."""
+    return max(1, CHUNK // n_draws)
+
+
+def refuse_overflow(expected: Floats, node: str) -> Floats:
+    """Return what is expected of a node; refuse what is too large for its square to be a number.
+
+    The inverse of a logarithm gets there a few hundred standard deviations beyond the data.
+    """
+    with np.errstate(all="ignore"):
+        rows = np.atleast_2d(expected)
+        if np.isfinite(np.einsum("ij,ij->", rows, rows)):
+            return expected
+    strays = ~(np.abs(rows) < _SQUARES)
+    if not strays.any():
+        return expected
+    raise ValueError(
+        f"{node!r} comes out as {rows[strays].flat[0]:g}: what its causes are given or forced to "
+        "is too far from what the model was fitted to"
+    )

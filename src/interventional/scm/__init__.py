@@ -1,0 +1,1 @@
+"""Structural equations: as values, and as PyMC models."""

@@ -1,0 +1,59 @@
+"""A bounded cache for what is built once per model structure."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any
+
+_building = threading.RLock()  # PyTensor's rewriting is not known to be safe under threads
+
+
+class StructureCache:
+    """Keep the most recently used results of slow constructions, safely under threads.
+
+    Parameters
+    ----------
+    size : int
+        How many results are kept.
+    per_thread : bool, default False
+        Whether each thread has results of its own: for compiled functions, whose inputs are state.
+    """
+
+    def __init__(self, size: int, *, per_thread: bool = False):
+        self._size = size
+        self._per_thread = per_thread
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def get(self, key: Hashable, build: Callable[[], Any]) -> Any:
+        """Return what is kept under a key, building it first where it is not kept yet.
+
+        Constructions happen one at a time; one that fails keeps nothing.
+        """
+        if self._per_thread:
+            key = (threading.get_ident(), key)
+        found = self._lookup(key)
+        if found is not None:
+            return found
+        with _building:
+            found = self._lookup(key)  # another thread may have been faster
+            if found is None:
+                found = build()
+                with self._lock:
+                    self._kept[key] = found
+                    while len(self._kept) > self._size:
+                        self._kept.popitem(last=False)
+        return found
+
+    def _lookup(self, key: Hashable) -> Any:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+
+def python_mode() -> Any:
+    """Return the PyTensor mode that compiles in milliseconds: no C, no Numba."""
+    from pytensor.compile.mode import Mode
+
+    return Mode(linker="py", optimizer="fast_compile")

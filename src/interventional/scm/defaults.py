@@ -1,0 +1,232 @@
+"""The priors of an equation: defaults that follow the scale of the data, and the user's own."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from interventional.data.design import Design
+from interventional.data.seen import Moments
+from interventional.errors import UndeterminedError, listed, unknown
+from interventional.numbers import SMALLEST, Floats
+from interventional.scm.compiling import StructureCache, python_mode
+from interventional.scm.families import CATEGORICAL, DISPERSIONS, FAMILIES, IDENTITY, LOGIT
+from interventional.scm.priors import LOCATIONS, one_each
+from interventional.scm.shrinkage import KINDS
+
+if TYPE_CHECKING:
+    from pymc_extras.prior import Prior
+from interventional.scm.priors import EquationPriors, Group, PriorSpec, normal_parameters
+
+_below_zero = StructureCache(64)  # the log densities there of priors of positive parameters
+_SPREAD = 2.5  # of a default intercept, in sd(y) or on the scale of the link: as rstanarm's
+
+
+def resolve(
+    user: "Mapping[str, Prior] | None",
+    design: Design,
+    values: Floats | None,
+    moments: Moments | None,
+    *,
+    fit_intercept: bool,
+    center: bool,
+    family: str = "gaussian",
+) -> EquationPriors:
+    """Return the priors of an equation: the user's where there are some, defaults elsewhere.
+
+    Parameters
+    ----------
+    user : mapping or None
+        The ``priors`` parameter of the estimator.
+    design : Design
+        The design of the equation.
+    values : ndarray of shape (n, columns) or None
+        Encoded rows, to see which terms of a transformer come from a column.
+    moments : Moments or None
+        What the defaults are scaled by; None for an outcome that nobody has seen yet, whose
+        defaults are those of standardised data.
+    fit_intercept, center : bool
+        Whether there is an intercept, and whether its prior holds at the predictors' means.
+    family : str
+        How the node is distributed.
+    """
+    defaults = {} if family == CATEGORICAL else dict(FAMILIES[family].dispersion)
+    given = _checked(user, design, fit_intercept, tuple(defaults), family)
+    n_terms = len(design.terms)
+    if moments is None:
+        moments = Moments(0, np.zeros(n_terms), np.ones(n_terms), 0.0, 1.0)
+    owners = _owners(given, design, values)
+    by_default = None in owners or ("sigma" in defaults and "sigma" not in given)
+    if fit_intercept and "intercept" not in given:
+        by_default = True
+    if by_default and not moments.y_scale > 0:
+        raise UndeterminedError(
+            f"y is constant (n_samples={moments.n}), so the default priors, which take their "
+            "scale from its standard deviation, are undefined; give priors for beta, intercept "
+            "and sigma, the last one such that sigma cannot go to 0"
+        )
+    for term, size in zip(design.terms, moments.x_scale, strict=True):
+        if size < SMALLEST:
+            raise ValueError(
+                f"the values of {term!r} spread by no more than {size:g}, which must be at least "
+                f"{SMALLEST:g}; give the column in other units"
+            )
+    scale = _unit(family) * moments.y_scale / moments.x_scale
+    intercept = None
+    if fit_intercept:
+        spread = _SPREAD * moments.y_scale
+        if not center:  # the prior is at x = 0, which may be far from the data
+            spread = float(np.hypot(spread, np.linalg.norm(scale * moments.x_mean)))
+        default = PriorSpec.of("Normal", mu=moments.y_mean, sigma=spread)
+        intercept = given.get("intercept", default)
+    dispersion = {}
+    for name, (distribution, numbers) in defaults.items():
+        if name == "sigma":
+            numbers = {**numbers, "sigma": moments.y_scale}
+        dispersion[name] = given.get(name, PriorSpec.of(distribution, **numbers))
+    return EquationPriors(_groups(given, owners, scale, moments), intercept, dispersion)
+
+
+def _unit(family: str) -> float:
+    """Return the standard deviation of a default coefficient, in y_scale / x_scale."""
+    if family == CATEGORICAL:
+        return LOGIT.unit
+    record = FAMILIES[family]  # where inference is Gaussian, y_scale is that of what is Gaussian
+    return (IDENTITY if record.inner is not None else record.link).unit
+
+
+def _checked(
+    user: "Mapping[str, Prior] | None",
+    design: Design,
+    fit_intercept: bool,
+    dispersion: tuple[str, ...],
+    family: str,
+) -> dict[str, PriorSpec]:
+    """Return the user's priors by name, each known to be usable where it stands."""
+    if user is None:
+        return {}
+    if not isinstance(user, Mapping):
+        raise TypeError(f"priors must be a mapping from names to Prior, got {user!r}")
+    names = (*design.schema.names, *design.terms)
+    reserved = ("beta", "intercept", *dispersion)
+    for key in user:
+        if key not in reserved and key not in names:
+            if key in DISPERSIONS:
+                raise ValueError(f"priors: a prior of {key}, which a {family} outcome has not")
+            message = unknown("name in priors:", key, dict.fromkeys((*reserved, *names)))
+            level = isinstance(key, str) and design.schema.may_have_term(key)
+            raise UndeterminedError(message) if level else ValueError(message)
+        if key in reserved and key in names:
+            raise ValueError(
+                f"priors: {key!r} is both a column and the name for all of an equation's {key}; "
+                "rename the column"
+            )
+    given = {key: PriorSpec.parse(prior, f"priors[{key!r}]") for key, prior in user.items()}
+    for key, spec in given.items():
+        if spec.distribution == "partial_pooling" and key not in design.schema.names:
+            raise ValueError(
+                f"priors[{key!r}]: 'partial_pooling' is for the levels of one column; name the "
+                "column"
+            )
+    if "intercept" in given and given["intercept"].distribution not in KINDS:
+        intercept = given["intercept"]
+        if not fit_intercept:
+            raise ValueError("priors: a prior for the intercept, but fit_intercept=False")
+        if intercept.distribution not in LOCATIONS or intercept.transform is not None:
+            raise ValueError(
+                f"priors['intercept']: {intercept} has no location to move to the predictors' "
+                f"means; use one of {listed(LOCATIONS)}"
+            )
+    for key in ("intercept", *dispersion):
+        if key in given and given[key].distribution in KINDS:
+            raise ValueError(
+                f"priors[{key!r}]: {user[key]!r} is a prior of coefficients; give {key} a Prior"
+            )
+        if key in given and any(leaf.ndim for leaf in given[key].leaves().values()):
+            raise ValueError(f"priors[{key!r}]: {given[key]} has an array for a single number")
+    for key in dispersion:
+        if key in given:
+            _refuse_negative_support(given[key], key)
+    return given
+
+
+def _owners(
+    given: Mapping[str, PriorSpec], design: Design, values: Floats | None
+) -> list[str | None]:
+    """Return for each term the key of the prior that it takes: its own, its column's, or all's."""
+    named = [key for key in given if key in design.schema.names or key in design.terms]
+    owners: list[str | None] = ["beta" if "beta" in given else None] * len(design.terms)
+    columns = [key for key in named if key in design.schema.names]
+    if columns:
+        sources = design.sources(values)
+        for key in columns:
+            alone = {design.schema.names.index(key)}
+            terms = [term for term, found in enumerate(sources) if found == alone]
+            if not terms and key not in design.terms:
+                raise UndeterminedError(
+                    f"priors[{key!r}]: no term of the design comes from it alone"
+                )
+            for term in terms:
+                owners[term] = key
+    for key in named:
+        if key in design.terms and key not in columns:
+            owners[design.terms.index(key)] = key
+    return owners
+
+
+def _groups(
+    given: Mapping[str, PriorSpec], owners: list[str | None], scale: Floats, moments: Moments
+) -> tuple[Group, ...]:
+    """Return the terms by prior; all that are Normal are one group, and all that are Flat."""
+    members: dict[str, list[int]] = {}
+    priors: dict[str, PriorSpec] = {"flat": PriorSpec.of("Flat")}
+    mu, sigma = np.zeros(len(owners)), scale.copy()
+    for key in dict.fromkeys(owners):
+        terms = [term for term, owner in enumerate(owners) if owner == key]
+        prior = None if key is None else given[key]
+        if prior is None or prior.is_normal:
+            members.setdefault("normal", []).extend(terms)
+            if prior is not None:
+                mu[terms], sigma[terms] = normal_parameters(prior, len(terms), str(key))
+        elif prior.distribution == "Flat" and prior.is_plain:
+            members.setdefault("flat", []).extend(terms)
+        elif prior.distribution in KINDS:
+            name = prior.distribution if key == "beta" else str(key)
+            members[name] = terms
+            priors[name] = PriorSpec.of(
+                prior.distribution,
+                x_scale=moments.x_scale[terms],
+                y_scale=moments.y_scale,
+                noise=moments.noise,
+                n=max(moments.n, 1),
+            )
+        else:
+            for path, leaf in prior.leaves().items():
+                one_each(leaf, len(terms), f"{key}{path}")
+            members[str(key)], priors[str(key)] = terms, prior
+    groups = []
+    for name, terms in members.items():
+        terms = sorted(terms)
+        if name == "normal":
+            priors[name] = PriorSpec.of("Normal", mu=mu[terms], sigma=sigma[terms])
+        groups.append(Group(name, priors[name], tuple(terms)))
+    return tuple(groups)
+
+
+def _refuse_negative_support(prior: PriorSpec, name: str) -> None:
+    """Refuse a prior of a positive parameter that gives density to negative values."""
+    if not prior.is_plain:
+        return
+
+    def log_density() -> float:  # tens of milliseconds
+        import pymc as pm
+
+        density = pm.logp(getattr(pm, prior.distribution).dist(**prior.parameters), -1e-3)
+        try:
+            return float(density.eval(mode=python_mode()))
+        except pm.logprob.utils.ParameterValueError as error:
+            raise ValueError(f"priors[{name!r}]: {prior} is no distribution: {error}") from error
+
+    numbers = tuple((path, value.tobytes()) for path, value in prior.leaves().items())
+    if _below_zero.get((prior.skeleton, numbers), log_density) > -np.inf:
+        raise ValueError(f"priors[{name!r}]: {prior} allows negative values")

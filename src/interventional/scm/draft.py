@@ -1,0 +1,506 @@
+"""From the estimator's parameters and data to a structural model and what it sees of the data."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from interventional.data.accumulation import Accumulated
+from interventional.data.design import Design, TreatmentCoding, make_design
+from interventional.data.schema import Schema
+from interventional.data.seen import (
+    DistinctRows,
+    SufficientStatistics,
+    distinct_rows,
+    merge_equal_rows,
+    sufficient_statistics,
+)
+from interventional.errors import listed, unknown
+from interventional.graph.causal_graph import refuse_typo
+from interventional.inference.engines import choose_engine
+from interventional.numbers import Floats
+from interventional.scm.defaults import resolve
+from interventional.scm.equations import Equation, StructuralModel, check_names
+from interventional.scm.families import (
+    CATEGORICAL,
+    FAMILIES,
+    IDENTITY,
+    adds_up,
+    check_name,
+    no_batches,
+)
+from interventional.scm.priors import is_pooling
+
+if TYPE_CHECKING:
+    from interventional.graph.causal_graph import CausalGraph
+
+_CANONICAL = 100_000  # rows that are sorted before NUTS, which is slow for more
+Data = SufficientStatistics | DistinctRows | None
+# What the model appends to the name of a node; and to that of one of three levels or more.
+_SUFFIXES = ("_mu", "_beta", "_intercept", "_term", "_residual", "_weights")
+_OF_LEVELS = ("_level", "_block", "_score")
+
+
+@dataclass(frozen=True)
+class Specification:
+    """The parameters of the estimator that say what the model is."""
+
+    outcome: str
+    graph: Any
+    design: Any
+    priors: Any
+    fit_intercept: bool
+    center_predictors: bool
+    inference: str
+    family: Any = "gaussian"
+    exposure: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """What the parameters say of some columns, before any row is looked at.
+
+    Attributes
+    ----------
+    specification : Specification
+        What the model is.
+    schema : Schema
+        What the columns are.
+    graph : CausalGraph or None
+        Over columns and outcome.
+    regressions : list of (node, columns, variables)
+        The equations.
+    designs, priors : mapping
+        What the user gave for each node.
+    families : mapping
+        How each node is distributed.
+    exposure : int or None
+        Position of the column that the outcome is proportional to.
+    """
+
+    specification: Specification
+    schema: Schema
+    graph: "CausalGraph | None"
+    regressions: Sequence[tuple[str, tuple[int, ...], tuple[str, ...]]]
+    designs: Mapping[str, Any]
+    priors: Mapping[str, Any]
+    families: Mapping[str, str]
+    exposure: int | None
+
+    @property
+    def nodes(self) -> list[str]:
+        """The nodes that have an equation, in order."""
+        return [node for node, _, _ in self.regressions]
+
+    def position(self, node: str) -> int | None:
+        """Return the position of a node's column; None for the outcome."""
+        return None if node == self.specification.outcome else self.schema.names.index(node)
+
+    def levels(self, node: str) -> tuple[Any, ...]:
+        """Return the levels of a node; nothing for one of numbers."""
+        j = self.position(node)
+        return () if j is None else self.schema.categories(j)
+
+    def adds_up(self, node: str) -> bool:
+        """Whether what an equation sees of the rows is a sum over rows, of columns as they are."""
+        is_outcome = node == self.specification.outcome
+        sums = adds_up(self.families[node], is_outcome=is_outcome)
+        return sums and self.designs.get(node) is None
+
+    def as_seen(self, node: str, values: Floats) -> Floats:
+        """Return a node as inference sees it; refuse what its family does not take."""
+        family = self.families[node]
+        if family == CATEGORICAL:
+            return values
+        outcome = node == self.specification.outcome
+        FAMILIES[family].check(values, "y" if outcome else f"column {node!r}")
+        inner = FAMILIES[family].inner
+        return values if inner is None else inner(values)
+
+    def pooled(self, node: str, part: Schema) -> tuple[int, ...]:
+        """Return which columns of an equation have levels that share a prior learnt from them."""
+        given = self.priors.get(node)
+        if not isinstance(given, Mapping):
+            return ()
+        pooled = {name for name, prior in given.items() if is_pooling(prior)}
+        for name in pooled & set(part.names):
+            if part.levels[part.names.index(name)] is None and given[name] == "partial_pooling":
+                raise ValueError(
+                    f"priors[{name!r}]: 'partial_pooling' is for columns of levels, and {name!r} "
+                    "holds numbers or bools; make it a category if its numbers are labels"
+                )
+            if self.designs.get(node) is not None and given[name] == "partial_pooling":
+                raise ValueError(
+                    f"priors[{name!r}]: 'partial_pooling' needs a term for every level, which a "
+                    "design of your own need not have; leave design out"
+                )
+        return tuple(j for j, name in enumerate(part.names) if name in pooled)
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The columns whose sums over the rows are kept.
+
+        Equations that add up need theirs. Of the others they say what was seen (`overlap`); levels
+        are left out there if they are many, as each takes a column of the factor.
+        """
+        used = set()
+        for node, columns, _ in self.regressions:
+            j = self.position(node)
+            own = {*columns} if j is None else {*columns, j}
+            used |= own if self.adds_up(node) else {*self.schema.of_few_levels(own)}
+        return tuple(sorted(used))
+
+    def refuse_batches(self) -> None:
+        """Refuse a model that some equation keeps from being fitted batch by batch."""
+        for node in self.nodes:
+            if self.designs.get(node) is not None:
+                raise ValueError(
+                    f"the design of {node!r} is fitted to all rows at once, so that batches do "
+                    "not add up; transform X beforehand, or call fit with all rows in memory"
+                )
+            if self.families[node] == CATEGORICAL:
+                raise ValueError(
+                    f"{node!r} is a column of levels that has an equation, so that batches do "
+                    "not add up; call fit with all rows in memory"
+                )
+            if not self.adds_up(node):
+                raise ValueError(no_batches(node, self.families[node]))
+
+
+def draft(specification: Specification, schema: Schema) -> Draft:
+    """Parse the parameters in the light of what the columns are."""
+    outcome = specification.outcome
+    if "/" in outcome:
+        raise ValueError(f"outcome={outcome!r}: no name in the model may hold a '/'")
+    graph = observed_graph(specification.graph, schema, outcome)
+    exposure = _exposure(specification, schema, graph)
+    regressions = _regressions(graph, schema, outcome, exposure)
+    nodes = [node for node, _, _ in regressions]
+    families = _families(specification.family, nodes, schema, outcome)
+    if exposure is not None and not _may_count(families[outcome]):
+        raise ValueError(
+            f"exposure={specification.exposure!r} is for counts, family='poisson' or "
+            f"'negative_binomial'; the family of {outcome!r} is {families[outcome]!r}"
+        )
+    check_names(outcome, schema, _taken(regressions, schema, families))
+    designs = _by_node(specification.design, nodes, outcome, "design")
+    priors = _priors_by_node(specification.priors, nodes, outcome)
+    return Draft(specification, schema, graph, regressions, designs, priors, families, exposure)
+
+
+def _families(given: Any, nodes: list[str], schema: Schema, outcome: str) -> dict[str, str]:
+    """Return how each node is distributed: as the user says, else by what its column holds."""
+    chosen = dict(given) if isinstance(given, Mapping) else {outcome: given}
+    for node, name in chosen.items():
+        if node not in nodes:
+            if node in schema.names:
+                raise ValueError(
+                    f"family: column {node!r} has no equation, as nothing in the graph causes it "
+                    "on a way to the outcome; equations are those of " + listed(nodes)
+                )
+            raise ValueError(unknown("node in family:", node, nodes))
+        check_name(name, node)
+    families = {}
+    for node in nodes:
+        levels = () if node == outcome else schema.categories(schema.names.index(node))
+        name = chosen.get(node, CATEGORICAL if levels else "gaussian")
+        if name == CATEGORICAL and not levels:
+            what = "the outcome" if node == outcome else "a column of numbers"
+            raise ValueError(
+                f"family 'categorical' is for columns of levels or bools; {node!r} is {what}"
+            )
+        if name == "bernoulli" and len(levels) == 2:
+            name = CATEGORICAL  # the same model, which knows the levels
+        if levels and name != CATEGORICAL:
+            raise ValueError(
+                f"family {name!r} is for numbers; {node!r} is a column of levels, whose family "
+                "is 'categorical'"
+            )
+        families[node] = name
+    return families
+
+
+def _may_count(family: str) -> bool:
+    return family != CATEGORICAL and FAMILIES[family].may_count_exposure
+
+
+def _exposure(
+    specification: Specification, schema: Schema, graph: "CausalGraph | None"
+) -> int | None:
+    """Return the position of the column of exposures."""
+    key = specification.exposure
+    if key is None:
+        return None
+    if not isinstance(key, Hashable):
+        raise TypeError(
+            f"exposure must be the name of a column of X, got {type(key).__name__}; make the "
+            "exposures a column"
+        )
+    try:
+        position = schema.position(key)
+    except ValueError as error:
+        raise ValueError(f"exposure: {error}") from None
+    name = schema.names[position]
+    if schema.categories(position):
+        raise ValueError(f"exposure: column {name!r} holds levels or bools; it must hold numbers")
+    if graph is not None and name not in graph.parents(specification.outcome):
+        raise ValueError(
+            f"exposure: the graph does not have {name!r} as a cause of "
+            f"{specification.outcome!r}, to which it is in proportion; add "
+            f"'{name} -> {specification.outcome}'"
+        )
+    return position
+
+
+def specify(
+    parsed: Draft,
+    values: Floats | None,
+    target: Floats | None = None,
+    weights: Floats | None = None,
+    accumulated: Accumulated | None = None,
+) -> tuple[StructuralModel, list[Data]]:
+    """Return the structural model of some data, and what each equation sees of them.
+
+    Parameters
+    ----------
+    parsed : Draft
+        What the model is.
+    values : ndarray of shape (n, columns) or None
+        Encoded rows; None if all that is left of them is `accumulated`.
+    target : ndarray of shape (n,), optional
+        The outcome; None if nobody has seen it yet. Default priors are then those of standardised
+        data.
+    weights : ndarray of shape (n,), optional
+        Frequencies of the rows.
+    accumulated : Accumulated, optional
+        What equations without a design see of the rows.
+    """
+    schema = parsed.schema
+    equations, seen = [], []
+    for node, columns, variables in parsed.regressions:
+        at = parsed.position(node)
+        part = schema if len(columns) == len(schema.names) else schema.subset(columns)
+        inner = values
+        if values is not None and part is not schema:
+            inner = values[:, columns]
+        response = target if at is None else None if values is None else values[:, at]
+        if response is not None:
+            response = parsed.as_seen(node, response)
+        exposure = parsed.exposure if at is None else None
+        rows = _Rows(
+            node,
+            columns,
+            variables,
+            make_design(part, parsed.designs.get(node), inner, parsed.pooled(node, part)),
+            inner,
+            response,
+            weights,
+            parsed.levels(node),
+            at,
+            parsed.families[node],
+            exposure,
+            None if exposure is None or values is None else positive(values[:, exposure]),
+        )
+        known = accumulated if parsed.adds_up(node) else None
+        equation, data = _equation(rows, parsed.priors.get(node), parsed.specification, known)
+        equations.append(equation)
+        seen.append(data)
+    return StructuralModel(
+        parsed.specification.outcome, schema, tuple(equations), parsed.graph
+    ), seen
+
+
+def observed_graph(graph: Any, schema: Schema, outcome: str) -> "CausalGraph | None":
+    """Return the graph over columns and outcome, unobserved nodes projected out."""
+    if graph is None:
+        return None
+    from interventional.graph.causal_graph import CausalGraph
+
+    parsed = graph if isinstance(graph, CausalGraph) else CausalGraph(graph)
+    if outcome not in parsed.nodes:
+        raise ValueError(f"the graph lacks the outcome: {unknown('node', outcome, parsed.nodes)}")
+    for node in parsed.nodes:
+        if "/" in node:
+            raise ValueError(f"the graph's node {node!r}: no name in the model may hold a '/'")
+    known = [*schema.names, outcome]
+    for node in parsed.nodes:
+        if node not in known and node not in parsed.unobserved:
+            refuse_typo(node, known, parsed.nodes)
+    projected = parsed.observing([name for name in parsed.nodes if name in known])
+    if not projected.parents(outcome):
+        raise ValueError(f"nothing in the graph causes {outcome!r} that X has a column for")
+    return projected
+
+
+def _regressions(
+    graph: "CausalGraph | None", schema: Schema, outcome: str, exposure: int | None
+) -> list[tuple[str, tuple[int, ...], tuple[str, ...]]]:
+    """Return for each equation its node, and positions and variables of its regressors."""
+    if graph is None:
+        columns = tuple(j for j in range(len(schema.names)) if j != exposure)
+        return [(outcome, columns, tuple(schema.names[j] for j in columns))]
+    from interventional.graph.identification import regressions
+
+    found = []
+    for regression in regressions(graph, outcome):
+        variable = {name: name for name in regression.parents}
+        variable |= {name: f"{name}_observed" for name in regression.adjustment}
+        if exposure is not None and regression.node == outcome:
+            variable.pop(schema.names[exposure])
+        columns = tuple(j for j, name in enumerate(schema.names) if name in variable)
+        variables = tuple(variable[schema.names[j]] for j in columns)
+        found.append((regression.node, columns, variables))
+    return found
+
+
+def _taken(
+    regressions: list[tuple[str, tuple[int, ...], tuple[str, ...]]],
+    schema: Schema,
+    families: Mapping[str, str],
+) -> set[str]:
+    """Return the names that the model has for other things than columns."""
+    taken = set()
+    for node, columns, variables in regressions:
+        levels = schema.categories(schema.names.index(node)) if node in schema.names else ()
+        suffixes: tuple[str, ...] = _SUFFIXES + _OF_LEVELS if len(levels) > 2 else _SUFFIXES
+        if families[node] != CATEGORICAL:
+            suffixes += tuple(f"_{name}" for name in FAMILIES[families[node]].dispersion)
+        taken |= {node + suffix for suffix in suffixes}
+        taken |= {v for j, v in zip(columns, variables, strict=True) if v != schema.names[j]}
+    return taken
+
+
+def positive(exposures: Floats) -> Floats:
+    """Return exposures, all of which must be above zero."""
+    if not (exposures > 0).all():
+        row = int(np.argmax(~(exposures > 0)))
+        raise ValueError(f"the exposure must be positive; it is {exposures[row]:g} in row {row}")
+    return exposures
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The data of one equation before anything is made of them."""
+
+    node: str
+    columns: tuple[int, ...]
+    variables: tuple[str, ...]
+    design: Design
+    values: Floats | None
+    response: Floats | None
+    weights: Floats | None
+    levels: tuple[Any, ...]
+    position: int | None
+    family: str
+    exposure: int | None
+    exposures: Floats | None
+
+
+def _equation(
+    rows: _Rows, priors: Any, specification: Specification, accumulated: Accumulated | None
+) -> tuple[Equation, Data]:
+    """Return an equation whose priors are scaled by its data, and what it sees of them."""
+    data = _seen(rows, specification.fit_intercept, accumulated)
+    equation = _conditioned(rows, priors, specification, data)
+    if (
+        isinstance(data, SufficientStatistics)
+        and rows.values is not None
+        and data.n <= _CANONICAL
+        and choose_engine(specification.inference, equation) == "nuts"
+    ):
+        # NUTS is chaotic in the last bit: equal data in another order, or as weights, must come
+        # to it equal to the last bit.
+        assert rows.response is not None
+        merged = merge_equal_rows(rows.design.matrix(rows.values), rows.response, rows.weights)
+        data = sufficient_statistics(*merged, intercept=specification.fit_intercept)
+        equation = _conditioned(rows, priors, specification, data)
+    return equation, data
+
+
+def _seen(rows: _Rows, intercept: bool, accumulated: Accumulated | None) -> Data:
+    """Return what the likelihood of an equation sees of its rows."""
+    if accumulated is not None:
+        assert isinstance(rows.design, TreatmentCoding)
+        return accumulated.statistics(rows.design, rows.columns, rows.position, intercept)
+    if rows.response is None:
+        return None
+    assert rows.values is not None
+    matrix = rows.design.matrix(rows.values)
+    if rows.family == CATEGORICAL:
+        return distinct_rows(matrix, rows.response, rows.weights, intercept=intercept)
+    record = FAMILIES[rows.family]
+    if record.inner is not None:
+        return sufficient_statistics(matrix, rows.response, rows.weights, intercept=intercept)
+    typical = record.typical(rows.response, rows.weights, rows.exposures)
+    if record.link is IDENTITY:
+        squares = np.square(rows.response - typical)
+        scale = noise = float(np.sqrt(np.average(squares, weights=rows.weights)))
+    else:
+        scale, noise = 1.0, record.pseudo_sigma(typical)
+    return distinct_rows(
+        matrix,
+        rows.response,
+        rows.weights,
+        y_mean=typical,
+        y_scale=scale,
+        noise=noise,
+        offset=None if rows.exposures is None else np.log(rows.exposures),
+        intercept=intercept,
+    )
+
+
+def _conditioned(rows: _Rows, priors: Any, specification: Specification, data: Data) -> Equation:
+    fit_intercept = specification.fit_intercept
+    centred = specification.center_predictors and fit_intercept
+    resolved = resolve(
+        priors,
+        rows.design,
+        rows.values,
+        None if data is None else data.moments,
+        fit_intercept=fit_intercept,
+        center=specification.center_predictors,
+        family=rows.family,
+    )
+    center = np.zeros(len(rows.design.terms))
+    if centred and data is not None:
+        center = data.x_mean
+    elif centred and rows.values is not None:
+        center = rows.design.matrix(rows.values).mean(axis=0)
+    return Equation(
+        rows.node,
+        rows.columns,
+        rows.variables,
+        rows.design,
+        resolved,
+        center,
+        rows.family,
+        rows.levels,
+        rows.exposure,
+    )
+
+
+def _by_node(given: Any, nodes: list[str], outcome: str, what: str) -> Mapping[str, Any]:
+    """Return what is given for each node; what is no mapping is for the outcome."""
+    if not isinstance(given, Mapping):
+        return {} if given is None else {outcome: given}
+    for node in given:
+        if node not in nodes:
+            raise ValueError(unknown(f"node in {what}:", node, nodes))
+    return given
+
+
+def _priors_by_node(given: Any, nodes: list[str], outcome: str) -> dict[str, Any]:
+    """Return the priors of each equation: mappings by node, all other entries for the outcome."""
+    if given is None or not isinstance(given, Mapping):
+        return {outcome: {"beta": given} if isinstance(given, str) else given}
+    nested = {node: inner for node, inner in given.items() if isinstance(inner, Mapping)}
+    for node in nested:
+        if node not in nodes:
+            raise ValueError(unknown("equation in priors:", node, nodes))
+    own = {key: prior for key, prior in given.items() if key not in nested}
+    if outcome in nested and own:
+        raise ValueError(
+            f"priors: {listed(own)} and {outcome!r} both are for the outcome's equation"
+        )
+    return {outcome: own, **nested} if own else dict(nested)

@@ -1,0 +1,247 @@
+"""Structural equations as values."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from interventional.data.design import Design
+from interventional.data.schema import Schema
+from interventional.errors import listed
+from interventional.numbers import Floats
+from interventional.scm.families import CATEGORICAL, FAMILIES, Family
+from interventional.scm.priors import EquationPriors, Group
+
+if TYPE_CHECKING:
+    from interventional.graph.causal_graph import CausalGraph
+
+
+# How a node that an intervention reaches is regenerated: drawn anew from its equation, replaced by
+# its expectation, or its expectation and the row's own residual.
+Regeneration = Literal["draw", "mean", "residual"]
+
+
+@dataclass(frozen=True, eq=False)
+class Equation:
+    """One structural equation, linear in its coefficients on the scale of its link.
+
+    A Gaussian one is ``node ~ Normal(intercept + design @ beta, sigma)``; the other families of
+    `FAMILIES` likewise. A categorical one, of a column of levels or bools, has a block of
+    coefficients for each level but the first, and ``node ~ Categorical(softmax(0, eta_1, eta_2,
+    ...))``: for two levels the logistic regression.
+
+    Attributes
+    ----------
+    node : str
+        The name of the variable on the left.
+    columns : tuple of int
+        Positions, among the model's columns, of what the node is regressed on.
+    variables : tuple of str
+        The variable of the model that each of them stands for: the column itself, which an
+        intervention may change, or ``<column>_observed``, which keeps the row's factual value.
+    design : Design
+        The map from these columns to the design matrix.
+    priors : EquationPriors
+        Priors of the coefficients, the intercept and what else the family has.
+    center : ndarray of shape (terms,)
+        Where the prior of the intercept holds: the means of the terms, or zeros.
+    family : str
+        The distribution of the node.
+    levels : tuple
+        The levels of a categorical node.
+    exposure : int or None
+        Position of the column that a count is proportional to: it enters as its log.
+    """
+
+    node: str
+    columns: tuple[int, ...]
+    variables: tuple[str, ...]
+    design: Design
+    priors: EquationPriors
+    center: Floats = field(repr=False)
+    family: str = "gaussian"
+    levels: tuple[Any, ...] = ()
+    exposure: int | None = None
+
+    @property
+    def is_categorical(self) -> bool:
+        """Whether the node is one of levels or bools."""
+        return self.family == CATEGORICAL
+
+    @property
+    def record(self) -> Family:
+        """The family of a node of numbers."""
+        return FAMILIES[self.family]
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the expected node is the linear predictor."""
+        return not self.is_categorical and not self.record.link.tensor
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether the node is a level or a whole number."""
+        return self.is_categorical or self.record.discrete
+
+    @property
+    def codes(self) -> range:
+        """The few values that the node may take, where it is one of levels; else nothing."""
+        return range(len(self.levels) or 2 * (self.family == "bernoulli"))
+
+    @property
+    def has_intercept(self) -> bool:
+        """Whether the equation has an intercept."""
+        return self.priors.intercept is not None
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks of coefficients there are: levels but the first; else one."""
+        return max(len(self.levels) - 1, 1)
+
+    @property
+    def coefficients(self) -> tuple[str, ...]:
+        """The names of all coefficients: terms, for three levels or more of each level."""
+        if self.n_blocks == 1:
+            return self.design.terms
+        blocks = self.levels[1:]
+        return tuple(f"{level}: {term}" for level in blocks for term in self.design.terms)
+
+    @property
+    def dispersion(self) -> tuple[str, ...]:
+        """The names of the parameters that the family has besides the coefficients."""
+        return () if self.is_categorical else tuple(self.record.dispersion)
+
+    @property
+    def mean_parameters(self) -> tuple[str, ...]:
+        """The names of the parameters of the expected node."""
+        names: tuple[str, ...] = ("intercept", "beta") if self.has_intercept else ("beta",)
+        if not self.is_categorical:
+            names += self.record.mean_needs
+        return tuple(f"{self.node}_{name}" for name in names)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of all parameters."""
+        others = tuple(f"{self.node}_{name}" for name in self.dispersion)
+        return tuple(dict.fromkeys(self.mean_parameters + others))
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What two equations share if one compiled graph serves both."""
+        return (
+            self.node,
+            self.variables,
+            self.design.structure,
+            self.has_intercept,
+            self.family,
+            self.levels,
+            self.exposure,
+        )
+
+    def group_name(self, group: Group) -> str:
+        """Return the name of the variable of some coefficients: one vector if they are all."""
+        several = len(self.priors.groups) > 1
+        return f"{self.node}_beta_{group.name}" if several else f"{self.node}_beta"
+
+    def scale_name(self, group: Group) -> str:
+        """Return the name of the scale that a prior learns."""
+        ending = "sigma" if group.prior.distribution == "Normal" else "tau"
+        return f"{self.group_name(group)}_{ending}"
+
+    def matrix(self, values: Floats) -> Floats:
+        """Return the design matrix, (n, terms), of the model's encoded columns."""
+        takes_all = self.columns == tuple(range(values.shape[1]))
+        return self.design.matrix(values if takes_all else values[:, self.columns])
+
+    def offset(self, values: Floats) -> Floats | None:
+        """Return what is added to the linear predictor of encoded rows: log exposures."""
+        return None if self.exposure is None else np.log(values[:, self.exposure])
+
+
+@dataclass(frozen=True, eq=False)
+class StructuralModel:
+    """The columns of X, their causal graph, and an equation for each node that matters for y.
+
+    Attributes
+    ----------
+    outcome : str
+        The name of the outcome.
+    schema : Schema
+        What the columns are.
+    equations : tuple of Equation
+        In topological order, that of the outcome last.
+    graph : CausalGraph or None
+        The graph over columns and outcome; None where every column is a cause of the outcome and
+        of nothing else.
+    """
+
+    outcome: str
+    schema: Schema
+    equations: tuple[Equation, ...]
+    graph: "CausalGraph | None" = None
+
+    @property
+    def of_outcome(self) -> Equation:
+        """The outcome's equation."""
+        return self.equations[-1]
+
+    def reached(
+        self, forced: frozenset[str], reads: frozenset[str] = frozenset()
+    ) -> tuple[str, ...]:
+        """Return the columns that an intervention changes on its way to the outcome, in order.
+
+        Parameters
+        ----------
+        forced : frozenset of str
+            The columns that are forced.
+        reads : frozenset of str
+            The columns whose factual values the forced values are computed from.
+
+        Raises
+        ------
+        NotIdentifiedError
+            If the graph does not license an answer.
+        ValueError
+            If the outcome causes what is forced.
+        """
+        if self.graph is None:
+            return ()
+        strays = sorted(forced - set(self.graph.nodes))
+        if strays:
+            raise ValueError(
+                f"do: column {listed(strays)} is not in the graph, which does not say what it "
+                f"causes; the graph holds {listed(self.graph.nodes)}"
+            )
+        effects = sorted(forced & self.graph.descendants(self.outcome))
+        if effects:
+            raise ValueError(
+                f"do: the graph has {self.outcome!r} as a cause of {listed(effects)}; forcing an "
+                "effect says nothing of its cause"
+            )
+        from interventional.graph.identification import affected, regressions
+
+        fitted = regressions(self.graph, self.outcome)
+        reads &= frozenset(self.graph.nodes)
+        return affected(self.graph, fitted, forced, self.outcome, reads)[:-1]
+
+    def equation(self, node: str) -> Equation:
+        """Return the equation of a node."""
+        return next(equation for equation in self.equations if equation.node == node)
+
+
+def check_names(outcome: str, schema: Schema, taken: Iterable[str]) -> None:
+    """Refuse columns whose names the model needs for something else."""
+    if not isinstance(outcome, str) or not outcome:
+        raise TypeError(f"outcome must be the outcome's name, a non-empty str, got {outcome!r}")
+    if outcome in schema.names:
+        raise ValueError(
+            f"X has a column {outcome!r}, the name of the outcome; drop the column, or name the "
+            "outcome with outcome=..."
+        )
+    reserved = {"obs", "chain", "draw", *taken}
+    clashes = [name for name in schema.names if name in reserved]
+    if clashes:
+        raise ValueError(
+            f"the model needs the name of column {listed(clashes)} for itself; rename the column"
+        )

@@ -1,0 +1,233 @@
+"""Structural equations as a PyMC model.
+
+`generative_model` is the textbook model of some rows, one named variable a column; `pm.observe`
+makes it the model of data, `pm.do` the model of an intervention.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from interventional.data.design import Design, TreatmentCoding
+from interventional.numbers import Floats
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+from interventional.scm.equations import Equation, Regeneration, StructuralModel
+
+
+def generative_model(
+    model: StructuralModel,
+    values: Floats,
+    index: Sequence[Any] | None = None,
+    how: Mapping[str, Regeneration] | None = None,
+) -> "pm.Model":
+    """Return the textbook model of some rows, with nothing observed.
+
+    Parameters
+    ----------
+    model : StructuralModel
+        The equations.
+    values : ndarray of shape (n, columns)
+        Encoded rows. Each column becomes a variable of its name: data, or, where it has an
+        equation, random.
+    index : sequence, optional
+        Labels of the rows. Without them the number of rows stays a variable of the model.
+    how : mapping, optional
+        What stands for a node in the equations of others: by default the node itself.
+    """
+    import pymc as pm
+    import pytensor
+
+    names = model.schema.names
+    endogenous = {equation.node for equation in model.equations}
+    with pm.Model() as built:
+        rows = None if index is not None else pytensor.shared(len(values), name="n_obs")
+        built.add_coord("obs", index, length=rows)
+        variables = {
+            name: pm.Data(name, values[:, j], dims="obs")
+            for j, name in enumerate(names)
+            if name not in endogenous
+        }
+        for equation in model.equations:
+            for j, variable in zip(equation.columns, equation.variables, strict=True):
+                if variable not in variables:  # a factual value
+                    variables[variable] = pm.Data(variable, values[:, j], dims="obs")
+            columns = [variables[variable] for variable in equation.variables]
+            exposure = None if equation.exposure is None else variables[names[equation.exposure]]
+            regenerated = (how or {}).get(equation.node)
+            variables[equation.node] = _add_equation(equation, columns, exposure, regenerated)
+    return built
+
+
+def _add_equation(
+    equation: Equation, columns: list[Any], exposure: Any, how: Regeneration | None
+) -> Any:
+    """Add an equation to the model in context; return what stands for its node elsewhere."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    name = equation.node
+    add_coords(pm.modelcontext(None), equation)
+    numbers = prior_numbers(equation)
+
+    def to_zero(beta: Any) -> Any:
+        return -linear_predictor(equation, pt.as_tensor(equation.center)[None], beta)[0]
+
+    beta, intercept, dispersion = add_parameters(equation, to_zero, lambda path: numbers[path])
+    matrix = design_tensor(equation.design, columns or [exposure])
+    predictor = linear_predictor(equation, matrix, beta)
+    if intercept is not None:
+        predictor += intercept
+    if equation.is_categorical:
+        return _add_categorical(equation, predictor, how)
+    if exposure is not None:
+        predictor += pt.log(exposure)
+    record = equation.record
+    mu = pm.Deterministic(f"{name}_mu", record.mean_tensor(predictor, dispersion), dims="obs")
+    drawn = record.variable(name, predictor, dispersion, dims="obs")
+    if how == "residual":
+        return record.with_residual(mu, pm.Data(f"{name}_residual", np.zeros(1), dims="obs"))
+    return mu if how == "mean" else drawn.astype("float64")
+
+
+def _add_categorical(equation: Equation, predictor: Any, how: Regeneration | None) -> Any:
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    name = equation.node
+    if equation.n_blocks == 1:
+        mu = pm.Deterministic(f"{name}_mu", pt.sigmoid(predictor), dims="obs")
+        drawn = pm.Bernoulli(name, mu, dims="obs")
+        return mu if how == "mean" else drawn.astype("float64")
+    against_first = pt.concatenate([pt.zeros_like(predictor[:, :1]), predictor], axis=1)
+    mu = pt.special.softmax(against_first, axis=1)
+    mu = pm.Deterministic(f"{name}_mu", mu, dims=("obs", f"{name}_level"))
+    if how == "draw":  # PyTensor draws a Categorical in a Python loop; the largest score is one
+        scores = pm.Gumbel(f"{name}_score", pt.log(mu), 1.0, dims=("obs", f"{name}_level"))
+        drawn = pm.Deterministic(name, pt.argmax(scores, axis=1), dims="obs")
+    else:
+        drawn = pm.Categorical(name, mu, dims="obs")
+    return drawn.astype("float64")
+
+
+def add_coords(built: "pm.Model", equation: Equation) -> None:
+    """Add the dimensions of an equation's parameters to a model."""
+    built.add_coord(f"{equation.node}_term", list(equation.coefficients))
+    if equation.n_blocks > 1:
+        built.add_coord(f"{equation.node}_level", [str(level) for level in equation.levels])
+        built.add_coord(f"{equation.node}_block", [str(level) for level in equation.levels[1:]])
+
+
+def linear_predictor(equation: Equation, matrix: Any, beta: Any) -> Any:
+    """Return design @ beta: (n,), or (n, blocks) for three levels or more."""
+    import pytensor.tensor as pt
+
+    if equation.n_blocks == 1:
+        return pt.dot(matrix, beta)
+    return pt.dot(matrix, beta.reshape((equation.n_blocks, -1)).T)
+
+
+def _add_intercept(equation: Equation, by: Any, number: Callable[[str], Any]) -> Any:
+    """Add the intercept, `by` more than its prior has it, to the model in context."""
+    assert equation.priors.intercept is not None
+    dims = f"{equation.node}_block" if equation.n_blocks > 1 else None
+    return equation.priors.intercept.create_shifted(f"{equation.node}_intercept", by, number, dims)
+
+
+def add_parameters(
+    equation: Equation, by: Callable[[Any], Any], number: Callable[[str], Any]
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Add coefficients, intercept, and what the family has besides, to the model in context.
+
+    The last comes first where the prior of the coefficients refers to sigma.
+
+    Parameters
+    ----------
+    equation : Equation
+        The equation.
+    by : callable
+        From the coefficients to how much more the intercept is than its prior has it.
+    number : callable
+        Returns what stands for a number in the priors.
+    """
+
+    def add_dispersion() -> dict[str, Any]:
+        return {
+            name: prior.create(f"{equation.node}_{name}", partial(_numbered, number, name))
+            for name, prior in equation.priors.dispersion.items()
+        }
+
+    dispersion = add_dispersion() if equation.priors.shrinks else {}
+    sigma = dispersion.get("sigma")
+    beta = _add_coefficients(equation, sigma, lambda path: number(f"beta_{path}"))
+    intercept = None
+    if equation.has_intercept:
+        intercept = _add_intercept(equation, by(beta), lambda path: number(f"intercept{path}"))
+    return beta, intercept, dispersion or add_dispersion()
+
+
+def _add_coefficients(equation: Equation, sigma: Any, number: Callable[[str], Any]) -> Any:
+    """Add the coefficients to the model in context: one vector, or one a group, joined."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    name, groups = equation.node, equation.priors.groups
+    terms, n_terms = f"{name}_term", len(equation.design.terms)
+    if not groups:  # a lone column with a single level makes no terms
+        return pm.Deterministic(f"{name}_beta", pt.zeros(0), dims=terms)
+    labels = equation.coefficients
+    blocks = np.arange(equation.n_blocks)[:, None] * n_terms
+    parts, positions = [], []
+    for group in groups:
+        dims, variable = terms, equation.group_name(group)
+        members = (blocks + np.asarray(group.terms)).ravel()
+        if len(groups) > 1:
+            dims = f"{name}_{group.name}_term"
+            pm.modelcontext(None).add_coord(dims, [labels[member] for member in members])
+        leaf = partial(_numbered, number, group.name)
+        parts.append(group.prior.create(variable, leaf, dims, sigma))
+        positions.append(members)
+    if len(groups) == 1:
+        return parts[0]
+    order = np.argsort(np.concatenate(positions))
+    return pm.Deterministic(f"{name}_beta", pt.concatenate(parts)[order], dims=terms)
+
+
+def prior_numbers(equation: Equation) -> dict[str, Floats]:
+    """Return every number in the priors of an equation by a name."""
+    priors, found = equation.priors, {}
+    for group in priors.groups:
+        for path, value in group.prior.leaves().items():
+            tiled = np.tile(value, equation.n_blocks) if value.ndim else value
+            found[f"beta_{group.name}{path}"] = tiled
+    for what, prior in (("intercept", priors.intercept), *priors.dispersion.items()):
+        if prior is not None:
+            found |= {f"{what}{path}": value for path, value in prior.leaves().items()}
+    return found
+
+
+def _numbered(number: Callable[[str], Any], prefix: str, path: str) -> Any:
+    return number(prefix + path)
+
+
+def design_tensor(design: Design, columns: list[Any]) -> Any:
+    """Return the design matrix of columns that are PyTensor vectors."""
+    import pytensor.tensor as pt
+
+    if not isinstance(design, TreatmentCoding):
+        from interventional.scm.design_op import DesignOp
+
+        return DesignOp(design)(*columns)
+    parts = []
+    for j, picks in groupby(design.picks, key=itemgetter(0)):  # one comparison for all its levels
+        codes, column = [code for _, code in picks], columns[j][:, None]
+        parts.append(column if codes == [None] else pt.eq(column, np.array(codes, dtype=float)))
+    if not parts:
+        return pt.zeros((columns[0].shape[0], 0))
+    return pt.concatenate([part.astype("float64") for part in parts], axis=1)

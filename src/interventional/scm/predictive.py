@@ -1,0 +1,156 @@
+"""What an equation has to say of its node, for rows and posterior draws, in NumPy alone.
+
+`predict` from a pickle thus needs no PyMC. Questions that force columns go to `forward.py`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from interventional.answers.samples import Linear, Samples, mean
+from interventional.numbers import Floats, refuse_overflow, slices
+from interventional.scm.equations import Equation
+from interventional.scm.families import Family
+
+_BLOCK = 1 << 18  # numbers in the making at a time: what is made of them stays in the cache
+
+
+@dataclass(frozen=True, eq=False)
+class Predictive:
+    """The posterior predictive distribution of a node of numbers at some rows.
+
+    Attributes
+    ----------
+    equation : Equation
+        Its equation.
+    matrix : ndarray of shape (n, terms)
+        The terms of each row.
+    offset : ndarray of shape (n,) or None
+        What is added to the linear predictor.
+    draws : mapping
+        Posterior draws of the equation's parameters, (draws, ...) each.
+    """
+
+    equation: Equation
+    matrix: Floats
+    offset: Floats | None
+    draws: Mapping[str, Floats]
+
+    @classmethod
+    def of(cls, equation: Equation, values: Floats, draws: Mapping[str, Floats]) -> "Predictive":
+        """Return the distribution of a node at encoded rows."""
+        return cls(equation, equation.matrix(values), equation.offset(values), draws)
+
+    @property
+    def family(self) -> Family:
+        """The family of the node."""
+        return self.equation.record
+
+    @property
+    def n_draws(self) -> int:
+        """How many posterior draws there are."""
+        return len(self.draws[f"{self.equation.node}_beta"])
+
+    def mean(self) -> Floats:
+        """Return the posterior mean of the expected node, (n,): never the link of an average."""
+        if self.equation.is_linear:
+            return self._linear().mean()
+        return _OfRows(self, self._expected).reduce(mean)[0]
+
+    def std(self) -> Floats:
+        """Return the standard deviation of a new node, (n,), its own noise included."""
+        dispersion = self._dispersion()
+        if self.equation.is_linear:  # the noise is the same whatever is expected
+            within = self.family.variance(np.zeros(1), dispersion).mean()
+            between = self._linear().std() if self.n_draws > 1 else np.zeros(len(self.matrix))
+            return np.hypot(between, np.sqrt(within))
+
+        def variance(expected: Floats) -> Floats:
+            within = self.family.variance(expected, dispersion).mean(axis=0)
+            return np.asarray(within + _variance(expected))
+
+        return np.sqrt(_OfRows(self, self._expected).reduce(variance)[0])
+
+    def sample(self, picked: NDArray[np.intp], rng: Generator) -> Floats:
+        """Return a new node for each row and picked draw, (n, picked)."""
+        eta = self._eta(slice(None), picked)
+        mu = self._inverse(eta)
+        drawn = self.family.sample(rng, eta, mu, self._dispersion(picked))
+        return np.asarray(drawn, dtype=np.float64).T
+
+    def log_likelihood(self, y: Floats) -> Samples:
+        """Return the log density of each row's node for each draw, samples of (draws, n)."""
+
+        def density(rows: slice) -> Floats:
+            eta = self._eta(rows)
+            mu = self._inverse(eta)
+            return self.family.log_density(y[rows], eta, mu, self._dispersion())
+
+        return _OfRows(self, density)
+
+    def log_density(self, y: Floats) -> Floats:
+        """Return the log of the posterior predictive density of each row's node, (n,).
+
+        The density is averaged over posterior draws, and then the logarithm taken.
+        """
+        return self.log_likelihood(y).reduce(_log_mean_exp)[0]
+
+    def _linear(self) -> Linear:
+        node = self.equation.node
+        beta = self.draws[f"{node}_beta"]
+        intercept = self.draws.get(f"{node}_intercept", np.zeros(len(beta)))
+        return Linear(lambda rows: self.matrix[rows], len(self.matrix), beta, intercept)
+
+    def _eta(self, rows: slice, picked: NDArray[np.intp] | slice = slice(None)) -> Floats:
+        """Return the linear predictor, (draws, rows)."""
+        node = self.equation.node
+        eta = self.draws[f"{node}_beta"][picked] @ self.matrix[rows].T
+        if self.equation.has_intercept:
+            eta += self.draws[f"{node}_intercept"][picked][:, None]
+        if self.offset is not None:
+            eta += self.offset[rows]
+        return eta
+
+    def _dispersion(self, picked: NDArray[np.intp] | slice = slice(None)) -> dict[str, Floats]:
+        node = self.equation.node
+        return {
+            name: self.draws[f"{node}_{name}"][picked][:, None]
+            for name in self.equation.dispersion
+        }
+
+    def _expected(self, rows: slice) -> Floats:
+        with np.errstate(over="ignore"):
+            expected = self.family.mean(self._eta(rows), self._dispersion())
+        return refuse_overflow(expected, self.equation.node)
+
+    def _inverse(self, eta: Floats) -> Floats:
+        with np.errstate(over="ignore"):
+            return refuse_overflow(self.family.link.inverse(eta), self.equation.node)
+
+
+class _OfRows(Samples):
+    """Samples that a function makes of a slice of rows, in blocks that fit the cache."""
+
+    def __init__(self, of: Predictive, function: Callable[[slice], Floats]):
+        self.n_draws, self.n = of.n_draws, len(of.matrix)
+        self._function = function
+
+    def block(self, rows: slice) -> Floats:
+        """Return the samples of consecutive rows."""
+        return np.asarray(self._function(rows))
+
+    def blocks(self) -> Iterator[slice]:
+        """Iterate over blocks of rows."""
+        return slices(self.n, _BLOCK // self.n_draws)
+
+
+def _variance(block: Floats) -> Floats:
+    return np.asarray(block.var(axis=0, ddof=1)) if len(block) > 1 else np.zeros(block.shape[1])
+
+
+def _log_mean_exp(block: Floats) -> Floats:
+    return np.asarray(logsumexp(block, axis=0) - np.log(len(block)))

@@ -1,0 +1,1 @@
+"""Whether an answer can be believed: support, sensitivity, refutation, predictive checks."""

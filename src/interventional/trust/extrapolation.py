@@ -1,0 +1,411 @@
+"""What a query forces, held against what was seen when the model was fitted.
+
+`judge` says of each row whether the data support it. It compares each forced column with its
+range, and with the other columns: whether rows with such covariates had such values.
+"""
+
+import warnings
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtri, erfc
+
+from interventional.answers.samples import Chunked
+from interventional.answers.support import NOT_KEPT, RARE, Support
+from interventional.data.accumulation import Accumulated
+from interventional.data.schema import Schema
+from interventional.errors import ExtrapolationWarning
+from interventional.intervention.forward import Query
+from interventional.numbers import Floats, slices
+from interventional.scm.equations import Equation, StructuralModel
+from interventional.trust.overlap import Covariates, Rarity, Training, Usual
+
+_SHARE = 0.05  # of the rows: from here on there is a warning
+_DRAWS = 50  # of a distribution, that are looked at for a row
+_MOST = 1 << 22  # of them in all
+_OUTSIDE = 0.05  # share of a row's draws that may be unsupported
+_ROWS, _ROWS_OF_DRAWS = 1 << 14, 1 << 11  # rows that are looked at at a time
+_PACKAGE = str(Path(__file__).parents[1])
+
+
+def warn(support: Support | str, estimand: str) -> None:
+    """Warn, at the user's line, if the data do not support an answer.
+
+    Parameters
+    ----------
+    support : Support or str
+        How well they support it; a str if nobody knows.
+    estimand : str
+        What is answered, in words.
+    """
+    if isinstance(support, str):
+        return
+    share = float(np.mean(~support.supported))
+    if share < _SHARE and not support.is_far:
+        return
+    _warn(
+        f"{estimand}: {_percent(share)} of the rows are forced beyond what fit has seen: "
+        f"{'; '.join(support.reasons)}. There the answer rests on the form of the model, not on "
+        "data. Its .support says which rows those are: keep X[answer.support['supported']], or "
+        "force values nearer to those observed"
+    )
+
+
+def warn_of_numbers(
+    accumulated: Accumulated | None, forced: Iterable[tuple[str, Any]], estimand: str
+) -> None:
+    """Warn of forced numbers outside the observed range, where no row has been looked at.
+
+    Parameters
+    ----------
+    accumulated : Accumulated or None
+        What was seen of the training rows.
+    forced : iterable of (str, object)
+        Columns, and what they are forced to; what is no single number is passed over.
+    estimand : str
+        What is asked, in words.
+    """
+    if accumulated is None:
+        return
+    training, reasons = Training.of(accumulated), []
+    for name, what in forced:
+        j = training.schema.names.index(name)
+        known = j in training.at and training.schema.levels[j] is None
+        if known and isinstance(what, int | float | np.number | np.bool_):
+            value, (low, high) = np.array([float(what)]), training.range(j)
+            if _excess(value, low, high).any():
+                reasons.append(_of_range(training, j, float(what), float(what), 1.0))
+    if reasons:
+        _warn(
+            f"{estimand}: rows are forced beyond what fit has seen: {'; '.join(reasons)}. "
+            "There the answer rests on the form of the model, not on data; force values nearer to "
+            "those observed"
+        )
+
+
+def judge(
+    model: StructuralModel,
+    accumulated: Accumulated | None,
+    query: Query,
+    *,
+    apart: Collection[str] = (),
+) -> Support | str:
+    """Return how well the data support a query, row by row.
+
+    Parameters
+    ----------
+    model : StructuralModel
+        The equations.
+    accumulated : Accumulated or None
+        What was seen of the training rows.
+    query : Query
+        The rows and what is forced.
+    apart : collection of str, optional
+        The columns that are judged, each by itself; by default all that are forced, together.
+
+    Returns
+    -------
+    Support, or a str that says why nobody knows
+    """
+    if accumulated is None:
+        return NOT_KEPT
+    names, values = model.schema.names, query.values
+    n = len(values)
+    forced: dict[int, Floats | Chunked] = {}
+    for name, held in query.forced.items():
+        j = names.index(name)
+        if apart and name not in apart:
+            continue
+        if isinstance(held, Chunked):
+            forced[j] = held.thinned(min(held.n_draws, max(1, min(_DRAWS, _MOST // n))))
+        elif not np.array_equal(held, values[:, j]):
+            forced[j] = held
+    training = Training.of(accumulated)
+    forced = {j: forced[j] for j in sorted(forced) if j in training.at}
+    if not forced:
+        return Support.of_observed(n)
+    nodes = (*query.regenerated, model.outcome)
+    reached = [equation for equation in model.equations if equation.node in nodes]
+    follow = {*query.regenerated, *(query.forced if apart else ())}  # no covariates: they move too
+    joint = _joint(training, model, reached, set(forced), follow, jointly=not apart)
+    are_drawn = any(isinstance(held, Chunked) for held in forced.values())
+    size = _ROWS_OF_DRAWS if are_drawn else _ROWS
+    found = [_judged(training, joint, forced, values, rows) for rows in slices(n, size)]
+    outside = {j: np.concatenate([block.outside[j] for block in found]) for j in found[0].outside}
+    in_range = ~np.any(list(outside.values()), axis=0)
+    distance, overlap = (
+        np.concatenate([getattr(block, what) for block in found])
+        for what in ("distance", "overlap")
+    )
+    support = Support(in_range, distance, overlap, any(block.is_far for block in found))
+    extremes = {
+        j: (min(b.extremes[j][0] for b in found), max(b.extremes[j][1] for b in found))
+        for j in forced
+    }
+    return replace(support, reasons=_reasons(training, support, outside, extremes, joint))
+
+
+@dataclass(frozen=True, eq=False)
+class _Joint:
+    """What forced columns are compared with, in one equation.
+
+    Attributes
+    ----------
+    columns : tuple of int
+        The forced columns among the equation's regressors.
+    rare : dict of int to Rarity
+        For discrete columns.
+    usual : dict of int to tuple (Usual, float, float)
+        For columns of numbers, and how many standard deviations up and down are in reach.
+    scale : float
+        What turns the joint distance of the numbers into one that has its limit at one.
+    jointly : bool
+        Whether distances add up; else the largest counts.
+    """
+
+    columns: tuple[int, ...]
+    rare: Mapping[int, Rarity]
+    usual: Mapping[int, tuple[Usual, float, float]]
+    scale: float
+    jointly: bool
+
+    def distance(self, values: Floats, forced: Mapping[int, Floats]) -> Floats:
+        """Return how far the forced numbers are from what is usual in such rows."""
+        each = []
+        for j, (usual, up, down) in self.usual.items():
+            z = usual.residual(forced[j], values, forced)
+            far = np.maximum(z / up, z / -down)
+            if j in self.rare:  # one of two values: how far it is says nothing
+                far[self.rare[j].training.codes(j, forced[j]) >= 0] = 0.0
+            each.append(far)
+        if len(each) > 1 and self.jointly:
+            return np.linalg.norm(each, axis=0) * self.scale
+        return np.max(each, axis=0) if each else np.zeros(len(values))
+
+    def overlap(self, values: Floats, forced: Mapping[int, Floats]) -> Floats:
+        """Return how frequent such rows are at the forced levels, compared with all rows."""
+        found = np.ones(len(values))
+        for j, rarity in self.rare.items():
+            codes = rarity.training.codes(j, forced[j])
+            found = np.minimum(found, rarity.overlap(codes, values, forced))
+        return found
+
+
+def _joint(
+    training: Training,
+    model: StructuralModel,
+    equations: list[Equation],
+    forced: set[int],
+    follow: set[str],
+    *,
+    jointly: bool,
+) -> list[_Joint]:
+    """Return what forced columns are compared with, for each different set of columns.
+
+    Forced columns come one after the other, those of levels first: each is compared with the
+    covariates and with those before it. p(a, b | x) = p(a | x) p(b | a, x).
+    """
+    if not training.n > 3:
+        return []
+    names = model.schema.names
+    found: dict[tuple[tuple[int, ...], tuple[int, ...]], _Joint] = {}
+    for equation in equations:
+        columns = dict(zip(equation.columns, equation.variables, strict=True))
+        moved = sorted(j for j, name in columns.items() if j in forced and name == names[j])
+        others = [j for j in columns if j not in moved and columns[j] not in follow]
+        known = tuple(j for j in others if j in training.at)
+        key = tuple(moved), tuple(training.schema.of_few_levels(known))
+        if moved and key not in found:
+            found[key] = _compared(training, *key, jointly)
+    return list(found.values())
+
+
+def _compared(
+    training: Training, moved: tuple[int, ...], others: tuple[int, ...], jointly: bool
+) -> _Joint:
+    """Return what forced columns are compared with."""
+    few = training.schema.of_few_levels(moved)
+    discrete = [j for j in few if training.is_discrete(j)]
+    numbers = [j for j in few if training.schema.levels[j] is None]
+    normal = max(3.0, float(np.sqrt(2 * np.log(training.n))))
+    rare, usual = {}, {}
+    given = Covariates(training, others)
+    before = others
+    for j in [*discrete, *(j for j in numbers if j not in discrete)]:
+        if j in discrete:
+            rare[j] = Rarity.of(j, given)
+        found = Usual.of(j, given) if j in numbers else None
+        if found is not None:
+            usual[j] = (found, *_reach(training, j, normal))
+        if jointly and len(few) > 1:
+            before = (*before, j)
+            given = Covariates(training, before)
+    k = sum(j not in discrete for j in usual)
+    # As improbable for k numbers as `normal` standard deviations are for one.
+    scale = normal / np.sqrt(chdtri(k, erfc(normal / np.sqrt(2)))) if jointly and k > 1 else 1.0
+    return _Joint(moved, rare, usual, float(scale), jointly)
+
+
+def _reach(training: Training, j: int, normal: float) -> tuple[float, float]:
+    """Return how many standard deviations above and below what is usual count as seen.
+
+    As many as normal residuals reach, or as the column itself does around its mean: then values in
+    its range are in reach where it does not depend on the covariates.
+    """
+    k, sd, (low, high) = training.at[j].start, np.sqrt(training.variance(j)), training.range(j)
+    above = training.above[k]
+    slack = 1 + 1e-9  # at the very ends of the range
+    if not sd > 0:
+        return normal, normal
+    return max(normal, slack * (high - low - above) / sd), max(normal, slack * above / sd)
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """What is found in some rows."""
+
+    outside: Mapping[int, NDArray[np.bool_]]
+    distance: Floats
+    overlap: Floats
+    extremes: Mapping[int, tuple[float, float]]
+    is_far: bool
+
+
+def _judged(
+    training: Training,
+    joint: list[_Joint],
+    forced: Mapping[int, Floats | Chunked],
+    values: Floats,
+    rows: slice,
+) -> _Block:
+    block = values[rows]
+    drawn = {
+        j: held.block(rows) if isinstance(held, Chunked) else held[rows][None]
+        for j, held in forced.items()
+    }
+    n_draws = max(len(each) for each in drawn.values())
+    unmoved = np.ones((n_draws, len(block)), dtype=bool)
+    outside, extremes, is_far = {}, {}, False
+    for j, each in drawn.items():
+        unmoved &= each == block[:, j]
+        extremes[j] = float(each.min()), float(each.max())
+        excess = _outside(training, j, each)
+        is_far |= bool((excess > 1).any())
+        outside[j] = np.broadcast_to(excess > 0, unmoved.shape)
+    distance, overlap = np.zeros(unmoved.shape), np.ones(unmoved.shape)
+    for d in range(n_draws):
+        moved = {j: each[d % len(each)] for j, each in drawn.items()}
+        for one in joint:
+            np.maximum(distance[d], one.distance(block, moved), out=distance[d])
+            np.minimum(overlap[d], one.overlap(block, moved), out=overlap[d])
+    distance[unmoved], overlap[unmoved] = 0.0, 1.0
+    outside = {j: each & ~unmoved for j, each in outside.items()}
+    if n_draws == 1:
+        outside = {j: each[0] for j, each in outside.items()}
+        return _Block(outside, distance[0], overlap[0], extremes, is_far)
+    return _Block(
+        {j: each.mean(axis=0) > _OUTSIDE for j, each in outside.items()},
+        np.quantile(distance, 1 - _OUTSIDE, axis=0),
+        np.quantile(overlap, _OUTSIDE, axis=0),
+        extremes,
+        is_far=False,  # tails of a distribution have no end
+    )
+
+
+def _outside(training: Training, j: int, values: Floats) -> Floats:
+    """Return how far values lie outside the observed range, in widths of it; levels by 1/2."""
+    if training.schema.levels[j] is not None:
+        shares = training.mean[training.at[j]]
+        never = np.append(shares * training.n < 1e-6, False)  # what the model extends to: allowed
+        return 0.5 * never[np.minimum(values, len(shares)).astype(np.intp)]
+    return _excess(values, *training.range(j))
+
+
+def _excess(values: Floats, low: float, high: float) -> Floats:
+    width = high - low if high > low else max(abs(high), np.finfo(np.float64).tiny)
+    beyond = np.maximum(low - values, values - high) / width
+    return np.where(beyond > 1e-9, beyond, 0.0)
+
+
+def _reasons(
+    training: Training,
+    support: Support,
+    outside: Mapping[int, NDArray[np.bool_]],
+    extremes: Mapping[int, tuple[float, float]],
+    joint: list[_Joint],
+) -> tuple[str, ...]:
+    """Say what is not supported, and in how many rows."""
+    found = [
+        _of_range(training, j, *extremes[j], float(rows.mean()))
+        for j, rows in outside.items()
+        if rows.any()
+    ]
+    inside = support.in_range  # where a value is outside its range, that says enough
+    far, rare = inside & (support.distance > 1), inside & (support.overlap < RARE)
+    if far.any():
+        columns = sorted({j for one in joint for j in one.usual})
+        found.append(
+            f"{_forced(training, columns, extremes)}, far from what was observed in rows with "
+            f"such covariates ({_percent(far.mean())} of the rows)"
+        )
+    if rare.any():
+        columns = sorted({j for one in joint for j in one.rare})
+        found.append(
+            f"{_forced(training, columns, extremes)}, which hardly any rows with such covariates "
+            f"had ({_percent(rare.mean())} of the rows)"
+        )
+    return tuple(found)
+
+
+def _of_range(training: Training, j: int, least: float, most: float, share: float) -> str:
+    what = _forced(training, [j], {j: (least, most)})
+    if training.schema.levels[j] is not None:
+        return f"{what}, of which some level never occurred ({_percent(share)} of the rows)"
+    low, high = training.range(j)
+    return (
+        f"{what}, and was observed from {low:g} to {high:g} "
+        f"({_percent(share)} of the rows are outside)"
+    )
+
+
+def _forced(
+    training: Training, columns: list[int], extremes: Mapping[int, tuple[float, float]]
+) -> str:
+    """Return which columns are forced to what, as in ``'b' is forced to 5``."""
+    said = []
+    for j in columns:
+        least, most = (_value(training.schema, j, value) for value in extremes[j])
+        to = spread(least, most)
+        if training.schema.levels[j] is not None and least != most:
+            to = "levels of its own in each row"
+        said.append(f"{training.schema.names[j]!r} is forced to {to}")
+    return " and ".join(said)
+
+
+def spread(least: str, most: str) -> str:
+    """Return what values lie between, as words."""
+    return least if least == most else f"values from {least} to {most}"
+
+
+def _value(schema: Schema, j: int, value: float) -> str:
+    """Return a forced value as the user writes it."""
+    levels = schema.levels[j]
+    if levels is not None:
+        return repr(levels[int(value)]) if value < len(levels) else "a level not seen in fit"
+    return str(bool(value)) if schema.dtypes[j] == "bool" else f"{value:g}"
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent, never 0 or 100 but where it is."""
+    if 0 < share < 0.001:
+        return "less than 0.1%"
+    percent = 100 * share
+    return f"{percent:.1f}%" if percent < 1 or 99 < percent < 100 else f"{percent:.0f}%"
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, ExtrapolationWarning, skip_file_prefixes=(_PACKAGE,))

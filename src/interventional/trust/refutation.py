@@ -1,0 +1,467 @@
+"""Checks that a right model passes: what is known beforehand must come out of a refit."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+
+from interventional.dask import is_distributed
+from interventional.data.reading import read_weights
+from interventional.errors import listed
+from interventional.intervention import do as intervention
+from interventional.numbers import Floats
+from interventional.scm.draft import Draft, draft
+from interventional.scm.equations import StructuralModel
+
+if TYPE_CHECKING:
+    from interventional.regressor import BayesianInterventionRegressor
+
+_KEPT = 0.8  # share of the rows in a data subset
+_ROUNDING = 1e-9  # of the size of an effect: two answers as near as this are the same
+_TINY = 1e-100  # its square is above zero
+_PLACEBO, _DUMMY = "placebo column", "dummy outcome"
+_CAUSE, _SUBSET, _BLOCKS = "random common cause", "data subset", "consecutive rows"
+_CLAIMS = {
+    _PLACEBO: "with {forced} permuted the effect should be 0",
+    _DUMMY: "with the outcome permuted the effect should be 0",
+    _CAUSE: "with a column of noise among the causes the effect should be the same",
+    _SUBSET: f"on a random {_KEPT:.0%} of the rows the effect should be the same",
+    _BLOCKS: "with consecutive rows left out the effect should be the same",
+}
+_MEANING = {
+    _PLACEBO: "the intervals are too narrow, or something other than the data makes the effect",
+    _DUMMY: "the intervals are too narrow, or something other than the data makes the effect",
+    _CAUSE: "there are too few rows for so many terms",
+    _SUBSET: "the intervals are too narrow: rows differ by more than the model says",
+    _BLOCKS: "the intervals are too narrow: rows next to each other are alike, or the effect "
+    "changes along the rows",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """What is asked, of which rows.
+
+    Attributes
+    ----------
+    estimator : BayesianInterventionRegressor
+        Not fitted.
+    draft : Draft
+        What its parameters say of the columns.
+    X : DataFrame or ndarray
+        The rows.
+    y : ndarray of shape (n,)
+        Their outcomes.
+    weights : ndarray of shape (n,) or None
+        Their weights; whole numbers are no weights any more, but rows.
+    do, baseline : mapping
+        The intervention, and what it is compared with; None for the columns as they are.
+    """
+
+    estimator: "BayesianInterventionRegressor"
+    draft: Draft
+    X: intervention.Table
+    y: Floats
+    weights: Floats | None
+    do: Mapping[Any, Any]
+    baseline: Mapping[Any, Any] | None
+
+    @property
+    def exposure(self) -> str | None:
+        """The column of exposures."""
+        return (
+            None if self.draft.exposure is None else self.draft.schema.names[self.draft.exposure]
+        )
+
+    def permuted(self, names: Sequence[str], order: NDArray[np.intp]) -> intervention.Table:
+        """Return the rows with some columns in another order, jointly."""
+        at = [self.draft.schema.names.index(name) for name in names]
+        if isinstance(self.X, pd.DataFrame):
+            frame = self.X.copy(deep=False)
+            for j in at:
+                frame.isetitem(j, self.X.iloc[order, j].array)
+            return frame
+        array = self.X.copy()
+        array[:, at] = self.X[np.ix_(order, at)]
+        return array
+
+    def answer(
+        self,
+        seed: int,
+        X: intervention.Table | None = None,
+        y: Floats | None = None,
+        kept: NDArray[np.bool_] | None = None,
+        **parameters: Any,
+    ) -> "_Answer":
+        """Return the average effect after a fit to other rows or outcomes, or some of the rows."""
+        model = clone(self.estimator).set_params(random_state=seed, **parameters)
+        X, y, weights = self.X if X is None else X, self.y if y is None else y, self.weights
+        if kept is not None:  # by weights, so that levels which are left out stay known
+            weights = np.where(kept, 1.0 if weights is None else weights, 0.0)
+        model.fit(X, y, sample_weight=weights)
+        effect = model._effect(X, self.do, self.baseline).average(self.weights)  # silently
+        n_terms = len(model.coef_) + bool(model.fit_intercept)
+        return _Answer(float(effect.mean()[0]), float(effect.std()[0]), n_terms)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """Posterior mean and sd of an average effect; how many terms the outcome's equation has."""
+
+    mean: float
+    sd: float
+    n_terms: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Refits:
+    """What refits came to.
+
+    Attributes
+    ----------
+    answers : list of _Answer
+        One a refit.
+    share : float
+        How much of a posterior variance the difference from what is expected has, if the model is
+        right.
+    free : int
+        Of how many independent differences.
+    """
+
+    answers: list[_Answer]
+    share: float
+    free: int
+
+    @property
+    def means(self) -> Floats:
+        """The estimates."""
+        return np.array([answer.mean for answer in self.answers])
+
+    @property
+    def sds(self) -> Floats:
+        """Their posterior standard deviations."""
+        return np.array([answer.sd for answer in self.answers])
+
+    def rounding(self, expected: float) -> float:
+        """Return how far two answers may differ that are the same."""
+        return _ROUNDING * max(abs(expected), float(np.abs(self.means).max()), _TINY)
+
+
+class _NotApplicableError(Exception):
+    """A check that says nothing here, and why."""
+
+
+def refute(
+    estimator: "BayesianInterventionRegressor",
+    X: Any,
+    y: ArrayLike,
+    do: Mapping[Any, Any],
+    baseline: Mapping[Any, Any] | None = None,
+    *,
+    sample_weight: ArrayLike | None = None,
+    n_repeats: int = 20,
+    alpha: float = 0.01,
+    random_state: Any = 0,
+) -> pd.DataFrame:
+    """Do what `BayesianInterventionRegressor.refute` says."""
+    if isinstance(n_repeats, bool) or not isinstance(n_repeats, Integral) or n_repeats < 2:
+        raise ValueError(f"n_repeats must be a whole number of at least 2, got {n_repeats!r}")
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must be between 0 and 1, got {alpha!r}")
+    question, names = _read(estimator, X, y, do, baseline, sample_weight)
+    rng = np.random.default_rng(check_random_state(random_state).randint(1 << 32, size=4))
+    reference = question.answer(_seed(rng))
+    checks: dict[str, Callable[[], _Refits]] = {
+        _PLACEBO: lambda: _placebo(question, names, n_repeats, rng),
+        _DUMMY: lambda: _dummy(question, names, n_repeats, rng),
+        _CAUSE: lambda: _common_cause(question, reference, n_repeats, rng),
+        _SUBSET: lambda: _subset(question, reference, n_repeats, rng),
+        _BLOCKS: lambda: _blocks(question, reference, n_repeats, rng),
+    }
+    rows = {
+        name: _judged(name, check, question, reference, listed(do), alpha)
+        for name, check in checks.items()
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("check")
+    return table.astype({"passed": "boolean"})
+
+
+# --- What is asked ------------------------------------------------------------------------------
+
+
+def _read(
+    estimator: "BayesianInterventionRegressor",
+    X: Any,
+    y: ArrayLike,
+    do: Mapping[Any, Any],
+    baseline: Mapping[Any, Any] | None,
+    sample_weight: ArrayLike | None,
+) -> tuple[_Question, list[str]]:
+    """Return what is asked, and the names of the forced columns; refuse what has no answer."""
+    if is_distributed(X):
+        raise TypeError("refute takes rows in memory; X is a Dask collection")
+    fresh = clone(estimator)
+    fresh._validate_params()
+    schema, values, target, _ = fresh._read_training(X, y, None)
+    weights = read_weights(sample_weight, X, len(values))
+    table: intervention.Table = X if isinstance(X, pd.DataFrame) else values
+    parsed = draft(fresh._specification(), schema)
+    names: list[str] = []
+    for side in (do, baseline):
+        if side is not None:
+            forced = intervention.forced_names(side, schema, fresh.outcome)
+            names += [name for name in forced if name not in names]
+            StructuralModel(fresh.outcome, schema, (), parsed.graph).reached(frozenset(forced))
+            intervention.parse_do(side, table, schema, values, fresh.outcome, 1, 0)
+    rows = np.arange(len(target))
+    if weights is not None and (weights == np.round(weights)).all():
+        rows, weights = np.repeat(rows, weights.astype(np.intp)), None  # frequencies
+    elif weights is not None:
+        rows = np.flatnonzero(weights)
+        weights = weights[rows]
+    if not len(rows):
+        raise ValueError("sample_weight is 0 for every row")
+    if not np.array_equal(rows, np.arange(len(target))):
+        do = _at(do, table, rows)
+        baseline = None if baseline is None else _at(baseline, table, rows)
+        table, target = _rows(table, rows), target[rows]
+    return _Question(fresh, parsed, table, target, weights, do, baseline), names
+
+
+def _at(do: Mapping[Any, Any], X: intervention.Table, rows: NDArray[np.intp]) -> dict[Any, Any]:
+    """Return an intervention on some of the rows, or on rows that are repeated."""
+
+    def at(value: Any) -> Any:
+        return np.asarray(value)[rows] if np.shape(value) == (len(X),) else value
+
+    taken = {}
+    for key, what in do.items():
+        if hasattr(what, "rvs"):  # a frozen distribution
+            named = {name: at(value) for name, value in what.kwds.items()}
+            taken[key] = what.dist(*map(at, what.args), **named)
+        else:
+            series = isinstance(what, pd.Series)
+            what = intervention.aligned(what, X, f"do[{key!r}]") if series else what
+            taken[key] = what if callable(what) else at(what)
+    return taken
+
+
+def _rows(X: intervention.Table, rows: NDArray[np.intp]) -> intervention.Table:
+    return X.iloc[rows].reset_index(drop=True) if isinstance(X, pd.DataFrame) else X[rows]
+
+
+# --- The checks ---------------------------------------------------------------------------------
+
+
+def _placebo(
+    question: _Question, names: list[str], n_repeats: int, rng: np.random.Generator
+) -> _Refits:
+    """Refit with the forced columns permuted."""
+    if question.exposure in names:
+        raise _NotApplicableError("the outcome is in proportion to what is forced, by definition")
+    answers = [
+        question.answer(_seed(rng), X=question.permuted(names, rng.permutation(len(question.y))))
+        for _ in range(n_repeats)
+    ]
+    return _Refits(answers, 1.0, n_repeats)
+
+
+def _dummy(
+    question: _Question, names: list[str], n_repeats: int, rng: np.random.Generator
+) -> _Refits:
+    """Refit with the outcomes permuted, and with them the exposures that they came about in."""
+    exposure = question.exposure
+    if exposure in names:
+        raise _NotApplicableError("the outcome is in proportion to what is forced, by definition")
+    answers = []
+    for _ in range(n_repeats):
+        order = rng.permutation(len(question.y))
+        X = question.X if exposure is None else question.permuted([exposure], order)
+        answers.append(question.answer(_seed(rng), X=X, y=question.y[order]))
+    return _Refits(answers, 1.0, n_repeats)
+
+
+def _common_cause(
+    question: _Question, reference: _Answer, n_repeats: int, rng: np.random.Generator
+) -> _Refits:
+    """Refit with a column of noise among the causes of the outcome.
+
+    An arrow from it to the forced column would enter no equation: forcing the column cuts it.
+    """
+    estimator, n = question.estimator, len(question.y)
+    label, name = _new_column(question)
+    parameters: dict[str, Any] = {}
+    if estimator.graph is not None:
+        from interventional.graph.causal_graph import CausalGraph
+        from interventional.graph.text import Statements
+
+        graph = CausalGraph(estimator.graph)
+        if name in graph.nodes:
+            raise _NotApplicableError(f"the graph has a node {name!r}, the column's name")
+        edges = [*graph.edges, (name, estimator.outcome)]
+        stated = Statements([*graph.nodes], edges, [*graph.confounded], [*graph.unobserved])
+        parameters["graph"] = CausalGraph(stated)
+    answers = []
+    for _ in range(n_repeats):
+        noise = rng.normal(size=n)
+        X: intervention.Table
+        if isinstance(question.X, pd.DataFrame):
+            X = question.X.copy(deep=False)
+            X[label] = noise
+        else:
+            X = np.column_stack([question.X, noise])
+        answers.append(question.answer(_seed(rng), X=X, **parameters))
+        if answers[-1].n_terms == reference.n_terms:
+            raise _NotApplicableError("the design takes in no column that it does not name")
+    return _Refits(answers, 1.0, n_repeats)
+
+
+def _subset(
+    question: _Question, reference: _Answer, n_repeats: int, rng: np.random.Generator
+) -> _Refits:
+    """Refit to random subsets of the rows."""
+    n = len(question.y)
+    n_kept = round(_KEPT * n)
+    if n_kept in (0, n):
+        raise _NotApplicableError(f"{n} rows are too few")
+    answers = [
+        question.answer(_seed(rng), kept=rng.permutation(n) < n_kept) for _ in range(n_repeats)
+    ]
+    return _Refits(answers, _share(n - n_kept, question, reference), n_repeats)
+
+
+def _blocks(
+    question: _Question, reference: _Answer, n_repeats: int, rng: np.random.Generator
+) -> _Refits:
+    """Refit without each of some blocks of consecutive rows in turn."""
+    n = len(question.y)
+    n_blocks = min(n_repeats, n)
+    if n_blocks < 2:
+        raise _NotApplicableError(f"{n} rows are too few")
+    block = np.arange(n) * n_blocks // n
+    answers = [question.answer(_seed(rng), kept=block != k) for k in range(n_blocks)]
+    # The differences add up to 0, so that one of them is not free.
+    share = _share(n / n_blocks, question, reference) * n_blocks / (n_blocks - 1)
+    return _Refits(answers, share, n_blocks - 1)
+
+
+def _share(n_left_out: float, question: _Question, reference: _Answer) -> float:
+    """Return the variance of an estimate about that on all rows, per posterior variance.
+
+    With k terms, posterior variances go as 1 / (m - k) over m rows; an estimate on a part of the
+    rows varies about the one on all of them with the difference of the two (Hausman 1978).
+    """
+    return n_left_out / _n_free(question, reference)
+
+
+def _n_free(question: _Question, answer: _Answer) -> int:
+    """Return how many more rows than terms there are, at least 1."""
+    return max(len(question.y) - answer.n_terms, 1)
+
+
+def _new_column(question: _Question) -> tuple[Any, str]:
+    """Return a label that no column has, and the name that the model gives it."""
+    X, n_columns = question.X, question.X.shape[1]
+    if not isinstance(X, pd.DataFrame) or not all(isinstance(c, str) for c in X.columns):
+        label: Any = n_columns
+        if isinstance(X, pd.DataFrame):
+            label = next(k for k in count(n_columns) if k not in X)
+            if X.columns.nlevels > 1:
+                label = (label, *[""] * (X.columns.nlevels - 1))
+        return label, f"x{n_columns}"
+    taken = {*X.columns, question.estimator.outcome}
+    if question.estimator.graph is not None:
+        from interventional.graph.causal_graph import CausalGraph
+
+        taken |= set(CausalGraph(question.estimator.graph).nodes)
+    name = next(name for k in count() if (name := f"noise{k or ''}") not in taken)
+    return name, name
+
+
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(np.iinfo(np.int32).max))
+
+
+# --- The verdict --------------------------------------------------------------------------------
+
+
+def _judged(
+    name: str,
+    check: Callable[[], _Refits],
+    question: _Question,
+    reference: _Answer,
+    forced: str,
+    alpha: float,
+) -> dict[str, Any]:
+    """Return the row of a check."""
+    expected = 0.0 if name in (_PLACEBO, _DUMMY) else reference.mean
+    row: dict[str, Any] = {"expected": expected}
+    claim = _CLAIMS[name].format(forced=forced)
+    try:
+        with warnings.catch_warnings():  # what there is to warn of, the fit to all rows has said
+            warnings.simplefilter("ignore", UserWarning)
+            refits = check()
+    except (_NotApplicableError, ValueError) as error:
+        nothing = dict.fromkeys(("estimate", "spread", "allowed", "p_value"), np.nan)
+        return row | nothing | {"passed": None, "verdict": f"Not applicable: {error}"}
+    absent = name in (_PLACEBO, _DUMMY)
+    if absent and "poisson" in question.draft.families.values():
+        found = _mean_judged(refits.means - expected, refits.rounding(expected))
+    else:
+        n_draws = question.estimator.draws * question.estimator.chains
+        monte_carlo = (refits.sds**2 + (0.0 if absent else reference.sd) ** 2) / n_draws
+        variances = refits.share * refits.sds**2 + monte_carlo + refits.rounding(expected) ** 2
+        n_free = _n_free(question, reference)
+        found = _spread_judged(refits.means - expected, variances, refits.free, n_free)
+    spread, allowed, p_value = found
+    passed = bool(p_value >= alpha)
+    verdict = (
+        f"{'Passed' if passed else 'Failed'}: {claim}; over {len(refits.answers)} refits it is "
+        f"off by {spread:.2g}, where {allowed:.2g} is to be expected (p = {p_value:.2g})"
+    )
+    return row | {
+        "estimate": float(refits.means.mean()),
+        "spread": spread,
+        "allowed": allowed,
+        "p_value": p_value,
+        "passed": passed,
+        "verdict": verdict if passed else f"{verdict}. So {_MEANING[name]}",
+    }
+
+
+def _spread_judged(
+    off: Floats, variances: Floats, free: int, n_free: int
+) -> tuple[float, float, float]:
+    """Return how far estimates are off, how far they may be, and the chance of so much or more.
+
+    The squares of what they are off, over the variances that the posteriors grant, add up to a
+    chi-square variable if these are right, and to more if they are too small. The ratio of the
+    two variances is known no better than n rows tell: among normal columns and noise its own
+    variance is 4 / n, which takes degrees of freedom (Satterthwaite 1946).
+    """
+    from scipy.stats import chi2
+
+    known = 2 / (2 / free + 4 / n_free)
+    p_value = float(chi2.sf((off**2 / variances).sum() * known / free, known))
+    return float(np.sqrt(np.mean(off**2))), float(np.sqrt(variances.mean())), p_value
+
+
+def _mean_judged(off: Floats, rounding: float) -> tuple[float, float, float]:
+    """Return the same of the mean of the estimates, by how much they differ themselves.
+
+    For Poisson equations: counts without what drives them vary by more than their posterior grants
+    even if the model of all columns is right.
+    """
+    from scipy.stats import t
+
+    mean, free = float(off.mean()), len(off) - 1
+    error = float(off.std(ddof=1)) / np.sqrt(len(off)) + rounding
+    return abs(mean), error, float(2 * t.sf(abs(mean) / error, free))

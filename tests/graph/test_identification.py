@@ -1,0 +1,398 @@
+"""Identification: named cases, a complete algorithm's verdicts, and exact truths."""
+
+import csv
+import random
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from interventional.errors import NotIdentifiedError
+from interventional.graph.causal_graph import CausalGraph, affected, regressions
+from interventional.graph.identification import is_determined, is_licensed
+from interventional.graph.separation import admg, open_path, separated
+
+TABLE = Path(__file__).parents[1] / "fixtures" / "identification.csv"
+
+
+def test_back_door_through_a_column_that_is_no_parent():
+    graph = CausalGraph("x -> y; u -> y; u -> z; z -> x", unobserved="u")
+    verdict = graph.is_identified("x", "y")
+    assert verdict
+    assert verdict.adjustment == {"y": ("z",)}
+    assert verdict.reason == "the equation of 'y' adjusts for 'z'"
+
+
+@pytest.mark.parametrize("chain", ["x -> m -> y", "x -> m1 -> m2 -> y"])
+def test_front_door(chain):
+    graph = CausalGraph(f"{chain}; x <-> y")
+    assert graph.is_identified("x", "y").adjustment["y"] == ("x",)
+    assert affected(graph, regressions(graph, "y"), frozenset("x"), "y")[-1] == "y"
+
+
+def test_m_bias_does_not_adjust_for_the_collider():
+    graph = CausalGraph("x -> y; a -> x; a -> z; b -> z; b -> y", unobserved=["a", "b"])
+    assert graph.is_identified("x", "y").adjustment == {"y": ()}
+
+
+def test_bow_is_refused_and_says_what_would_help():
+    graph = CausalGraph("x -> y; x <-> y")
+    with pytest.raises(NotIdentifiedError, match="x <-> y: an unobserved common cause of x and y"):
+        affected(graph, regressions(graph, "y"), frozenset("x"), "y")
+    named = CausalGraph("x -> y; u -> x; u -> y").observing(["x", "y"])
+    with pytest.raises(NotIdentifiedError, match="Measuring 'u' would identify it"):
+        affected(named, regressions(named, "y"), frozenset("x"), "y")
+
+
+def test_measuring_either_link_of_an_open_path_helps():
+    graph = CausalGraph("x -> y; u -> x; u -> w; w -> y", unobserved=["u", "w"])
+    assert "Measuring 'u' or 'w' would identify it" in graph.is_identified("x", "y").reason
+
+
+def test_an_instrument_alone_identifies_its_own_effect_only():
+    graph = CausalGraph("i -> x -> y; x <-> y")
+    assert not graph.is_identified("x", "y")
+    assert graph.is_identified("i", "y")
+
+
+def test_a_confounder_of_an_irrelevant_pair_changes_nothing():
+    graph = CausalGraph("x -> y; z -> x; z -> y; a -> b; a <-> b; b <-> x")
+    assert graph.is_identified("x", "y").adjustment == {"y": ()}
+
+
+def test_verdicts_are_per_query():
+    graph = CausalGraph("a -> y; b -> y; b <-> y")
+    assert graph.is_identified("a", "y")
+    assert not graph.is_identified("b", "y")
+    assert not graph.is_identified(["a", "b"], "y")
+
+
+def test_mediators_with_a_common_cause():
+    graph = CausalGraph("x -> m -> y; x -> y; m <-> y")
+    assert graph.is_identified("x", "y")
+    assert not graph.is_identified("m", "y")
+    pair = CausalGraph("x -> a -> y; x -> b -> y; a <-> b")
+    assert pair.is_identified("x", "y")
+    # The second of them is drawn given the first, so that they keep going together.
+    assert regressions(pair, "y")[1].parents == ("x", "a")
+
+
+def test_reasons_say_what_equations_take_in():
+    pair = CausalGraph("x -> a -> y; x -> b -> y; a <-> b; x <-> y; w -> y")
+    assert pair.is_identified("x", "y").reason == (
+        "the equation of 'b' takes in 'a' as well; the equation of 'y' adjusts for 'x'"
+    )
+    # What stays as it was needs no reason: m, whose equation adjusts for z.
+    graph = CausalGraph("u -> z -> x -> m -> y; u -> m; w -> y", unobserved="u")
+    assert graph.is_identified("x", "y").reason == "the equation of 'm' adjusts for 'z'"
+    assert graph.is_identified("w", "y").reason == "nothing confounds it"
+    assert CausalGraph("z -> x -> y; z -> y").is_identified("x", "y").reason == (
+        "what confounds it is among the causes that each column is regressed on"
+    )
+
+
+def test_measuring_one_common_cause_leaves_the_others():
+    one = CausalGraph("x -> m -> y; x <-> m; x <-> y").is_identified("x", "y").reason
+    assert one.endswith("Measuring the common cause of 'x' and 'm' would identify it.")
+    two = CausalGraph("x -> y; x -> m -> y; x <-> y; x <-> m").is_identified("x", "y").reason
+    assert "Measuring" not in two
+
+
+def test_refusal_names_a_column_to_leave_out():
+    reason = CausalGraph("a -> b; b -> c; c -> d; b <-> c; c <-> d").is_identified("a", "d").reason
+    assert "There are formulas for it" in reason
+    assert "Without 'b' it is identified" in reason
+
+
+def test_no_effect_needs_no_regression():
+    graph = CausalGraph("y -> x; x <-> y")
+    assert affected(graph, regressions(graph, "y"), frozenset("x"), "y") == ()
+    verdict = graph.is_identified("x", "y")
+    assert verdict.identified is True
+    assert verdict.reason == "'x' has no effect on 'y'"
+
+
+def test_a_forced_mediator_is_not_redrawn():
+    graph = CausalGraph("x -> a -> b -> y; x -> y")
+    regs = regressions(graph, "y")
+    assert affected(graph, regs, frozenset(["x"]), "y") == ("a", "b", "y")
+    assert affected(graph, regs, frozenset(["x", "b"]), "y") == ("y",)
+    assert affected(graph, regs, frozenset(["x", "a"]), "y") == ("b", "y")
+
+
+def test_columns_that_the_outcome_causes_stay_out_of_its_equation():
+    graph = CausalGraph("x -> y -> z; x <-> z; w <-> z; w -> x; y <-> w")
+    *_, equation = regressions(graph, "y")
+    assert "z" not in equation.regressors
+
+
+def test_forced_values_read_off_a_confounded_column_are_refused():
+    graph = CausalGraph("x -> y; w <-> y")
+    regs = regressions(graph, "y")
+    assert affected(graph, regs, frozenset("x"), "y") == ("y",)
+    with pytest.raises(NotIdentifiedError, match="w <-> y"):
+        affected(graph, regs, frozenset("x"), "y", reads=frozenset("w"))
+    chain = CausalGraph("x -> m -> y")
+    with pytest.raises(NotIdentifiedError, match="computed from 'm'"):
+        affected(chain, regressions(chain, "y"), frozenset("x"), "y", reads=frozenset("m"))
+
+
+def test_forcing_a_column_upstream_of_another_one_may_still_mislead():
+    # c acts on y through d only, but the equation of y holds c, and c <-> y.
+    graph = CausalGraph("a -> b; a -> c; a -> y; b -> c; c -> d; d -> y; a <-> d; c <-> y")
+    assert "c" in regressions(graph, "y")[-1].parents
+    assert graph.is_identified("d", "y")
+    assert not graph.is_identified(["c", "d"], "y")
+
+
+def test_bad_queries():
+    graph = CausalGraph("price -> y; u -> y", unobserved="u")
+    with pytest.raises(ValueError, match="did you mean 'price'"):
+        graph.is_identified("prise", "y")
+    with pytest.raises(ValueError, match="'y' is the outcome"):
+        graph.is_identified("y", "y")
+    with pytest.raises(ValueError, match="unknown outcome 'z'"):
+        regressions(CausalGraph("a -> y"), "z")
+    with pytest.raises(ValueError, match="project out 'u' first"):
+        regressions(graph, "y")
+    verdict = graph.is_identified("u", "y")
+    assert verdict.identified is False
+    assert verdict.reason == "'u' is unobserved"
+    with pytest.raises(ValueError, match="unknown node 'z'"):
+        graph.is_identified("price", "z")
+    with pytest.raises(ValueError, match="unknown node 'prise'"):  # whatever the outcome
+        graph.is_identified("prise", "u")
+
+
+# --- Against a complete algorithm ----------------------------------------------------------------
+
+
+def queries():
+    with TABLE.open() as file:
+        for row in csv.DictReader(file):
+            nodes = sorted(set("abcde").intersection("".join(row.values())))
+            edges = [edge.replace(">", " -> ") for edge in row["directed"].split()]
+            pairs = [pair.replace("~", " <-> ") for pair in row["bidirected"].split()]
+            graph = CausalGraph("; ".join([*nodes, *edges, *pairs]))
+            yield graph, frozenset(row["treatment"].split()), row["outcome"], row["identified"]
+
+
+def test_verdicts_of_a_complete_algorithm():
+    answered, identifiable = Counter(), Counter()
+    for graph, do, outcome, identified in queries():
+        ours = is_licensed(graph, do, outcome)
+        assert identified == "1" or not ours, (graph, do, outcome)
+        assert is_determined(graph, do, outcome) == (identified == "1"), (graph, do, outcome)
+        kind = len(graph.nodes), len(do)
+        answered[kind] += ours
+        identifiable[kind] += identified == "1"
+    # By nodes and forced columns. docs/how_it_works/identification.md tells which the others are.
+    assert identifiable == {(2, 1): 3, (3, 1): 59, (3, 2): 9, (4, 1): 2250, (4, 2): 462} | {
+        (5, 1): 627,
+        (5, 2): 145,
+    }
+    assert answered == {(2, 1): 3, (3, 1): 59, (3, 2): 9, (4, 1): 2227, (4, 2): 430} | {
+        (5, 1): 604,
+        (5, 2): 123,
+    }
+
+
+# --- Against the truth in linear models ----------------------------------------------------------
+
+
+def random_graph(rng, n):
+    names = [f"v{i}" for i in range(n)]
+    pairs = list(combinations(names, 2))
+    edges = [f"{a} -> {b}" for a, b in pairs if rng.random() < 0.55]
+    edges += [f"{a} <-> {b}" for a, b in pairs if rng.random() < 0.25]
+    return CausalGraph("; ".join(names + edges))
+
+
+def linear_model(graph, rng):
+    """Return coefficients B (row: effect) and the covariance of V = B V + e."""
+    place = {name: i for i, name in enumerate(graph.nodes)}
+    n = len(place)
+    B, noise = np.zeros((n, n)), np.diag(rng.uniform(0.5, 1.5, n))
+    for cause, effect in graph.edges:
+        B[place[effect], place[cause]] = rng.normal()
+    for pair in graph.confounded:
+        loading = np.zeros(n)
+        loading[[place[name] for name in pair]] = rng.normal(size=2)
+        noise += np.outer(loading, loading)
+    total = np.linalg.inv(np.eye(n) - B)
+    return B, total @ noise @ total.T
+
+
+def true_response(graph, B, do, outcome):
+    """E[outcome] is linear in what the columns are forced to: the slopes, by path tracing."""
+    place = {name: i for i, name in enumerate(graph.nodes)}
+    cut = B.copy()
+    cut[[place[name] for name in do]] = 0
+    total = np.linalg.inv(np.eye(len(B)) - cut)
+    return np.array([total[place[outcome], place[name]] for name in do])
+
+
+def our_response(graph, cov, do, outcome):
+    """The same slopes by the package's formula, from the covariance of the observed columns.
+
+    Each redrawn node has slopes on the forced values; what is factual has none.
+    """
+    place = {name: i for i, name in enumerate(graph.nodes)}
+    regs = {reg.node: reg for reg in regressions(graph, outcome)}
+    redrawn = affected(graph, tuple(regs.values()), frozenset(do), outcome)
+    slopes = {name: np.eye(len(do))[i] for i, name in enumerate(do)}
+    for node in redrawn:
+        reg = regs[node]
+        columns = [place[name] for name in reg.regressors]
+        beta = np.linalg.solve(cov[np.ix_(columns, columns)], cov[columns, place[node]])
+        parents = zip(reg.parents, beta, strict=False)  # the adjustment columns stay factual
+        slopes[node] = sum(
+            (b * slopes[name] for name, b in parents if name in slopes), np.zeros(len(do))
+        )
+    return slopes[outcome] if redrawn else np.zeros(len(do))
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 6])
+def test_exact_effects_in_linear_models(n):
+    choose, rng = random.Random(n), np.random.default_rng(n)
+    checked = adjusted = 0
+    while checked < 400:
+        graph = random_graph(choose, n)
+        outcome = graph.nodes[-1]
+        do = sorted(choose.sample(graph.nodes[:-1], choose.choice([1, 1, 2])))
+        if not is_licensed(graph, frozenset(do), outcome):
+            continue
+        B, cov = linear_model(graph, rng)
+        truth = true_response(graph, B, do, outcome)
+        assert our_response(graph, cov, do, outcome) == pytest.approx(truth, abs=1e-8), graph
+        checked += bool(truth.any())
+        adjusted += any(graph.is_identified(do, outcome).adjustment.values())
+    assert adjusted >= 5
+
+
+# --- Against probability tables ------------------------------------------------------------------
+
+
+def binary_model(graph, rng):
+    """Return a function from forced values to the table of what the nodes would be by nature.
+
+    With nothing forced this is p(v). Forced nodes pass their forced values on, but keep in the
+    table the value that they would have had (a single-world intervention graph). A fair coin
+    stands for each ``<->``; every node has a random table.
+    """
+    n, coins = len(graph.nodes), graph.confounded
+    place = {name: i for i, name in enumerate(graph.nodes)}
+    tables = []
+    for name in graph.nodes:
+        axes = [place[p] for p in graph.parents(name)]
+        axes += [n + k for k, pair in enumerate(coins) if name in pair]
+        tables.append((axes, rng.uniform(0.1, 0.9, size=(2,) * len(axes))))
+
+    def nature(forced):
+        grid = np.indices((2,) * (n + len(coins)))
+        passed = [
+            np.full_like(grid[i], forced[graph.nodes[i]])
+            if i < n and graph.nodes[i] in forced
+            else grid[i]
+            for i in range(len(grid))
+        ]
+        p = np.full(grid.shape[1:], 0.5 ** len(coins))
+        for i, (axes, table) in enumerate(tables):
+            one = table[tuple(passed[axis] for axis in axes)]
+            p = p * np.where(grid[i] == 1, one, 1 - one)
+        return p.sum(axis=tuple(range(n, n + len(coins))))
+
+    return nature
+
+
+def expectations(graph, joint, forced, outcome):
+    """E[outcome] of each row under the intervention by the package's formula, from p(v) alone."""
+    n = len(graph.nodes)
+    place = {name: i for i, name in enumerate(graph.nodes)}
+    regs = {reg.node: reg for reg in regressions(graph, outcome)}
+    redrawn = affected(graph, tuple(regs.values()), frozenset(forced), outcome)
+
+    def chance(node, values):
+        """P(node = 1 | regressors = values)."""
+        given = {place[name]: values[name] for name in regs[node].regressors}
+        kept = joint[tuple(given.get(i, slice(None)) for i in range(n))]
+        axis = sum(i not in given for i in range(place[node]))
+        return kept.take(1, axis=axis).sum() / kept.sum()
+
+    def expected(row, world, todo):
+        if not todo:
+            return world[outcome]
+        node, *rest = todo
+        values = {name: world[name] for name in regs[node].parents}
+        values |= {name: row[name] for name in regs[node].adjustment}
+        p = chance(node, values)
+        yes, no = (expected(row, world | {node: value}, rest) for value in (1, 0))
+        return p * yes + (1 - p) * no
+
+    means = np.empty(joint.shape)
+    for index in np.ndindex(joint.shape):
+        row = dict(zip(graph.nodes, map(int, index), strict=True))
+        means[index] = expected(row, row | forced, redrawn)
+    return means
+
+
+def test_exact_effects_in_binary_models():
+    # Nothing linear here: what holds must hold for any distribution. Beyond the average it must
+    # hold among rows of one value of the forced column, or of a column that a policy reads.
+    choose, rng = random.Random(0), np.random.default_rng(0)
+    kinds = Counter()
+    while kinds["further columns"] < 100 or kinds["read"] < 100:
+        graph = random_graph(choose, choose.choice([3, 4, 4, 5]))
+        outcome = graph.nodes[-1]
+        do = sorted(choose.sample(graph.nodes[:-1], choose.choice([1, 1, 2])))
+        regs = regressions(graph, outcome)
+        if not is_licensed(graph, frozenset(do), outcome):
+            continue
+        redrawn = affected(graph, regs, frozenset(do), outcome)
+        further = any(
+            set(reg.regressors) - set(graph.parents(reg.node))
+            for reg in regs
+            if reg.node in redrawn
+        )
+        if not redrawn or (not further and kinds["parents only"] >= 30):
+            continue
+        kinds["further columns" if further else "parents only"] += 1
+        nature = binary_model(graph, rng)
+        forced = {name: choose.randint(0, 1) for name in do}
+        joint, truth = nature({}), nature(forced)
+        ours = joint * expectations(graph, joint, forced, outcome)
+        y = graph.nodes.index(outcome)
+        truth = truth * np.indices(truth.shape)[y]
+        assert ours.sum() == pytest.approx(truth.sum(), abs=1e-10), (graph, do)
+        for i, name in enumerate(graph.nodes[:-1]):
+            if any(name in graph.descendants(cause) for cause in do):
+                continue
+            try:
+                affected(graph, regs, frozenset(do), outcome, reads=frozenset([name]))
+            except NotIdentifiedError:
+                assert name not in do or len(do) > 1
+                continue
+            kinds["read"] += 1
+            others = tuple(j for j in range(ours.ndim) if j != i)
+            assert ours.sum(axis=others) == pytest.approx(truth.sum(axis=others), abs=1e-10)
+
+
+# --- d-separation --------------------------------------------------------------------------------
+
+
+def test_separation_agrees_with_networkx():
+    import networkx as nx
+
+    rng = random.Random(3)
+    for _ in range(300):
+        graph = random_graph(rng, rng.choice([3, 5, 7]))
+        nodes = list(graph.nodes)
+        a, b, *others = rng.sample(nodes, len(nodes))
+        given = set(others[: rng.randint(0, len(others))])
+        g = admg(graph)
+        ours = separated(g.parents, g.siblings, g.mask([a]), g.mask([b]), g.mask(given))
+        assert ours == nx.is_d_separator(graph.to_networkx(), {a}, {b}, given)
+        path = open_path(g.parents, g.siblings, g.mask([a]), g.names.index(b), g.mask(given))
+        assert (path is None) == ours
