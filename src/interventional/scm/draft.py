@@ -89,6 +89,11 @@ class Draft:
     exposure: int | None
 
     @property
+    def outcome(self) -> str:
+        """The name of the outcome."""
+        return self.specification.outcome
+
+    @property
     def nodes(self) -> list[str]:
         """The nodes that have an equation, in order."""
         return [node for node, _, _ in self.regressions]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -185,6 +186,11 @@ class StructuralModel:
     def of_outcome(self) -> Equation:
         """The outcome's equation."""
         return self.equations[-1]
+
+    @cached_property
+    def structure(self) -> tuple[Any, ...]:
+        """What two models share if one compiled graph serves both."""
+        return self.schema.names, tuple(equation.structure for equation in self.equations)
 
     def reached(
         self, forced: frozenset[str], reads: frozenset[str] = frozenset()
