@@ -473,7 +473,7 @@ class TestOtherModels:
         design = make_column_transformer(("passthrough", ["age", "dose"]))
         model = make(design=design).fit(X, y)
         assert verdict(model.intervene(X, {"dose": 5.0, "place": "l3"})).all()
-        assert model._accumulated.factor.r.shape[1] < 10
+        assert model.fitted_.seen.factor.r.shape[1] < 10
 
     def test_more_columns_than_rows(self):
         rng = np.random.default_rng(11)

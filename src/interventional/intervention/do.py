@@ -128,7 +128,7 @@ def parse_do(
         A scalar, an array-like of n, or a `Drawn`.
     """
     return {
-        j: _meant(what, table, f"do[{columns.names[j]!r}]", n_draws, (seed, j))
+        j: forced_values(what, table, f"do[{columns.names[j]!r}]", n_draws, (seed, j))
         for j, what in forced_columns(do, columns, outcome).items()
     }
 
@@ -197,7 +197,7 @@ def columns_read(do: Mapping[Any, Any], table: Table) -> list[int]:
 
     def answers(rows: Table) -> list[NDArray[Any]] | None:
         try:
-            values = [_meant(policy, rows, "do", 1, (0, 0)) for policy in policies]
+            values = [forced_values(policy, rows, "do", 1, (0, 0)) for policy in policies]
             return [
                 each.held() if isinstance(each, Drawn) else np.asarray(each) for each in values
             ]
@@ -249,7 +249,7 @@ def _encoded(values: ArrayLike, schema: Schema, j: int, where: str) -> Floats:
     return column
 
 
-def _meant(what: Any, table: Table, where: str, n_draws: int, key: tuple[int, int]) -> Any:
+def forced_values(what: Any, table: Table, where: str, n_draws: int, key: tuple[int, int]) -> Any:
     """Return what a column is forced to as the user means it: a scalar, n values, or `Drawn`.
 
     `key` is the source of draws from a distribution: a seed, and the position of the column.
