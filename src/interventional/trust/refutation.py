@@ -301,14 +301,12 @@ def _common_cause(
     parameters: dict[str, Any] = {}
     if estimator.graph is not None:
         from interventional.graph.causal_graph import CausalGraph
-        from interventional.graph.text import Statements
+        from interventional.graph.mixed_graph import with_cause
 
         graph = CausalGraph(estimator.graph)
         if name in graph.nodes:
             raise _NotApplicableError(f"the graph has a node {name!r}, the column's name")
-        edges = [*graph.edges, (name, estimator.outcome)]
-        stated = Statements([*graph.nodes], edges, [*graph.confounded], [*graph.unobserved])
-        parameters["graph"] = CausalGraph(stated)
+        parameters["graph"] = CausalGraph(with_cause(graph, name, estimator.outcome))
     answers = []
     for _ in range(n_repeats):
         noise = rng.normal(size=n)
