@@ -47,6 +47,11 @@ def plugged_in(model, beta, sigma):
     return own
 
 
+def terms(model, X):
+    """Return the design matrix of rows."""
+    return model.fitted_.model.of_outcome.matrix(model.fitted_.encoded(Table(X)))
+
+
 def least_squares(model, X, y):
     """Return coefficients without the intercept, and sigma with Bessel's correction."""
     matrix = np.column_stack(

@@ -305,14 +305,12 @@ def _common_cause(
     parameters: dict[str, Any] = {}
     if estimator.graph is not None:
         from interventional.graph.causal_graph import CausalGraph
-        from interventional.graph.text import Statements
+        from interventional.graph.mixed_graph import with_cause
 
         graph = CausalGraph(estimator.graph)
         if name in graph.nodes:
             raise _NotApplicableError(f"the graph has a node {name!r}, the column's name")
-        edges = [*graph.edges, (name, question.draft.outcome)]
-        stated = Statements([*graph.nodes], edges, [*graph.confounded], [*graph.unobserved])
-        parameters["graph"] = CausalGraph(stated)
+        parameters["graph"] = CausalGraph(with_cause(graph, name, question.draft.outcome))
     answers = []
     for _ in range(n_repeats):
         table = question.table.with_new_column(label, rng.normal(size=n))
