@@ -12,7 +12,7 @@ from interventional.answers.samples import Held, Shares
 from interventional.answers.support import Support
 from interventional.data.accumulation import Accumulated
 from interventional.data.reading import read_rows
-from interventional.data.table import is_distributed, is_distributed_frame
+from interventional.data.table import is_distributed, is_distributed_frame, rowless
 from interventional.errors import listed
 from interventional.fitted import Do, Fitted, Kind
 from interventional.intervention.do import describe
@@ -45,7 +45,7 @@ def accumulate(
 def predict(predict: Callable[[Any], Any], X: Any) -> Any:
     """Return what a function predicts for Dask rows as a Dask Series or Array."""
     if is_distributed_frame(X):
-        meta = pd.Series(dtype=np.float64, index=X._meta.index)
+        meta = pd.Series(dtype=np.float64, index=rowless(X).index)
         return X.map_partitions(_predicted, predict, meta=meta)
     if len(X.chunks[1]) > 1:
         X = X.rechunk({1: -1})
@@ -111,7 +111,7 @@ def ask(
         own = dict(zip(by_row, values, strict=True))
         rest = {key: what for key, what in do.items() if key not in own}
         parts.append(asked(shipped, k, question, rows, rest, own, baseline, kind, population))
-    index = X._meta.index if is_distributed_frame(X) else pd.RangeIndex(0)
+    index = rowless(X).index
     return DaskOutcomes(parts, estimand, fitted.shape, fitted.fingerprint, index)
 
 

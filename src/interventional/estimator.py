@@ -31,11 +31,11 @@ from interventional.errors import UndeterminedError
 from interventional.fitted import Fitted
 from interventional.inference.engines import ENGINES, infer_all
 from interventional.inference.posterior import Sampling
-from interventional.intervention.simulation import simulate
+from interventional.intervention.simulation import simulate, with_drawn
 from interventional.numbers import Floats
 from interventional.scm.draft import Draft, Specification, draft, specify
 from interventional.scm.families import FAMILIES, LOG, adds_up, no_batches
-from interventional.scm.generative import generative_model
+from interventional.scm.generative import generative_model, observed_rows
 from interventional.scm.predictive import Predictive
 from interventional.trust import checks, confounding
 
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from pymc_extras.prior import Prior
 
 
-_SAMPLE = ("chain", "draw")
 # What is gone where rows that came in batches do not determine a model yet.
 _POSTERIOR = ("fitted_", "coef_", "intercept_", "graph_")
 
@@ -556,22 +555,11 @@ class Estimator(RegressorMixin, BaseEstimator):
         >>> bool(az.loo(model.log_likelihood(X, y)).elpd < 0)
         True
         """
-        import xarray as xr
-
         found = self._predictive(X)
         target = self._read_outcome(found.matrix, X, y)
-        shape = self.fitted_.shape
-        densities = found.log_likelihood(target).held().reshape(*shape, len(target))
-        seen = checks.observed(self.outcome, target, checks.labels_of(X, len(target)))
-        sample = {name: np.arange(size) for name, size in zip(_SAMPLE, shape, strict=True)}
-        both = {
-            "/log_likelihood": xr.Dataset(
-                {self.outcome: ((*_SAMPLE, "obs"), densities)}, {**sample, **seen.coords}
-            ),
-            "/observed_data": seen,
-        }
-        groups = {f"/{name}": group.to_dataset() for name, group in self.idata_.children.items()}
-        return xr.DataTree.from_dict({**groups, **both})
+        densities = found.log_likelihood(target).held().reshape(*self.fitted_.shape, len(target))
+        labels = checks.labels_of(X, len(target))
+        return checks.log_likelihood(self.idata_, self.outcome, densities, target, labels)
 
     def log_density(self, X: Any, y: ArrayLike) -> NDArray[np.float64]:
         """Return the log of the posterior predictive density of outcomes, row by row.
@@ -642,8 +630,6 @@ class Estimator(RegressorMixin, BaseEstimator):
         >>> [variable.name for variable in built.observed_RVs]
         ['y']
         """
-        import pymc as pm
-
         target = None
         with restored(self):
             if y is None and self.__sklearn_is_fitted__():
@@ -657,14 +643,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         built = generative_model(model, values, list(Table.of(X).index))
         if target is None:
             return built
-        observed = {
-            equation.node: values[:, model.schema.names.index(equation.node)]
-            for equation in model.equations[:-1]
-        }
-        observed[self.outcome] = target
-        return pm.observe(
-            built, {node: column.astype(built[node].dtype) for node, column in observed.items()}
-        )
+        return observed_rows(built, model, values, target)
 
     def simulate(
         self,
@@ -714,13 +693,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         built = self.build_model(X)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         drawn = simulate(built, self.outcome, schema, parameters, int(seed))
-        frame = Table.of(X).as_frame()
-        depth = frame.columns.nlevels
-        for label, column in drawn.items():
-            # of a MultiIndex, whose labels are tuples, a name alone is the first part
-            whole = isinstance(label, tuple) or depth == 1
-            frame[label if whole else (label, *[""] * (depth - 1))] = column
-        return frame
+        return with_drawn(Table.of(X), drawn)
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: what outcomes the family takes is among them."""

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import clone
 
 from interventional import dask
 from interventional.answers.outcomes import Outcomes
+from interventional.data.reading import restored
 from interventional.data.table import Units, is_distributed
 from interventional.estimator import Estimator
 from interventional.fitted import Do, Fitted, Kind
@@ -545,12 +545,13 @@ class BayesianInterventionRegressor(Estimator):
 
         if is_distributed(X):
             raise TypeError("refute takes rows in memory; X is a Dask collection")
-        fresh = clone(self)
-        fresh._validate_params()
-        table, schema, values, target, weights = fresh._read_rows(X, y, sample_weight)
+        with restored(self):
+            self._validate_params()
+            table, schema, values, target, weights = self._read_rows(X, y, sample_weight)
+            parsed = draft(self._specification(), schema)
         return refutation.refute(
-            fresh,
-            draft(fresh._specification(), schema),
+            self,
+            parsed,
             Units(table, values, 0),
             target,
             weights,

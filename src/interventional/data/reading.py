@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import _check_sample_weight, _check_y, validate_data
 
-from interventional.data.table import Table, is_distributed_frame, refuse_masked
+from interventional.data.table import Table, is_distributed_frame, refuse_masked, rowless
 from interventional.numbers import LARGEST, SMALLEST, Floats
 
 # The sum of all weights, which is how often everything was observed.
@@ -103,7 +103,7 @@ def _read_array(X: Any, check: Callable[..., Any]) -> Floats:
 
 def read_columns(X: Any, estimator: BaseEstimator, *, reset: bool) -> None:
     """Note, or compare, names and number of the columns of a Dask collection."""
-    like = X._meta if is_distributed_frame(X) else np.empty((1, X.shape[1]))
+    like = rowless(X) if is_distributed_frame(X) else np.empty((1, X.shape[1]))
     validate_data(estimator, like, skip_check_array=True, reset=reset)
 
 

@@ -23,6 +23,14 @@ def is_distributed_frame(X: Any) -> bool:
     return is_distributed(X) and not hasattr(X, "chunks")
 
 
+def rowless(X: Any) -> pd.DataFrame:
+    """Return a DataFrame without rows that is like a Dask collection: its columns, and its index.
+
+    That of a Dask array has as many columns, without names.
+    """
+    return X._meta if is_distributed_frame(X) else pd.DataFrame(np.empty((0, X.shape[1])))
+
+
 def refuse_masked(values: Any, what: str) -> None:
     """Refuse a masked array in which something is masked: NumPy would take what is behind."""
     if np.ma.is_masked(values):
