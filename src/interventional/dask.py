@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from interventional.answers.outcomes import CiKind, Outcomes, from_samples, interval_defaults
+from interventional.answers.outcomes import Outcomes, from_samples
+from interventional.answers.reductions import CiKind, interval_columns, interval_defaults
 from interventional.answers.samples import Held, Shares
 from interventional.answers.support import Support
 from interventional.data.accumulation import Accumulated
@@ -297,8 +298,7 @@ class DaskOutcomes:
         1  19.0  0.1      18.8      19.1
         """
         prob, kind = interval_defaults(prob, kind)
-        stem = f"{kind}{int(round(100 * prob, 6))}"
-        columns = ["mean", "sd", f"{stem}_lb", f"{stem}_ub"]
+        columns = ["mean", "sd", *interval_columns(prob, kind)]
         meta = pd.DataFrame(columns=columns, dtype=np.float64, index=self.index[:0].rename(None))
         return self._frame("summary", meta, prob, kind)
 

@@ -9,12 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from interventional.answers.outcomes import (
-    CiKind,
-    Outcomes,
-    interval_defaults,
-    refuse_other_than_outcomes,
-)
+from interventional.answers.outcomes import Outcomes, refuse_other_than_outcomes
+from interventional.answers.reductions import CiKind, interval_defaults
 from interventional.errors import unknown
 from interventional.numbers import Floats
 from interventional.pipeline import answered, column_of

@@ -9,18 +9,16 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pandas.api.extensions import ExtensionDtype
 
-from interventional.answers.samples import (
-    Contrast,
-    Held,
-    HighestDensity,
+from interventional.answers.reductions import (
+    CiKind,
     Inside,
-    Mapped,
     Quantiles,
     Reduction,
-    Samples,
-    Shares,
-    at_once,
+    interval_columns,
+    interval_defaults,
+    interval_of,
 )
+from interventional.answers.samples import Contrast, Held, Mapped, Samples, Shares, at_once
 from interventional.answers.support import AVERAGED, MADE_BY_HAND, Support, joined
 from interventional.data.reading import refuse_masked
 from interventional.errors import unknown
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-CiKind = Literal["eti", "hdi"]
 Scale = Literal["outcome", "ratio", "mixed"]
 
 
@@ -326,7 +323,7 @@ class Outcomes:
         array([[20.9, 21.2],
                [18.8, 19.1]])
         """
-        return self._samples.reduce(_interval(*interval_defaults(prob, kind)))[0]
+        return self._samples.reduce(interval_of(*interval_defaults(prob, kind)))[0]
 
     def probability(self, above: float | None = None, below: float | None = None) -> Floats:
         """Return the posterior probability that each row's outcome lies in a range.
@@ -440,10 +437,9 @@ class Outcomes:
         1  19.0  0.1      18.8      19.1
         """
         prob, kind = interval_defaults(prob, kind)
-        mean, sd, interval = self._samples.summary(_interval(prob, kind))
-        stem = f"{kind}{int(round(100 * prob, 6))}"
-        low, high = interval.T
-        columns = {"mean": mean, "sd": sd, f"{stem}_lb": low, f"{stem}_ub": high}
+        mean, sd, ends = self._samples.summary(interval_of(prob, kind))
+        low, high = interval_columns(prob, kind)
+        columns = {"mean": mean, "sd": sd, low: ends[:, 0], high: ends[:, 1]}
         return pd.DataFrame(columns, index=self._labels.rename(None))
 
     def e_value(self, prob: float | None = None) -> pd.DataFrame:
@@ -862,11 +858,6 @@ def from_samples(
     return outcomes
 
 
-def _interval(prob: float, kind: CiKind) -> Reduction:
-    """Return the interval of each row, as a function of its samples."""
-    return Quantiles(((1 - prob) / 2, (1 + prob) / 2)) if kind == "eti" else HighestDensity(prob)
-
-
 def refuse_other_than_outcomes(named: object, what: str) -> None:
     """Refuse what is no mapping from names to outcomes, at least one of them."""
     if not isinstance(named, Mapping) or not named:
@@ -878,17 +869,3 @@ def refuse_other_than_outcomes(named: object, what: str) -> None:
 
 def _bracketed(estimand: str) -> str:
     return f"({estimand})" if " - " in estimand or " / " in estimand else estimand
-
-
-def interval_defaults(prob: float | None, kind: CiKind | None) -> tuple[float, CiKind]:
-    """Return probability and kind of an interval, ArviZ's where None."""
-    if prob is None or kind is None:
-        from arviz_base import rcParams
-
-        prob = rcParams["stats.ci_prob"] if prob is None else prob
-        kind = rcParams["stats.ci_kind"] if kind is None else kind
-    if not isinstance(prob, Real) or not 0 < float(prob) < 1:
-        raise ValueError(f"prob must lie between 0 and 1, got {prob!r}")
-    if kind not in ("eti", "hdi"):
-        raise ValueError(unknown("kind of interval", kind, ("eti", "hdi")))
-    return float(prob), kind

@@ -7,16 +7,15 @@ is linear in known terms answers some of that in closed form.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from interventional.numbers import Floats, blocks, is_large, refuse_too_many, rows_of_chunk, slices
+from interventional.answers.reductions import Reduction, mean, std
+from interventional.numbers import Floats, blocks, is_large, refuse_too_many, rows_of_chunk
 
 Rows = slice | NDArray[np.intp]
-Reduction = Callable[[Floats], Floats]
-_TILE = 64  # rows that are transposed at a time, to stay within the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -350,70 +349,3 @@ def at_once(samples: Samples) -> Samples:
 def _refuse_one_draw(n_draws: int) -> None:
     if n_draws < 2:
         raise ValueError("one draw has no standard deviation; fit with more draws or chains")
-
-
-def mean(block: Floats) -> Floats:
-    """Return the mean of each row of a block, (n_draws, rows)."""
-    return np.asarray(block.mean(axis=0))
-
-
-def std(block: Floats) -> Floats:
-    """Return the standard deviation of each row of a block, with Bessel's correction."""
-    return np.asarray(block.std(axis=0, ddof=1))
-
-
-@dataclass(frozen=True)
-class Quantiles:
-    """Quantiles of each row of a block, (rows, len(q)), as `np.quantile` has them.
-
-    A row's draws are sorted where they lie side by side: about twice as fast.
-    """
-
-    q: tuple[float, ...]
-
-    def __call__(self, block: Floats) -> Floats:
-        """Return the quantiles of (n_draws, rows)."""
-        n_draws, n = block.shape
-        exact = np.asarray(self.q) * (n_draws - 1)
-        below = np.floor(exact).astype(np.intp)
-        above = np.minimum(below + 1, n_draws - 1)
-        part = exact - below
-        out = np.empty((n, len(self.q)))
-        for rows in slices(n, _TILE):
-            ordered = block[:, rows].T.copy()
-            ordered.sort(axis=1)
-            low, high = ordered[:, below], ordered[:, above]
-            step = high - low  # from the nearer end, as NumPy does: equal to the last bit
-            out[rows] = np.where(part < 0.5, low + step * part, high - step * (1 - part))
-            out[rows][np.isnan(ordered[:, -1])] = np.nan
-        return out
-
-
-@dataclass(frozen=True)
-class HighestDensity:
-    """The shortest interval of each row of a block, (rows, 2), as ArviZ has it."""
-
-    prob: float
-
-    def __call__(self, block: Floats) -> Floats:
-        """Return the intervals of (n_draws, rows)."""
-        from arviz_stats.base import array_stats
-
-        return np.asarray(array_stats.hdi(block, self.prob, axis=0))
-
-
-@dataclass(frozen=True)
-class Inside:
-    """The share of each row's draws in an open range."""
-
-    above: float | None
-    below: float | None
-
-    def __call__(self, block: Floats) -> Floats:
-        """Return the shares of (n_draws, rows)."""
-        inside: Any = True
-        if self.above is not None:
-            inside = inside & (block > self.above)
-        if self.below is not None:
-            inside = inside & (block < self.below)
-        return np.asarray(inside.mean(axis=0))

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from interventional.answers.outcomes import Outcomes, interval_defaults
+from interventional.answers.outcomes import Outcomes
+from interventional.answers.reductions import interval_defaults
 from interventional.answers.samples import Chunked, Held, Shares
 from interventional.data.accumulation import Accumulated
 from interventional.data.design import TreatmentCoding
