@@ -403,7 +403,7 @@ def test_scenarios_of_many_rows(models, monkeypatch):
 @pytest.mark.parametrize("kind", ["mean", "predictive"])
 def test_picture_of_many_rows(models, lazy, monkeypatch, kind):
     """Some rows stand for all, in order, each with its own mean and interval."""
-    monkeypatch.setattr("interventional.display._MOST_ROWS", 5)
+    monkeypatch.setattr("interventional.drawing.MOST_ROWS", 5)
     outcomes = models["flat"].intervene(table(), {"x": 1.0}, kind=kind)
     ax = outcomes.plot()
     (line,) = ax.lines

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pandas.api.extensions import ExtensionDtype
 
+from interventional import drawing
 from interventional.answers.reductions import (
     CiKind,
     Inside,
@@ -438,8 +439,8 @@ class Outcomes:
         """
         prob, kind = interval_defaults(prob, kind)
         mean, sd, ends = self._samples.summary(interval_of(prob, kind))
-        low, high = interval_columns(prob, kind)
-        columns = {"mean": mean, "sd": sd, low: ends[:, 0], high: ends[:, 1]}
+        columns = {"mean": mean, "sd": sd}
+        columns |= dict(zip(interval_columns(prob, kind), ends.T, strict=True))
         return pd.DataFrame(columns, index=self._labels.rename(None))
 
     def e_value(self, prob: float | None = None) -> pd.DataFrame:
@@ -492,8 +493,6 @@ class Outcomes:
         >>> (treated / control).e_value()["e_value"].round(0).tolist()
         [5.0]
         """
-        from interventional.trust.sensitivity import e_value
-
         if self._scale != "ratio":
             raise ValueError(
                 f"e_value is that of a ratio of outcomes, such as a.average() / b.average(); this "
@@ -506,12 +505,11 @@ class Outcomes:
                 "e_value is that of a positive ratio, as of risks or rates; this one goes down to "
                 f"{least.min():.3g}"
             )
-        stem = f"eti{int(round(100 * prob, 6))}"
         nearest = np.where(low > 1, low, np.where(high < 1, high, 1.0))
+        ends = interval_columns(prob, "eti")
         columns = {
             "ratio": median,
-            f"{stem}_lb": low,
-            f"{stem}_ub": high,
+            **dict(zip(ends, (low, high), strict=True)),
             "e_value": e_value(median),
             "e_value_interval": e_value(nearest),
         }
@@ -679,9 +677,18 @@ class Outcomes:
         >>> ax.get_xlabel()
         'average of E[y | do(price = 10)] - E[y | do(price as observed)], mean and 89% interval'
         """
-        from interventional.display import plot_outcomes
-
-        return plot_outcomes(self, ax)
+        ax = drawing.axes(ax, 3.6, "Outcomes.plot")
+        prob, kind = interval_defaults(None, None)
+        mean, held = self.mean(), f"{drawing.percent(prob)} interval"
+        if len(self) == 1:
+            draws = self._samples.held()[:, 0]
+            drawing.density(ax, draws, mean[0], self.interval(prob, kind)[0])
+            return drawing.finished(ax, xlabel=f"{self.estimand}, mean and {held}")
+        order, ranks = np.argsort(mean, kind="stable"), drawing.ranks(len(mean))
+        drawn, back = np.unique(order[ranks], return_inverse=True)
+        intervals = self._samples.at(drawn).reduce(interval_of(prob, kind))[0][back]
+        drawing.band(ax, ranks, mean[order[ranks]], intervals, width=1.5)
+        return drawing.finished(ax, xlabel="rows, in order", ylabel=f"{self.estimand}, {held}")
 
     def __sub__(self, other: "Outcomes") -> "Outcomes":
         """Return the difference, paired draw by draw."""
@@ -715,12 +722,6 @@ class Outcomes:
         """Return a function of the samples, (draws, n) to (draws, n), of the same rows."""
         mapped = at_once(Mapped(self._samples, function))
         return self._like(mapped, self._labels, self.estimand, self._covariates, self._support)
-
-    def _at(self, positions: NDArray[np.intp]) -> "Outcomes":
-        """Return some of the rows, by ascending positions."""
-        support = self._support if isinstance(self._support, str) else self._support.at(positions)
-        samples, labels = self._samples.at(positions), self._labels[positions]
-        return self._like(samples, labels, self.estimand, support=support)
 
     def _contrast(self, other: object, sign: Literal["-", "/"]) -> "Outcomes":
         if not isinstance(other, Outcomes):
@@ -856,6 +857,19 @@ def from_samples(
     outcomes._set(samples, shape, labels, estimand, covariates, posterior, support)
     outcomes._scale = scale
     return outcomes
+
+
+def e_value(ratio: ArrayLike) -> Floats:
+    """Return the E-value of a risk ratio (VanderWeele and Ding 2017).
+
+    Examples
+    --------
+    >>> e_value([10.73, 1 / 10.73, 1.0]).round(1)  # smoking and lung cancer
+    array([20.9, 20.9,  1. ])
+    """
+    risk = np.asarray(ratio, dtype=np.float64)
+    risk = np.where(risk < 1, 1 / risk, risk)
+    return risk + np.sqrt(risk * (risk - 1))
 
 
 def refuse_other_than_outcomes(named: object, what: str) -> None:

@@ -1,6 +1,6 @@
 """How well the data support an answer, row by row."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -58,15 +58,6 @@ class Support:
             np.minimum(self.overlap, other.overlap),
             self.is_far or other.is_far,
             tuple(dict.fromkeys(self.reasons + other.reasons)),
-        )
-
-    def at(self, positions: NDArray[np.intp]) -> "Support":
-        """Return the support of some of the rows."""
-        return replace(
-            self,
-            in_range=self.in_range[positions],
-            distance=self.distance[positions],
-            overlap=self.overlap[positions],
         )
 
     def table(self, index: pd.Index) -> pd.DataFrame:
