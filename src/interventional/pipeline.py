@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from interventional.answers.outcomes import Outcomes
+from interventional.answers.outcomes import Outcomes, contents_of, mapped
 from interventional.answers.samples import Chunked
 from interventional.answers.support import Support
 from interventional.data.reading import refuse_masked
@@ -89,7 +89,7 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
     array([75.])
     """
     outcomes = answered(estimator, X, do, kind=kind)
-    extrapolation.warn(outcomes._support, outcomes.estimand)
+    extrapolation.warn(contents_of(outcomes).support, outcomes.estimand)
     return outcomes
 
 
@@ -114,7 +114,7 @@ def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mea
         return inner
     back = _ToRaw(path.inverses)
     if kind == "predictive":
-        return inner._mapped(back)
+        return mapped(inner, back)
     if regressor._model.of_outcome.family != "gaussian":
         raise ValueError(
             f"family={regressor._model.of_outcome.family!r} behind a transformed target: the "
@@ -122,7 +122,7 @@ def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mea
             "kind='predictive', or say by family= what the raw outcome is, and transform nothing"
         )
     sigma = regressor._draws()[f"{regressor.outcome}_sigma"]
-    return inner._mapped(_RawExpectation(back, sigma))
+    return mapped(inner, _RawExpectation(back, sigma))
 
 
 def _changed(

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from interventional import dask as distributed
-from interventional.answers.outcomes import Outcomes, from_samples
+from interventional.answers.outcomes import Outcomes, contents_of, from_samples
 from interventional.answers.samples import Chunked, Contrast, Held, Samples, at_once
 from interventional.answers.support import AVERAGED, Support, joined
 from interventional.dask import is_distributed
@@ -216,7 +216,7 @@ class BayesianInterventionRegressor(Estimator):
             self._warn_before_dask(estimand, do)
             return distributed.answer(self, "_intervene", X, estimand, do, kind=kind)
         outcomes = self._intervene(X, do, kind=kind)
-        extrapolation.warn(outcomes._support, outcomes.estimand)
+        extrapolation.warn(contents_of(outcomes).support, outcomes.estimand)
         return outcomes
 
     def _intervene(self, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
@@ -288,7 +288,7 @@ class BayesianInterventionRegressor(Estimator):
             self._warn_before_dask(estimand, do, baseline or {})
             return distributed.answer(self, "_effect", X, estimand, do, baseline, kind=kind)
         outcomes = self._effect(X, do, baseline, kind=kind)
-        extrapolation.warn(outcomes._support, outcomes.estimand)
+        extrapolation.warn(contents_of(outcomes).support, outcomes.estimand)
         return outcomes
 
     def _effect(

@@ -15,6 +15,7 @@ from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures, Stand
 
 from interventional import BayesianInterventionRegressor, Outcomes, intervene, numbers
 from interventional.answers import samples
+from interventional.answers.outcomes import contents_of
 from interventional.answers.reductions import Quantiles
 
 CHAINS, DRAWS, N, CHUNK = 2, 30, 41, 7  # a chunk of rows has noise of its own
@@ -136,12 +137,12 @@ def summaries(outcomes):
 def test_same_numbers_whatever_the_block(models, monkeypatch, question, rows_a_block):
     """Every summary of an answer that is never held equals that of the one in memory."""
     held = ask(models, question)
-    assert isinstance(held._samples, samples.Held)
+    assert isinstance(contents_of(held).samples, samples.Held)
     expected = summaries(held)
     monkeypatch.setattr(numbers, "AT_ONCE", 0)
     monkeypatch.setattr(numbers, "BLOCK", rows_a_block * N_DRAWS)
     computed = ask(models, question)
-    assert not isinstance(computed._samples, samples.Held)
+    assert not isinstance(contents_of(computed).samples, samples.Held)
     assert repr(computed) == repr(held)
     for name, found in summaries(computed).items():
         scale = np.abs(expected["draws"]).max()

@@ -1,6 +1,7 @@
 """How strong unmeasured confounding would have to be to change what a model says."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from interventional import drawing
-from interventional.answers.outcomes import Outcomes
+from interventional.answers.outcomes import Outcomes, contents_of, outcomes_of
 from interventional.answers.reductions import interval_defaults
 from interventional.answers.samples import Chunked, Held, Shares
 from interventional.data.accumulation import Accumulated
@@ -105,7 +106,7 @@ class Sensitivity:
         self.threshold = threshold
         self.prob = prob
         self._unit = unit  # the bias at a factor of one: |change of D| sigma / sd(D⊥X), (draws,)
-        self._draws = effect._samples.held()[:, 0]
+        self._draws = contents_of(effect).samples.held()[:, 0]
         self._side = -1.0 if self._draws.mean() < threshold else 1.0
         self._strengths = [
             (name, multiple, *_possible(name, treatment, *strength, multiple))
@@ -385,7 +386,8 @@ class Sensitivity:
         return self._side * (self._draws - self.threshold) / self._unit
 
     def _one(self, draws: Floats, estimand: str) -> Outcomes:
-        return self.effect._like(Held(draws[:, None]), self.effect._labels, estimand)
+        effect = contents_of(self.effect)
+        return outcomes_of(replace(effect, samples=Held(draws[:, None])), estimand)
 
 
 def analyse(
