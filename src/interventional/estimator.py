@@ -772,6 +772,7 @@ class Estimator(RegressorMixin, BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         """Return the state to pickle, draws as plain arrays: any reader of pickles takes these."""
         state = dict(super().__getstate__())
+        state.pop("_trained", None)
         if "_idata" in state:
             state["idata_"] = state.pop("_idata")
         if "idata_" in state and not isinstance(state["idata_"], dict):

@@ -12,7 +12,6 @@ from interventional.answers.outcomes import Outcomes, contents_of, from_samples
 from interventional.answers.samples import Chunked, Contrast, Held, Samples, at_once
 from interventional.answers.support import AVERAGED, Support, joined
 from interventional.dask import is_distributed
-from interventional.data.accumulation import Accumulated
 from interventional.errors import listed, unknown
 from interventional.estimator import Estimator
 from interventional.intervention import do as intervention
@@ -22,6 +21,7 @@ from interventional.numbers import Floats, is_large
 from interventional.scm.draft import positive
 from interventional.trust import confounding as unmeasured
 from interventional.trust import extrapolation
+from interventional.trust.overlap import Training
 
 if TYPE_CHECKING:
     from interventional.trust.sensitivity import Sensitivity
@@ -760,13 +760,20 @@ class BayesianInterventionRegressor(Estimator):
             self._model.reached(frozenset((*query.forced, *query.regenerated)))
 
     @property
-    def _seen_in_fit(self) -> Accumulated | None:
+    def _training(self) -> Training | None:
         """What the rows of fit were; None from a pickle that did not keep it."""
-        return vars(self).get("_accumulated")
+        accumulated = vars(self).get("_accumulated")
+        if accumulated is None:
+            return None
+        of, training = vars(self).get("_trained", (None, None))
+        if of is not accumulated:
+            training = Training.of(accumulated)
+            self._trained = accumulated, training
+        return training
 
     def _supported(self, query: forward.Query, *, apart: Collection[str] = ()) -> Support | str:
         """Return how well the training rows support a query."""
-        return extrapolation.judge(self._model, self._seen_in_fit, query, apart=apart)
+        return extrapolation.judge(self._model, self._training, query, apart=apart)
 
     def _outcomes(
         self,
@@ -808,7 +815,7 @@ class BayesianInterventionRegressor(Estimator):
         for do in filter(None, dos):
             names = intervention.forced_names(do, self._model.schema, self.outcome)
             forced += zip(names, do.values(), strict=True)
-        extrapolation.warn_of_numbers(self._seen_in_fit, forced, estimand)
+        extrapolation.warn_of_numbers(self._training, forced, estimand)
 
     def _as_outcomes(
         self, rows: Table, samples: Samples, estimand: str, supported: Support | str

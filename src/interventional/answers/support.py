@@ -1,7 +1,6 @@
 """How well the data support an answer, row by row."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,8 @@ class Support:
 
     Attributes
     ----------
+    supported : ndarray of bool, shape (n,)
+        Whether all of the following is as it should be.
     in_range : ndarray of bool, shape (n,)
         Whether all forced values lie in the range that their columns were observed in.
     distance : ndarray of shape (n,)
@@ -34,6 +35,7 @@ class Support:
         What is not supported, in words.
     """
 
+    supported: NDArray[np.bool_]
     in_range: NDArray[np.bool_]
     distance: Floats
     overlap: Floats
@@ -43,16 +45,13 @@ class Support:
     @classmethod
     def of_observed(cls, n: int) -> "Support":
         """Return the support of rows that are as they were observed."""
-        return cls(np.ones(n, dtype=bool), np.zeros(n), np.ones(n))
-
-    @cached_property
-    def supported(self) -> NDArray[np.bool_]:
-        """Whether the data support what each row is forced to."""
-        return self.in_range & (self.distance <= 1) & (self.overlap >= RARE)
+        yes = np.ones(n, dtype=bool)
+        return cls(yes, yes, np.zeros(n), np.ones(n))
 
     def joined(self, other: "Support") -> "Support":
         """Return the support of a contrast: of each row that of the side that has less."""
         return Support(
+            self.supported & other.supported,
             self.in_range & other.in_range,
             np.maximum(self.distance, other.distance),
             np.minimum(self.overlap, other.overlap),
