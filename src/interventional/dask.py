@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from interventional.answers.averages import Averages
 from interventional.answers.contents import (
+    Averages,
     Contents,
-    Sign,
     average_in_words,
     contrast_in_words,
     refuse_unpaired,
 )
 from interventional.answers.outcomes import Outcomes, contents_of, outcomes_of
 from interventional.answers.reductions import CiKind, interval_columns, interval_defaults
+from interventional.answers.samples import Sign
 from interventional.answers.support import Support
 from interventional.data.accumulation import Accumulated
 from interventional.errors import listed

@@ -1,4 +1,4 @@
-"""What `Outcomes` hold: samples, and which rows and draws they are of."""
+"""What `Outcomes` hold: samples, which rows and draws they are of, and on which scale."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
@@ -8,15 +8,62 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from interventional.answers.averages import Averages, Groups, Scale, refuse_weightless
 from interventional.answers.reductions import Reduction
-from interventional.answers.samples import Contrast, Held, Mapped, Samples, at_once
+from interventional.answers.samples import (
+    Contrast,
+    Groups,
+    Held,
+    Mapped,
+    Samples,
+    Sign,
+    at_once,
+)
 from interventional.answers.support import AVERAGED, MADE_BY_HAND, Support, joined
 from interventional.data.reading import refuse_masked
 from interventional.errors import unknown
+from interventional.numbers import Floats
 
 Shape = tuple[int, int]
-Sign = Literal["-", "/"]
+Scale = Literal["outcome", "ratio", "mixed"]
+
+
+@dataclass(frozen=True, eq=False)
+class Averages:
+    """The averages of some rows by group, to which those of other rows can be added.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_draws, groups)
+        The average of each group in each draw; anything where it has no weight.
+    labels, totals, unit
+        As in `Groups`.
+    scale : {"outcome", "ratio", "mixed"}
+        What has been averaged.
+    n : int
+        How many rows there are.
+    """
+
+    values: Floats
+    labels: Any
+    totals: Floats
+    unit: float
+    scale: Scale
+    n: int
+
+    @classmethod
+    def of(cls, samples: Samples, groups: Groups, scale: Scale, n: int) -> "Averages":
+        """Return the averages of n rows, from them or from what stands for them."""
+        values = samples.average(groups)
+        return cls(values, groups.labels, groups.totals, groups.unit, scale, n)
+
+    def __add__(self, other: "Averages") -> "Averages":
+        """Return the averages of both one's rows and the other's: those of the averages."""
+        both, unit = (self, other), max(self.unit, other.unit)
+        weights = np.concatenate([each.totals * (each.unit / unit) for each in both])
+        groups = Groups.of(weights, pd.concat([pd.Series(each.labels) for each in both]).values)
+        samples = Held(np.hstack([each.values for each in both]))
+        total = Averages.of(samples, groups, self.scale, self.n + other.n)
+        return replace(total, unit=total.unit * unit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +85,7 @@ class Contents:
     support : Support or str
         How well the data support each row; a str says why that is not known.
     scale : {"outcome", "ratio", "mixed"}
-        Whether they are outcomes, ratios of two of them, or something else.
+        Whether they are outcomes, ratios of two of them, or any other contrast.
     """
 
     samples: Samples
@@ -53,9 +100,10 @@ class Contents:
     def of_averages(cls, averages: Averages, shape: Shape, posterior: str | None) -> "Contents":
         """Return averages as rows, one a group; refuse groups without weights."""
         refuse_weightless(averages)
-        samples, labels = Held(averages.values), pd.Index(np.asarray(averages.labels))
-        scale = averages.scale_of_average
-        return cls(samples, shape, labels, None, posterior, AVERAGED, scale)
+        labels = pd.Index(np.asarray(averages.labels))
+        # An average of ratios is no ratio of averages.
+        scale = "mixed" if averages.n > 1 and averages.scale == "ratio" else averages.scale
+        return cls(Held(averages.values), shape, labels, None, posterior, AVERAGED, scale)
 
     def mapped(self, function: Reduction) -> "Contents":
         """Return a function of the samples, (draws, n) to (draws, n), of the same rows."""
@@ -89,7 +137,7 @@ class Contents:
 
     def averages(self, groups: Groups) -> Averages:
         """Return the averages of the rows by group, to which those of other rows can be added."""
-        return groups.averages(self.samples, self.scale, len(self.labels))
+        return Averages.of(self.samples, groups, self.scale, len(self.labels))
 
     def _by_row(self, values: ArrayLike, what: str, dtype: Any = None) -> NDArray[Any]:
         """Return what the user gives for each row, in the order of the rows."""
@@ -123,6 +171,15 @@ class Contents:
         if isinstance(dtype, pd.CategoricalDtype):
             return pd.Categorical(groups, dtype=dtype)
         return groups
+
+
+def refuse_weightless(found: Groups | Averages) -> None:
+    """Refuse groups in which no row has a weight."""
+    if not found.totals.any():
+        raise ValueError("weights must be finite, not negative, and not all zero")
+    if not np.all(found.totals > 0):
+        label = pd.Index(np.asarray(found.labels))[int(np.argmin(found.totals))]
+        raise ValueError(f"the weights of group {label!r} are all zero")
 
 
 def refuse_unpaired(here: tuple[Shape, str | None], there: tuple[Shape, str | None]) -> None:

@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from pandas.api.extensions import ExtensionDtype
 
 from interventional import drawing
-from interventional.answers.averages import Scale, refuse_weightless
 from interventional.answers.contents import (
     Contents,
+    Scale,
     Shape,
-    Sign,
     average_in_words,
     contrast_in_words,
+    refuse_weightless,
 )
 from interventional.answers.reductions import (
     CiKind,
@@ -28,7 +28,7 @@ from interventional.answers.reductions import (
     interval_defaults,
     interval_of,
 )
-from interventional.answers.samples import Held, Samples
+from interventional.answers.samples import Held, Samples, Sign
 from interventional.answers.support import AVERAGED, MADE_BY_HAND, Support
 from interventional.errors import unknown
 from interventional.numbers import Floats

@@ -11,7 +11,7 @@ import pandas as pd
 from interventional import drawing
 from interventional.answers.outcomes import Outcomes, contents_of, outcomes_of
 from interventional.answers.reductions import interval_defaults
-from interventional.answers.samples import Chunked, Held, Shares
+from interventional.answers.samples import Chunked, Groups, Held
 from interventional.data.accumulation import Accumulated
 from interventional.data.design import TreatmentCoding
 from interventional.errors import listed, unknown
@@ -571,5 +571,4 @@ def _mean(forced: Forced) -> Floats:
     """Return the mean over rows, (1,) or (draws,)."""
     if not isinstance(forced, Chunked):
         return forced.mean(keepdims=True)
-    n = forced.n
-    return forced.average(Shares(np.zeros(n, dtype=np.intp), np.full(n, 1 / n), 1))[:, 0]
+    return forced.average(Groups.of(np.ones(forced.n)))[:, 0]
