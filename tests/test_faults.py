@@ -22,8 +22,8 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 import interventional
 from interventional import BayesianInterventionRegressor, CausalGraph
 from interventional import estimator as estimator_module
-from interventional import regressor as regressor_module
 from interventional.inference import approximate, engines, exact, nuts
+from interventional.intervention import forward
 from interventional.scm.compiling import StructureCache
 
 N = 40
@@ -82,10 +82,10 @@ STAGES = {
     "the model": (estimator_module, "specify", "exact"),
     "the density of sigma": (engines, "_prior_density", "exact"),
     "the draws": (exact, "draw", "exact"),
-    "the result": (estimator_module, "to_datatree", "exact"),
+    "the result": (estimator_module.Fitted, "of", "exact"),
     "the mode": (approximate, "sample", "laplace"),
     "the sampler": (nuts, "sample", "nuts"),
-    "after the sampler": (estimator_module, "to_datatree", "nuts"),
+    "after the sampler": (estimator_module.Fitted, "of", "nuts"),
 }
 
 
@@ -122,7 +122,7 @@ def test_an_interrupt_during_a_question(data, monkeypatch):
     expected = answers(model, X[["a", "b"]])
     before = {name: id(value) for name, value in vars(model).items()}
     with monkeypatch.context() as patch:
-        patch.setattr(regressor_module.forward, "_draw", interrupted)
+        patch.setattr(forward, "_draw", interrupted)
         with pytest.raises(KeyboardInterrupt):
             model.intervene(X[["a", "b"]], {"a": 0.0}, kind="predictive")
     assert {name: id(value) for name, value in vars(model).items()} == before
@@ -246,7 +246,7 @@ def test_500_fits_hold_memory_flat(data):
 def test_structures_without_number_hold_no_more_than_the_caches(data):
     """What is compiled for one structure goes when others come."""
     X, y = data
-    caches = [engines._models, engines._scale_priors, regressor_module.forward._functions]
+    caches = [engines._models, engines._scale_priors, forward._functions]
 
     def another(k):
         renamed = X[["a", "b"]].rename(columns={"a": f"column{k}"})

@@ -109,7 +109,7 @@ def test_default_priors_are_scaled_by_all_rows():
     X, y = table(5)
     parts = in_batches(new(), X, y, [50])
     whole = new().fit(X, y)
-    ours, theirs = (model._model.of_outcome.priors for model in (parts, whole))
+    ours, theirs = (model.fitted_.model.of_outcome.priors for model in (parts, whole))
     for a, b in zip(ours.groups, theirs.groups, strict=True):
         for name, value in b.prior.leaves().items():
             np.testing.assert_allclose(a.prior.leaves()[name], value, rtol=1e-9)

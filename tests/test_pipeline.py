@@ -339,7 +339,7 @@ class TestErrors:
         [
             ({"prise": 1.0}, ValueError, "did you mean 'price'"),
             ({}, ValueError, "empty"),
-            ([("price", 1.0)], TypeError, "must map"),
+            ([("price", 1.0)], TypeError, "must be a mapping"),
             ({"price": np.nan}, ValueError, "NaN"),
             ({"price": np.inf}, ValueError, "infinity"),
             ({"price": "cheap"}, TypeError, "'cheap'"),

@@ -1,9 +1,8 @@
 """Dask: each partition gives its statistics or its answers, which are added up in a tree."""
 
-import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,88 +19,90 @@ from interventional.answers.reductions import CiKind, interval_columns, interval
 from interventional.answers.samples import Sign
 from interventional.answers.support import Support
 from interventional.data.accumulation import Accumulated
+from interventional.data.reading import read_rows
+from interventional.data.table import is_distributed, is_distributed_frame, rowless
 from interventional.errors import listed
-
-if TYPE_CHECKING:
-    from interventional.regressor import BayesianInterventionRegressor
-
-
-def is_distributed(X: Any) -> bool:
-    """Whether X is a Dask collection; Dask is not imported to find out."""
-    return type(X).__module__.partition(".")[0] == "dask"
-
-
-def is_distributed_frame(X: Any) -> bool:
-    """Whether X is a Dask DataFrame or Series."""
-    return is_distributed(X) and not hasattr(X, "chunks")
+from interventional.fitted import Do, Fitted, Kind
+from interventional.intervention.do import describe
+from interventional.trust import extrapolation
 
 
 def accumulate(
-    estimator: "BayesianInterventionRegressor", X: Any, y: Any, sample_weight: Any = None
+    reduce: Callable[[Any, Any, Any], Accumulated], X: Any, y: Any, sample_weight: Any = None
 ) -> Accumulated:
     """Return what Gaussian equations see of the rows of Dask collections.
 
     Parameters
     ----------
-    estimator : BayesianInterventionRegressor
-        Says what the model is.
+    reduce : callable
+        From the rows, outcomes and weights of a partition to what is seen of them.
     X : Dask DataFrame or Array of shape (n, columns)
-        The columns.
+        The rows.
     y, sample_weight : Dask Series or Array of shape (n,)
-        Outcome and weights, in partitions like those of X.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If something is wrong with a partition: the message begins with its number.
+        Outcomes and weights, in partitions like those of X.
     """
     import dask
-    from sklearn.base import clone
 
     labels = list(X.columns) if hasattr(X, "columns") else None
-    spec, reduced = _shipped(clone(estimator)), dask.delayed(_reduced, pure=False)
+    shipped, reduced = _shipped(reduce), dask.delayed(_reduced, pure=False)
     parts = partitions(X, y=y, sample_weight=sample_weight)
-    return _sum_of([reduced(spec, k, labels, *part) for k, part in enumerate(parts)])
+    return _sum_of([reduced(shipped, k, labels, *part) for k, part in enumerate(parts)])
 
 
-def predict(model: "BayesianInterventionRegressor", X: Any) -> Any:
-    """Return the posterior means of Dask rows as a Dask Series or Array."""
+def predict(predict: Callable[[Any], Any], X: Any) -> Any:
+    """Return what a function predicts for Dask rows as a Dask Series or Array."""
     if is_distributed_frame(X):
-        meta = pd.Series(dtype=np.float64, index=X._meta.index)
-        return X.map_partitions(_predicted, model, meta=meta)
+        meta = pd.Series(dtype=np.float64, index=rowless(X).index)
+        return X.map_partitions(_predicted, predict, meta=meta)
     if len(X.chunks[1]) > 1:
         X = X.rechunk({1: -1})
-    return X.map_blocks(model.predict, drop_axis=1, dtype=np.float64, meta=np.empty(0))
+    return X.map_blocks(predict, drop_axis=1, dtype=np.float64, meta=np.empty(0))
 
 
-def answer(
-    model: "BayesianInterventionRegressor",
-    method: Literal["_intervene", "_effect"],
+def ask(
+    fitted: Fitted,
+    question: Literal["intervene", "effect"],
     X: Any,
-    estimand: str,
-    do: Mapping[Any, Any],
-    *arguments: Any,
-    **keywords: Any,
-) -> Any:
-    """Return what a query answers of the rows of a Dask collection, as `DaskOutcomes`.
+    do: Do,
+    baseline: Do | None,
+    kind: Kind,
+    population: bool,
+) -> "DaskOutcomes":
+    """Return what a question answers of the rows of a Dask collection.
+
+    What no partition could answer is refused at once, and what no row of fit was near to is warned
+    of.
 
     Parameters
     ----------
-    model : BayesianInterventionRegressor
-        The fitted model.
-    method : {"_intervene", "_effect"}
+    fitted : Fitted
+        Who is asked.
+    question : {"intervene", "effect"}
         What is asked of each partition.
     X : Dask DataFrame or Array of shape (n, columns)
         The rows.
-    estimand : str
-        What is asked, in words.
     do : mapping
         As in `intervene`; what has one value a row is a Dask collection in partitions like X's.
-    *arguments, **keywords
-        Further arguments of the method.
+    baseline : mapping or None
+        What an effect is compared with.
+    kind : {"mean", "predictive"}
+        As in `intervene`.
+    population : bool
+        Whether levels that fit has not seen are drawn from their population.
     """
     import dask
 
+    dos = [each for each in (do, baseline) if each is not None]
+    for each in dos:
+        fitted.refuse(each, kind)
+    estimand = (
+        fitted.estimand(describe(do), kind)
+        if question == "intervene"
+        else fitted.difference(do, baseline, kind)
+    )
+    names = fitted.model.schema.names
+    forced = [(names[j], v) for each in dos for j, v in fitted.forced(each).items()]
+    extrapolation.warn_of_numbers(fitted.training, forced, estimand)
     for key, what in do.items():
         if np.ndim(what) > 0 and not is_distributed(what):
             raise TypeError(
@@ -109,16 +110,16 @@ def answer(
                 f"callable of X or a Dask collection too; got {type(what).__name__}"
             )
     by_row = {key: what for key, what in do.items() if is_distributed(what)}
-    shipped, asked = _shipped(model), dask.delayed(_asked, pure=False)
+    shipped, asked = _shipped(fitted), dask.delayed(_asked, pure=False)
     parts = []
     for k, (rows, *values) in enumerate(
         partitions(X, **{f"do[{n!r}]": v for n, v in by_row.items()})
     ):
         own = dict(zip(by_row, values, strict=True))
         rest = {key: what for key, what in do.items() if key not in own}
-        parts.append(asked(shipped, k, method, rows, rest, own, arguments, keywords))
-    index = X._meta.index if is_distributed_frame(X) else pd.RangeIndex(0)
-    return DaskOutcomes(parts, estimand, model._shape, model._fingerprint, index)
+        parts.append(asked(shipped, k, question, rows, rest, own, baseline, kind, population))
+    index = rowless(X).index
+    return DaskOutcomes(parts, estimand, fitted.shape, fitted.fingerprint, index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -409,7 +410,7 @@ def partitions(X: Any, **others: Any) -> list[tuple[Any, ...]]:
 
 
 def _reduced(
-    estimator: "BayesianInterventionRegressor",
+    reduce: Callable[[Any, Any, Any], Accumulated],
     k: int,
     labels: list[Any] | None,
     X: Any,
@@ -427,28 +428,33 @@ def _reduced(
     if len(X) == 0:
         return None
     try:
-        return estimator._batch(X, y, sample_weight)
+        return reduce(X, y, sample_weight)
     except (TypeError, ValueError) as error:
         raise type(error)(f"partition {k}: {error}") from error
 
 
 def _asked(
-    model: "BayesianInterventionRegressor",
+    fitted: Fitted,
     k: int,
-    method: str,
+    question: str,
     X: Any,
-    do: Mapping[Any, Any],
-    by_row: Mapping[Any, Any],
-    arguments: tuple[Any, ...],
-    keywords: Mapping[str, Any],
+    do: Do,
+    by_row: Do,
+    baseline: Do | None,
+    kind: Kind,
+    population: bool,
 ) -> Outcomes | None:
     """Return the answer for a partition, whose noise is its own; nothing for an empty one."""
     if len(X) == 0:
         return None
-    own = copy.copy(model)
-    own._seed = int(np.random.SeedSequence([model._seed, k]).generate_state(1)[0] >> 1)
+    do, seed = {**do, **by_row}, np.random.SeedSequence([fitted.seed, k]).generate_state(1)[0] >> 1
     try:
-        return getattr(own, method)(X, {**do, **by_row}, *arguments, **keywords)
+        table = read_rows(X)
+        known = fitted.knowing(table, do, baseline) if population else fitted
+        units = known.units(table, int(seed))
+        if question == "intervene":
+            return known.intervene(units, do, kind)
+        return known.effect(units, do, baseline, kind)
     except (TypeError, ValueError) as error:
         raise type(error)(f"partition {k}: {error}") from error
 
@@ -479,9 +485,8 @@ def _called(outcomes: Outcomes | None, method: str, meta: Any, arguments: tuple[
     return pd.Series(found, index=contents_of(outcomes).labels.rename(None))
 
 
-def _predicted(X: pd.DataFrame, model: "BayesianInterventionRegressor") -> pd.Series:
-    values = model.predict(X) if len(X) else np.empty(0)
-    return pd.Series(values, index=X.index)
+def _predicted(X: pd.DataFrame, predict: Callable[[Any], Any]) -> pd.Series:
+    return pd.Series(predict(X) if len(X) else np.empty(0), index=X.index)
 
 
 def _shipped(thing: Any) -> Any:

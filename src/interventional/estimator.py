@@ -1,6 +1,5 @@
 """`Estimator`: parameters, fitting, prediction and checks, as scikit-learn wants them."""
 
-import copy
 from collections.abc import Mapping
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -9,37 +8,36 @@ import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from interventional import dask as distributed
-from interventional.dask import accumulate, is_distributed, is_distributed_frame
+from interventional import dask
 from interventional.data.accumulation import Accumulated
 from interventional.data.reading import (
-    read_array,
+    read_columns,
     read_outcome,
+    read_table,
     read_weights,
-    refuse_empty,
     restored,
     restored_on_failure,
 )
 from interventional.data.schema import Schema
-from interventional.errors import UndeterminedError, listed
+from interventional.data.table import Table, is_distributed
+from interventional.errors import UndeterminedError
+from interventional.fitted import Fitted
 from interventional.inference.engines import ENGINES, infer_all
-from interventional.inference.posterior import Sampling, to_datatree
-from interventional.intervention.simulation import simulate
+from interventional.inference.posterior import Sampling
+from interventional.intervention.simulation import simulate, with_drawn
 from interventional.numbers import Floats
-from interventional.scm.draft import Draft, Specification, draft, positive, specify
+from interventional.scm.draft import Draft, Specification, draft, specify
 from interventional.scm.families import FAMILIES, LOG, adds_up, no_batches
-from interventional.scm.generative import generative_model
+from interventional.scm.generative import generative_model, observed_rows
 from interventional.scm.predictive import Predictive
-from interventional.scm.unseen import extended, unseen_levels
-from interventional.trust import checks
-from interventional.trust import confounding as unmeasured
+from interventional.trust import checks, confounding
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -47,9 +45,8 @@ if TYPE_CHECKING:
     from pymc_extras.prior import Prior
 
 
-_SAMPLE = ("chain", "draw")
 # What is gone where rows that came in batches do not determine a model yet.
-_POSTERIOR = ("_idata", "coef_", "intercept_", "graph_", "_model", "_fingerprint")
+_POSTERIOR = ("fitted_", "coef_", "intercept_", "graph_")
 
 
 def _generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:
@@ -172,8 +169,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         """
         with restored_on_failure(self):
             if is_distributed(X):
-                self._read_meta(X)
-                total = accumulate(self, X, y, sample_weight)
+                read_columns(X, self, reset=True)
+                total = dask.accumulate(clone(self)._batch, X, y, sample_weight)
                 self._condition(draft(self._specification(), total.schema), total)
                 return self
             schema, values, target, weights = self._read_training(X, y, sample_weight)
@@ -231,8 +228,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         with restored_on_failure(self):
             before = vars(self).get("_accumulated")
             if is_distributed(X):
-                self._read_meta(X, reset=before is None)
-                batch = accumulate(self, X, y, sample_weight)
+                read_columns(X, self, reset=before is None)
+                batch = dask.accumulate(clone(self)._batch, X, y, sample_weight)
             else:
                 batch = self._batch(X, y, sample_weight, first=before is None)
             total = batch if before is None else before + batch
@@ -254,14 +251,20 @@ class Estimator(RegressorMixin, BaseEstimator):
         target = parsed.as_seen(self.outcome, target)
         return Accumulated.of(schema, parsed.columns, values, target, weights)
 
+    def _read_rows(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, first: bool = True
+    ) -> tuple[Table, Schema, Floats, Floats, Floats | None]:
+        """Return rows as a table, what its columns are, encoded, the outcomes and the weights."""
+        target = read_outcome(y, X, self)
+        table, schema, values = self._read_new(X, reset=first)
+        check_consistent_length(values, target)
+        return table, schema, values, target, read_weights(sample_weight, X, len(values))
+
     def _read_training(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, first: bool = True
     ) -> tuple[Schema, Floats, Floats, Floats | None]:
-        """Return what the columns are, encoded rows, the outcome, and weights above zero."""
-        target = read_outcome(y, X, self)
-        schema, values = self._read_new(X, reset=first)
-        check_consistent_length(values, target)
-        weights = read_weights(sample_weight, X, len(values))
+        """Return what the columns are, encoded rows, outcomes, weights: of rows that count."""
+        _, schema, values, target, weights = self._read_rows(X, y, sample_weight, first)
         if weights is not None and not weights.all():
             kept = weights > 0
             values, target, weights = values[kept], target[kept], weights[kept]
@@ -278,22 +281,14 @@ class Estimator(RegressorMixin, BaseEstimator):
         """Draw from the posterior, given rows, or what is left of rows that came in batches."""
         sampling = self._sampling()
         model, seen = specify(parsed, values, target, weights, accumulated)
-        biases = unmeasured.parse(self.confounding or {}, model)
+        biases = confounding.parse(self.confounding or {}, model)
         posteriors = infer_all(model, seen, self.inference, sampling)
-        self._idata = to_datatree(model, posteriors)
-        self._model = model
-        if biases:
-            drawn = unmeasured.draw(biases, model, self._shape, sampling.seed)
-            self._idata["confounding"] = unmeasured.group(drawn)
-        self._seed = sampling.seed
+        shape = sampling.chains, sampling.draws
+        drawn = confounding.draw(biases, model, shape, sampling.seed) if biases else {}
+        self.fitted_ = Fitted.of(model, posteriors, sampling.seed, accumulated, drawn)
         self._accumulated = accumulated
         self._undetermined = ""
-        draws = self._draws()
-        self._fingerprint = joblib.hash((draws, self._biases()) if biases else draws)
-        self.coef_ = draws[f"{self.outcome}_beta"].mean(axis=0)
-        self.intercept_ = 0.0
-        if model.of_outcome.has_intercept:
-            self.intercept_ = float(draws[f"{self.outcome}_intercept"].mean())
+        self.coef_, self.intercept_ = self.fitted_.coefficients
         self.graph_ = model.graph
 
     def predict(
@@ -334,13 +329,13 @@ class Estimator(RegressorMixin, BaseEstimator):
             self._check_fitted()
             if return_std:
                 raise ValueError("return_std=True takes rows in memory; X is a Dask collection")
-            return distributed.predict(self, X)
-        self, values = self._facing(X)
-        equation = self._model.of_outcome
-        if equation.is_linear and not return_std:
-            return equation.matrix(values) @ self.coef_ + self.intercept_
-        found = Predictive.of(equation, values, self._draws())
-        return (found.mean(), found.std()) if return_std else found.mean()
+            return dask.predict(self.predict, X)
+        fitted, table = self._facing(X)
+        values = fitted.encoded(table)
+        if not return_std:
+            return fitted.mean(values)
+        found = fitted.predictive(values)
+        return found.mean(), found.std()
 
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the coefficient of determination of the predictions.
@@ -560,21 +555,11 @@ class Estimator(RegressorMixin, BaseEstimator):
         >>> bool(az.loo(model.log_likelihood(X, y)).elpd < 0)
         True
         """
-        import xarray as xr
-
         found = self._predictive(X)
         target = self._read_outcome(found.matrix, X, y)
-        densities = found.log_likelihood(target).held().reshape(*self._shape, len(target))
-        seen = checks.observed(self.outcome, target, checks.labels_of(X, len(target)))
-        sample = {name: np.arange(size) for name, size in zip(_SAMPLE, self._shape, strict=True)}
-        both = {
-            "/log_likelihood": xr.Dataset(
-                {self.outcome: ((*_SAMPLE, "obs"), densities)}, {**sample, **seen.coords}
-            ),
-            "/observed_data": seen,
-        }
-        groups = {f"/{name}": group.to_dataset() for name, group in self.idata_.children.items()}
-        return xr.DataTree.from_dict({**groups, **both})
+        densities = found.log_likelihood(target).held().reshape(*self.fitted_.shape, len(target))
+        labels = checks.labels_of(X, len(target))
+        return checks.log_likelihood(self.idata_, self.outcome, densities, target, labels)
 
     def log_density(self, X: Any, y: ArrayLike) -> NDArray[np.float64]:
         """Return the log of the posterior predictive density of outcomes, row by row.
@@ -645,30 +630,20 @@ class Estimator(RegressorMixin, BaseEstimator):
         >>> [variable.name for variable in built.observed_RVs]
         ['y']
         """
-        import pymc as pm
-
         target = None
         with restored(self):
             if y is None and self.__sklearn_is_fitted__():
-                values, model = self._read(X), self._model
+                values, model = self._read(X), self.fitted_.model
             else:
-                schema, values = self._read_new(X)
+                _, schema, values = self._read_new(X)
                 if y is not None:
                     target = read_outcome(y, X, self)
                     check_consistent_length(values, target)
                 model, _ = specify(draft(self._specification(), schema), values, target)
-        index = X.index if isinstance(X, pd.DataFrame) else range(len(values))
-        built = generative_model(model, values, list(index))
+        built = generative_model(model, values, list(Table.of(X).index))
         if target is None:
             return built
-        observed = {
-            equation.node: values[:, model.schema.names.index(equation.node)]
-            for equation in model.equations[:-1]
-        }
-        observed[self.outcome] = target
-        return pm.observe(
-            built, {node: column.astype(built[node].dtype) for node, column in observed.items()}
-        )
+        return observed_rows(built, model, values, target)
 
     def simulate(
         self,
@@ -710,18 +685,15 @@ class Estimator(RegressorMixin, BaseEstimator):
         1  1.0  0.0  1.5
         """
         with restored(self):
-            fitted = self.__sklearn_is_fitted__()
-            schema, _ = (self._model.schema, self._read(X)) if fitted else self._read_new(X)
+            if self.__sklearn_is_fitted__():
+                self._read(X)
+                schema = self.fitted_.model.schema
+            else:
+                _, schema, _ = self._read_new(X)
         built = self.build_model(X)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         drawn = simulate(built, self.outcome, schema, parameters, int(seed))
-        table = (X if isinstance(X, pd.DataFrame) else self._as_frame(X)).copy()
-        depth = table.columns.nlevels
-        for label, column in drawn.items():
-            # of a MultiIndex, whose labels are tuples, a name alone is the first part
-            whole = isinstance(label, tuple) or depth == 1
-            table[label if whole else (label, *[""] * (depth - 1))] = column
-        return table
+        return with_drawn(Table.of(X), drawn)
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: what outcomes the family takes is among them."""
@@ -735,7 +707,7 @@ class Estimator(RegressorMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` has run."""
-        return hasattr(self, "_idata")
+        return hasattr(self, "fitted_")
 
     def _check_fitted(self) -> None:
         why = vars(self).get("_undetermined")
@@ -762,30 +734,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         >>> model.idata_["posterior"].attrs["inference"]
         'exact'
         """
-        if isinstance(self._idata, dict):  # from a pickle, and not asked for until now
-            import xarray as xr
-
-            groups = {key: xr.Dataset.from_dict(group) for key, group in self._idata.items()}
-            self._idata = xr.DataTree.from_dict(groups)
-        return self._idata
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state to pickle, draws as plain arrays: any reader of pickles takes these."""
-        state = dict(super().__getstate__())
-        state.pop("_trained", None)
-        if "_idata" in state:
-            state["idata_"] = state.pop("_idata")
-        if "idata_" in state and not isinstance(state["idata_"], dict):
-            groups = state["idata_"].children.items()
-            state["idata_"] = {key: group.to_dataset().to_dict("array") for key, group in groups}
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state that `__getstate__` gave."""
-        if "idata_" in state:
-            state = {**state, "_idata": state["idata_"]}
-            del state["idata_"]
-        super().__setstate__(state)
+        return self.fitted_.idata
 
     def _sampling(self) -> Sampling:
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
@@ -793,77 +742,36 @@ class Estimator(RegressorMixin, BaseEstimator):
         draws, tune, chains = int(self.draws), int(self.tune), int(self.chains)  # bools are ints
         return Sampling(draws, tune, chains, int(seed), n_jobs, bool(self.verbose))
 
-    def _read_new(self, X: Any, reset: bool = True) -> tuple[Schema, Floats]:
-        """Return what the columns of new data are, and their encoded rows."""
-        if isinstance(X, pd.DataFrame):
-            validate_data(self, X, skip_check_array=True, reset=reset)
-            refuse_empty(X)
-            schema = Schema.of(X)
-            return schema, schema.encode(X)
-        values = read_array(X, self, reset=reset)
-        schema = Schema.of(values)
-        return schema, schema.encode(values)
-
-    def _read_meta(self, X: Any, reset: bool = True) -> None:
-        """Note names and number of the columns of a Dask collection."""
-        if is_distributed_frame(X):
-            validate_data(self, X._meta, skip_check_array=True, reset=reset)
-        else:
-            validate_data(self, np.empty((1, X.shape[1])), skip_check_array=True, reset=reset)
+    def _read_new(self, X: Any, reset: bool = True) -> tuple[Table, Schema, Floats]:
+        """Return new data, what its columns are, and its encoded rows."""
+        table = read_table(X, self, reset=reset)
+        schema = Schema.of(table)
+        return table, schema, schema.encode(table)
 
     def _read(self, X: Any) -> Floats:
         """Return the encoded rows of data like those that were fitted."""
         self._check_fitted()
-        schema = self._model.schema
-        if isinstance(X, pd.DataFrame):
-            validate_data(self, X, skip_check_array=True, reset=False)
-            refuse_empty(X)
-            # scikit-learn compares names that are strings; other labels are names here too.
-            if schema.labels is not None and tuple(X.columns) != schema.labels:
-                raise ValueError(
-                    f"the columns of X are {listed(X.columns)}; they must be those of fit, in the "
-                    f"same order: {listed(schema.labels)}"
-                )
-            return self._with_exposure(schema.encode(X))
-        return self._with_exposure(schema.encode(read_array(X, self, reset=False)))
-
-    def _with_exposure(self, values: Floats) -> Floats:
-        """Return encoded rows, whose exposures must be positive."""
-        exposure = self._model.of_outcome.exposure
-        if exposure is not None:
-            positive(values[:, exposure])
-        return values
+        return self.fitted_.encoded(read_table(X, self, reset=False))
 
     def _read_outcome(self, rows: Floats, X: Any, y: ArrayLike) -> Floats:
         """Return the outcomes of rows, each of which the family takes."""
         target = read_outcome(y, X, self)
         check_consistent_length(rows, target)
-        self._model.of_outcome.record.check(target, "y")
+        self.fitted_.model.of_outcome.record.check(target, "y")
         return target
 
-    def _facing(self, X: Any, *dos: Mapping[Any, Any] | None) -> "tuple[Self, Floats]":
-        """Return the estimator that knows all levels in X, and encoded rows.
-
-        It is another one where levels never seen in training are asked for, and allowed.
-        """
+    def _facing(self, X: Any, *dos: Mapping[Any, Any] | None) -> tuple[Fitted, Table]:
+        """Return the model that knows all levels in X and of those forced, and X as a table."""
         self._check_fitted()
-        if self.unseen_levels == "error" or not isinstance(X, pd.DataFrame):
-            return self, self._read(X)
-        validate_data(self, X, skip_check_array=True, reset=False)
-        found = unseen_levels(self._model, X, [do for do in dos if do is not None])
-        if not found:
-            return self, self._read(X)
-        wider = copy.copy(self)
-        wider._model, wider._extended = extended(
-            self._model, self._draws(with_scales=True), found, self._seed
-        )
-        wider.coef_ = wider._extended[f"{self.outcome}_beta"].mean(axis=0)
-        return wider, wider._read(X)
+        table = read_table(X, self, reset=False)
+        if self.unseen_levels == "error":
+            return self.fitted_, table
+        return self.fitted_.knowing(table, *dos), table
 
     def _predictive(self, X: Any) -> Predictive:
         """Return the predictive distribution of the outcome at rows."""
-        wider, values = self._facing(X)
-        return Predictive.of(wider._model.of_outcome, values, wider._draws())
+        fitted, table = self._facing(X)
+        return fitted.predictive(fitted.encoded(table))
 
     def _specification(self) -> Specification:
         return Specification(
@@ -877,53 +785,3 @@ class Estimator(RegressorMixin, BaseEstimator):
             self.family,
             self.exposure,
         )
-
-    def _draws(self, *, with_scales: bool = False) -> dict[str, Floats]:
-        """Return the posterior draws of all equations' parameters, (draws, ...) each.
-
-        With `with_scales` those of the scales too that priors have learnt.
-        """
-        if "_extended" in vars(self):
-            return self._extended
-        found = {}
-        for equation in self._model.equations:
-            names = equation.parameters
-            if with_scales:
-                names += tuple(
-                    equation.scale_name(group)
-                    for group in equation.priors.groups
-                    if group.prior.learns_scale
-                )
-            for name in names:
-                values = self._posterior(name)
-                # not -1, which a model without terms would leave undetermined
-                found[name] = values.reshape(self._n_draws, *values.shape[2:])
-        return found
-
-    def _biases(self) -> dict[str, Floats]:
-        """Return draws of the biases that have a prior, (draws,) each, by column."""
-        if "confounding" not in self._idata:
-            return {}
-        group = self._idata["confounding"]
-        names = group["data_vars"] if isinstance(self._idata, dict) else group.dataset.data_vars
-        return {str(name): self._posterior(str(name), "confounding").ravel() for name in names}
-
-    def _posterior(self, name: str, group: str = "posterior") -> Floats:
-        """Return the posterior draws of a variable, (chains, draws, ...); xarray is not needed."""
-        if isinstance(self._idata, dict):
-            return np.asarray(self._idata[group]["data_vars"][name]["data"])
-        return np.asarray(self._idata[group].variables[name].values)
-
-    @property
-    def _shape(self) -> tuple[int, int]:
-        """How many chains there are, and draws of each."""
-        chains, draws = self._posterior(self._model.of_outcome.parameters[0]).shape[:2]
-        return chains, draws
-
-    @property
-    def _n_draws(self) -> int:
-        return int(np.prod(self._shape))
-
-    def _as_frame(self, X: Any) -> pd.DataFrame:
-        array = np.asarray(X)
-        return pd.DataFrame(array, columns=[f"x{j}" for j in range(array.shape[1])], copy=False)

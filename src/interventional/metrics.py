@@ -127,7 +127,7 @@ def neg_crps(
         mean, std = _gaussian(model, rows)
         return -_average(crps_normal(target, mean, std), weights)
     check_is_fitted(model)
-    n_draws = int(np.prod(model._shape))
+    n_draws = model.fitted_.n_draws
     step = max(1, _BLOCK // n_draws)
     scores = []
     for start in range(0, len(target), step):

@@ -40,6 +40,12 @@ CHUNK = 1 << 20  # numbers that are drawn from one source of noise: which decide
 AT_ONCE = 1 << 24  # numbers that are computed when they are asked for, and held
 MOST = 1 << 30  # numbers that are held at all: 8 GB
 
+# Streams of random numbers: the second number of a key, whose first is the seed. Of regenerated
+# columns and outcomes it is 0, 1, …; a key of the seed alone is that of posterior draws. Biases
+# have keys of three numbers, levels of four, so that these two may share one.
+OF_FORCED = 1 << 20
+OF_LEVELS = OF_BIASES = 1 << 21
+
 
 def is_large(n_draws: int, n: int) -> bool:
     """Whether so many samples are too many to be computed at once."""

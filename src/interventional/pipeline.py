@@ -1,6 +1,6 @@
 """`intervene` on whole scikit-learn estimators: force raw columns, before any preprocessing."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,19 +14,14 @@ from sklearn.utils.validation import check_is_fitted
 from interventional.answers.outcomes import Outcomes, contents_of, mapped
 from interventional.answers.samples import Chunked
 from interventional.answers.support import Support
-from interventional.data.reading import refuse_masked
+from interventional.data.reading import read_rows
 from interventional.data.schema import Schema
-from interventional.errors import listed, unknown
-from interventional.intervention.do import (
-    Drawn,
-    Forced,
-    Table,
-    columns_read,
-    describe,
-    forced_values,
-)
+from interventional.data.table import Table, Units
+from interventional.errors import listed
+from interventional.fitted import Fitted, Kind
+from interventional.intervention.do import Drawn, Forced, columns_read, describe, parse_do
 from interventional.numbers import Floats, all_numbers, is_large, rows_of_chunk, slices
-from interventional.regressor import BayesianInterventionRegressor, Kind
+from interventional.regressor import BayesianInterventionRegressor
 from interventional.trust import extrapolation
 
 _NODES = 20  # of the Gauss-Hermite rule behind an inverse transform: exp(2 z) to the last digit
@@ -96,60 +91,61 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
 def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
     """Return what `intervene` does, without a warning where the data do not support it."""
     path = _unwrap(estimator)
-    regressor = path.regressor
-    rows = table_of(X)
-    if is_large(regressor._n_draws, len(rows)):  # what is computed later is of X as it is now
-        rows = rows.copy()
-    regressor, before = regressor._facing(path.transform(rows), do)
-    path = replace(path, regressor=regressor)
-    forced = _parse(do, rows, regressor)
-    changed = _changed(path, rows, forced, before)
+    table = Table.of(X)
+    if is_large(path.fitted.n_draws, len(table)):  # what is computed later is of X as it is now
+        table = table.copy()
+    path = path.knowing(table, do)
+    fitted = path.fitted
+    units = Units(table, path.encoded(table), fitted.seed)
+    forced = _forced(parse_do(do, table, table, fitted.n_draws, fitted.seed), table)
+    changed = _changed(path, units, forced)
     _refuse_mixed_graph(path, changed)
-    query = regressor._query(before, changed, _reads(do, rows, regressor))
-    supported = regressor._supported(query, apart=_derived(path, rows, forced, before, changed))
+    query = fitted.query(units, changed, _reads(do, table, fitted))
+    supported = fitted.supported(query, apart=_derived(path, units, forced, changed))
     if path.steps:
-        supported = _in_raw_units(supported, forced)
-    inner = regressor._outcomes(rows, query, kind, describe(do), supported)
+        supported = _in_raw_units(supported, forced, table)
+    inner = fitted.outcomes(table, query, kind, describe(do), supported)
     if not path.inverses:
         return inner
     back = _ToRaw(path.inverses)
     if kind == "predictive":
         return mapped(inner, back)
-    if regressor._model.of_outcome.family != "gaussian":
+    if fitted.model.of_outcome.family != "gaussian":
         raise ValueError(
-            f"family={regressor._model.of_outcome.family!r} behind a transformed target: the "
+            f"family={fitted.model.of_outcome.family!r} behind a transformed target: the "
             "expectation of the raw outcome is known for a Gaussian one; ask for "
             "kind='predictive', or say by family= what the raw outcome is, and transform nothing"
         )
-    sigma = regressor._draws()[f"{regressor.outcome}_sigma"]
+    sigma = fitted.draws[f"{fitted.model.outcome}_sigma"]
     return mapped(inner, _RawExpectation(back, sigma))
 
 
-def _changed(
-    path: "_Path", rows: Table, forced: Mapping[Any, "NDArray[Any] | Drawn"], before: Floats
-) -> dict[str, Forced]:
+Raw = Mapping[int, "NDArray[Any] | Drawn"]  # what raw columns are forced to, by position
+
+
+def _changed(path: "_Path", units: Units, forced: Raw) -> dict[str, Forced]:
     """Return the columns of the model that depend on a forced raw one, and their values.
 
-    A column that is forced to what it was still is forced: what it causes is drawn anew.
+    They are those that move when the forced raw columns do, by the intervention or by permuting
+    their values, and those that have a forced column's name.
     """
-    model = path.regressor._model
-    names = model.schema.names
-    moved = {column: np.roll(_values(rows, column), 1) for column in forced}
-    elsewhere = path.regressor._read(path.transform(_with_columns(rows, moved)))
-    raw = {str(column) if isinstance(rows, pd.DataFrame) else f"x{column}" for column in forced}
+    table, before, schema = units.table, units.values, path.fitted.model.schema
+    n_draws, names = path.fitted.n_draws, schema.names
+    elsewhere = path.encoded(table.with_columns(_moved(table, forced)))
+    raw = {table.names[j] for j in forced}
     touched = np.array([name in raw for name in names])
     touched |= (elsewhere != before).any(axis=0)
-    fixed = {key: values for key, values in forced.items() if not isinstance(values, Drawn)}
+    fixed = {j: values for j, values in forced.items() if not isinstance(values, Drawn)}
     if len(fixed) == len(forced):
-        after = path.regressor._read(path.transform(_with_columns(rows, fixed)))
+        after = path.encoded(table.with_columns(fixed))
         touched |= (after != before).any(axis=0)
         return {names[j]: after[:, j].copy() for j in np.flatnonzero(touched)}
-    large = is_large(path.regressor._n_draws, len(rows))
+    large = is_large(n_draws, len(table))
     kept = deepcopy(path.steps) if large else path.steps  # a later fit changes them in place
-    steps = _Steps(kept, model.schema, rows, forced, path.regressor._n_draws)
-    if large and model.graph is None:  # drawn values may move any column, in some row or draw
+    steps = _Steps(kept, schema, table, forced, n_draws)
+    if large and path.fitted.model.graph is None:  # drawn values may move any column, somewhere
         touched[:] = True
-    for k, chunk in enumerate(slices(len(rows), rows_of_chunk(steps.n_draws))):
+    for k, chunk in enumerate(slices(len(table), rows_of_chunk(steps.n_draws))):
         touched |= (steps.chunk(k, chunk) != before[chunk]).any(axis=(0, 1))
         if large:  # the rest is computed when it is asked for
             break
@@ -158,34 +154,30 @@ def _changed(
     return {names[j]: _Column(steps, int(j)) for j in np.flatnonzero(touched)}
 
 
-def _derived(
-    path: "_Path",
-    rows: Table,
-    forced: Mapping[Any, "NDArray[Any] | Drawn"],
-    before: Floats,
-    changed: Mapping[str, Forced],
-) -> list[str]:
+def _moved(table: Table, columns: Iterable[int]) -> dict[int, NDArray[Any]]:
+    """Return the values of some columns, each row's those of the row before."""
+    return {j: np.roll(table.values(j), 1) for j in columns}
+
+
+def _derived(path: "_Path", units: Units, forced: Raw, changed: Mapping[str, Forced]) -> list[str]:
     """Return the columns of the model that steps derive from forced ones, if any, alone.
 
-    Products with other columns are not among them, unless there is nothing else: of two columns in
-    their ranges the product need not be in its own.
+    Others, such as products with a covariate, go where it goes as well, and say nothing of their
+    own.
     """
     if not path.steps:
         return []
-    some = rows[:_TRIED]
-    labels = rows.columns if isinstance(rows, pd.DataFrame) else range(rows.shape[1])
-    others = {label: np.roll(_values(some, label), 1) for label in labels if label not in forced}
-    elsewhere = path.regressor._read(path.transform(_with_columns(some, others)))
-    mixed = (elsewhere != before[:_TRIED]).any(axis=0)
-    names = path.regressor._model.schema.names
+    some = units.table.take(slice(0, _TRIED))
+    others = [j for j in range(len(some.names)) if j not in forced]
+    elsewhere = path.encoded(some.with_columns(_moved(some, others)))
+    mixed = (elsewhere != units.values[:_TRIED]).any(axis=0)
+    names = path.fitted.model.schema.names
     return [name for name in changed if not mixed[names.index(name)]] or list(changed)
 
 
-def _in_raw_units(
-    support: Support | str, forced: Mapping[Any, "NDArray[Any] | Drawn"]
-) -> Support | str:
+def _in_raw_units(support: Support, forced: Raw, table: Table) -> Support:
     """Return the same with a reason in terms of the raw columns that the user forces."""
-    if isinstance(support, str) or not support.reasons:
+    if not support.reasons:
         return support
     said = []
     for values in forced.values():
@@ -195,14 +187,15 @@ def _in_raw_units(
             said.append(extrapolation.spread(f"{values.min():g}", f"{values.max():g}"))
         else:
             said.append(listed(pd.unique(values)))
-    forcing = (f"{column!r} is forced to {to}" for column, to in zip(forced, said, strict=True))
+    labels = range(len(table.names)) if table.labels is None else table.labels
+    forcing = (f"{labels[j]!r} is forced to {to}" for j, to in zip(forced, said, strict=True))
     why = f"{' and '.join(forcing)}; what the steps make of that was not seen in such rows"
     return replace(support, reasons=(why,))
 
 
 def _refuse_mixed_graph(path: "_Path", changed: Mapping[str, Forced]) -> None:
     """Refuse steps that derive one node of a graph from another, which the graph cannot know."""
-    graph = path.regressor._model.graph
+    graph = path.fitted.model.graph
     if graph is None or not path.steps:
         return
     outside = [name for name in changed if name not in graph.nodes]
@@ -216,15 +209,13 @@ def _refuse_mixed_graph(path: "_Path", changed: Mapping[str, Forced]) -> None:
         )
 
 
-def _reads(
-    do: Mapping[Any, Any], rows: Table, regressor: BayesianInterventionRegressor
-) -> frozenset[str]:
+def _reads(do: Mapping[Any, Any], table: Table, fitted: Fitted) -> frozenset[str]:
     """Return the columns of the model that policies read; none matter without a graph."""
-    names = regressor._model.schema.names
-    if regressor._model.graph is None:
+    names = fitted.model.schema.names
+    if fitted.model.graph is None:
         return frozenset()
-    raw = list(map(str, rows.columns)) if isinstance(rows, pd.DataFrame) else names
-    read = columns_read(do, rows, raw)
+    raw = names if table.labels is None else table.names
+    read = frozenset(raw[j] for j in columns_read(do, table))
     if not read <= set(names):
         raise ValueError(
             f"do reads column {listed(sorted(read - set(names)))}, which the steps before the "
@@ -236,15 +227,35 @@ def _reads(
 
 @dataclass(frozen=True)
 class _Path:
-    """The way from raw rows to the regressor, and back from its outcome to the raw one."""
+    """The way from raw rows to the regressor, and back from its outcome to the raw one.
+
+    Attributes
+    ----------
+    steps : tuple of transformer
+        What is done to rows, outermost first.
+    fitted : Fitted
+        What the regressor at the end has learnt.
+    population : bool
+        Whether levels that it has not seen are drawn from their population.
+    inverses : tuple of transformer
+        What is done to the target, outermost first.
+    """
 
     steps: tuple[Any, ...]
-    regressor: BayesianInterventionRegressor
+    fitted: Fitted
+    population: bool
     inverses: tuple[Any, ...]
 
-    def transform(self, rows: Any) -> Any:
-        """Return what the regressor sees of raw rows."""
-        return _through(self.steps, rows)
+    def knowing(self, table: Table, do: Mapping[Any, Any]) -> "_Path":
+        """Return the same with a model that knows all levels of these rows and of those forced."""
+        if not self.population:
+            return self
+        rows = read_rows(_through(self.steps, table.held))
+        return replace(self, fitted=self.fitted.knowing(rows, do))
+
+    def encoded(self, table: Table) -> Floats:
+        """Return what the model sees of raw rows."""
+        return self.fitted.encoded(read_rows(_through(self.steps, table.held)))
 
 
 def _through(steps: tuple[Any, ...], rows: Any) -> Any:
@@ -302,74 +313,32 @@ def _unwrap(estimator: Any) -> _Path:
                 "BayesianInterventionRegressor"
             )
     check_is_fitted(inner)
-    return _Path(tuple(step for step in steps if len(step)), inner, tuple(inverses))
-
-
-def _parse(
-    do: Mapping[Any, Any], rows: Table, regressor: BayesianInterventionRegressor
-) -> dict[Any, NDArray[Any] | Drawn]:
-    """Return what each raw column is forced to, by label or position."""
-    if not isinstance(do, Mapping):
-        raise TypeError(f"do must map columns to what they are forced to, got {do!r}")
-    if not do:
-        raise ValueError("do is empty; to predict without forcing anything, use predict(X)")
-    labels = list(rows.columns) if isinstance(rows, pd.DataFrame) else list(range(rows.shape[1]))
-    forced: dict[Any, NDArray[Any] | Drawn] = {}
-    for key, what in do.items():
-        column = _column(key, rows)
-        if column in forced:
-            raise ValueError(f"do forces column {key!r} twice")
-        where = f"do[{key!r}]"
-        key = (regressor._seed, labels.index(column))
-        values = forced_values(what, rows, where, len(rows), regressor._n_draws, key)
-        if isinstance(values, Drawn):
-            forced[column] = values
-        else:
-            forced[column] = _raw(values, rows, column, where)
-    return forced
-
-
-def table_of(X: Any) -> Table:
-    """Return raw rows as a DataFrame or an array of two dimensions."""
-    if isinstance(X, pd.DataFrame):
-        return X
-    refuse_masked(X, "X")
-    rows = np.asarray(X)
-    if rows.ndim != 2:
-        raise ValueError(f"X must have two dimensions, rows and columns, got shape {rows.shape}")
-    return rows
+    population = inner.unseen_levels == "population"
+    kept = tuple(step for step in steps if len(step))
+    return _Path(kept, inner.fitted_, population, tuple(inverses))
 
 
 def column_of(X: Any, key: Any) -> NDArray[Any]:
     """Return the values of a raw column of X."""
-    rows = table_of(X)
-    return _values(rows, _column(key, rows))
+    table = Table.of(X)
+    try:
+        return table.values(table.position(key))
+    except ValueError as error:
+        raise ValueError(f"do: {error}") from None
 
 
-def _values(rows: Table, column: Any) -> NDArray[Any]:
-    return rows[column].to_numpy() if isinstance(rows, pd.DataFrame) else rows[:, column]
+def _forced(meant: Mapping[int, Any], table: Table) -> dict[int, "NDArray[Any] | Drawn"]:
+    """Return what each raw column is forced to as something that it can hold."""
+    return {
+        j: what if isinstance(what, Drawn) else _raw(what, table, j, f"do[{table.names[j]!r}]")
+        for j, what in meant.items()
+    }
 
 
-def _column(key: Any, rows: Table) -> Any:
-    """Return the label of a raw column, or its position in an array."""
-    if isinstance(rows, pd.DataFrame):
-        if not isinstance(key, Hashable) or key not in rows.columns:
-            raise ValueError(f"do: {unknown('column', key, rows.columns)}")
-        return key
-    names = [f"x{j}" for j in range(rows.shape[1])]
-    if key in names:
-        return names.index(key)
-    is_position = isinstance(key, int | np.integer) and not isinstance(key, bool)
-    if is_position and 0 <= key < len(names):
-        return int(key)
-    raise ValueError(f"do: {unknown('column', key, names)}")
-
-
-def _raw(values: ArrayLike, rows: Table, column: Any, where: str) -> NDArray[Any]:
+def _raw(values: ArrayLike, table: Table, j: int, where: str) -> NDArray[Any]:
     """Return forced values as an array of its own that the raw column can hold."""
     array = np.array(values.to_numpy() if isinstance(values, pd.Series) else values)
-    held = rows[column].dtype if isinstance(rows, pd.DataFrame) else rows.dtype
-    holds_numbers = pd.api.types.is_numeric_dtype(held)
+    holds_numbers = table.holds_numbers(j)
     if holds_numbers and array.dtype.kind == "O" and all_numbers(array):
         array = array.astype(np.float64)
     if pd.isna(array).any() or (array.dtype.kind == "f" and not np.isfinite(array).all()):
@@ -404,7 +373,7 @@ class _Steps:
     steps: tuple[Any, ...]
     schema: Schema
     rows: Table
-    forced: Mapping[Any, "NDArray[Any] | Drawn"]
+    forced: Raw
     n_draws: int
     untouched: NDArray[np.intp] = field(default_factory=lambda: np.arange(0))
     before: Floats | None = None
@@ -458,9 +427,9 @@ class _Steps:
             )
 
     def _transformed(self, k: int, chunk: slice) -> Floats:
-        rows = self.rows.iloc[chunk] if isinstance(self.rows, pd.DataFrame) else self.rows[chunk]
+        rows = self.rows.take(chunk)
         n = len(rows)
-        forced: dict[Any, NDArray[Any]] = {}
+        forced: dict[int, NDArray[Any]] = {}
         for column, values in self.forced.items():
             if isinstance(values, Drawn):
                 forced[column] = _raw(values.chunk(k, chunk), self.rows, column, values.where)
@@ -469,13 +438,12 @@ class _Steps:
         parts = []
         for draws in slices(self.n_draws, _BLOCK // n):  # draws become rows: the steps run once
             size = draws.stop - draws.start
-            again = np.tile(np.arange(n), size)
-            repeated = rows.iloc[again] if isinstance(rows, pd.DataFrame) else rows[again]
+            repeated = rows.take(np.tile(np.arange(n), size))
             columns = {
                 column: values[draws].ravel() if values.ndim == 2 else np.tile(values, size)
                 for column, values in forced.items()
             }
-            seen = self.schema.encode(_through(self.steps, _with_columns(repeated, columns)))
+            seen = self.schema.encode(_through(self.steps, repeated.with_columns(columns).held))
             parts.append(seen.reshape(size, n, -1))
         return np.concatenate(parts)
 
@@ -504,26 +472,6 @@ class _Column(Chunked):
     def thinned(self, n_draws: int) -> "_Column":
         """Return fewer draws from the same distribution."""
         return replace(self, steps=self.steps.thinned(n_draws))
-
-
-def _with_columns(rows: Table, columns: Mapping[Any, NDArray[Any]]) -> Table:
-    """Return the rows with some columns replaced, of the same kinds as they were."""
-    if not isinstance(rows, pd.DataFrame):
-        array = rows.astype(np.result_type(rows.dtype, *(v.dtype for v in columns.values())))
-        for position, values in columns.items():
-            array[:, position] = values
-        return array
-    frame = rows.copy(deep=False)
-    for label, values in columns.items():
-        held = rows[label].dtype
-        column = pd.Series(np.broadcast_to(values, len(rows)), index=rows.index)
-        if isinstance(held, pd.CategoricalDtype):
-            new = [level for level in column.unique() if level not in held.categories]
-            column = column.astype(pd.CategoricalDtype([*held.categories, *new], held.ordered))
-        elif pd.api.types.is_bool_dtype(held) and column.isin([0, 1]).all():
-            column = column.astype(held)
-        frame[label] = column
-    return frame
 
 
 @dataclass(frozen=True, eq=False)

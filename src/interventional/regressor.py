@@ -1,38 +1,23 @@
 """`BayesianInterventionRegressor`: causal questions to a fitted model."""
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from interventional import dask as distributed
-from interventional.answers.outcomes import Outcomes, contents_of, from_samples
-from interventional.answers.samples import Chunked, Contrast, Held, Samples, at_once
-from interventional.answers.support import AVERAGED, Support, joined
-from interventional.dask import is_distributed
-from interventional.errors import listed, unknown
+from interventional import dask
+from interventional.answers.outcomes import Outcomes, contents_of
+from interventional.data.reading import restored
+from interventional.data.table import Units, is_distributed
 from interventional.estimator import Estimator
-from interventional.intervention import do as intervention
-from interventional.intervention import forward
-from interventional.intervention.do import describe
-from interventional.numbers import Floats, is_large
-from interventional.scm.draft import positive
-from interventional.trust import confounding as unmeasured
+from interventional.fitted import Do, Fitted, Kind
+from interventional.scm.draft import draft
 from interventional.trust import extrapolation
-from interventional.trust.overlap import Training
 
 if TYPE_CHECKING:
     from interventional.trust.sensitivity import Sensitivity
-
-Kind = Literal["mean", "predictive"]
-Table = pd.DataFrame | NDArray[Any]
-
-
-def _rest(do: Mapping[Any, Any], baseline: Mapping[Any, Any] | None) -> str:
-    """Return in words what an intervention is compared with."""
-    return f"{', '.join(map(str, do))} as observed" if baseline is None else describe(baseline)
 
 
 class BayesianInterventionRegressor(Estimator):
@@ -211,19 +196,9 @@ class BayesianInterventionRegressor(Estimator):
         array([18.9])
         """
         if is_distributed(X):
-            self._refuse_before_dask(do, kind)
-            estimand = self._estimand(describe(do), kind)
-            self._warn_before_dask(estimand, do)
-            return distributed.answer(self, "_intervene", X, estimand, do, kind=kind)
-        outcomes = self._intervene(X, do, kind=kind)
-        extrapolation.warn(contents_of(outcomes).support, outcomes.estimand)
-        return outcomes
-
-    def _intervene(self, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
-        """Return what `intervene` does, without a warning."""
-        self, rows, values = self._facing_table(X, do)
-        query = self._asked(do, rows, values)
-        return self._outcomes(rows, query, kind, describe(do), self._supported(query))
+            return self._asked_of_dask("intervene", X, do, None, kind)
+        fitted, units = self._units(X, do)
+        return self._warned(fitted.intervene(units, do, kind))
 
     def effect(
         self,
@@ -281,30 +256,9 @@ class BayesianInterventionRegressor(Estimator):
         array([2.9])
         """
         if is_distributed(X):
-            self._refuse_before_dask(do, kind)
-            if baseline is not None:
-                self._refuse_before_dask(baseline, kind)
-            estimand = self._difference(do, baseline, kind)
-            self._warn_before_dask(estimand, do, baseline or {})
-            return distributed.answer(self, "_effect", X, estimand, do, baseline, kind=kind)
-        outcomes = self._effect(X, do, baseline, kind=kind)
-        extrapolation.warn(contents_of(outcomes).support, outcomes.estimand)
-        return outcomes
-
-    def _effect(
-        self,
-        X: Any,
-        do: Mapping[Any, Any],
-        baseline: Mapping[Any, Any] | None = None,
-        *,
-        kind: Kind = "mean",
-    ) -> Outcomes:
-        """Return what `effect` does, without a warning."""
-        self, rows, values = self._facing_table(X, do, baseline)
-        query, at_rest = self._sides(do, baseline, rows, values)
-        rest = _rest(do, baseline)
-        treated = self._outcomes(rows, query, kind, describe(do), self._supported(query))
-        return treated - self._outcomes(rows, at_rest, kind, rest, self._supported(at_rest))
+            return self._asked_of_dask("effect", X, do, baseline, kind)
+        fitted, units = self._units(X, do, baseline)
+        return self._warned(fitted.effect(units, do, baseline, kind))
 
     def sensitivity(
         self,
@@ -375,36 +329,18 @@ class BayesianInterventionRegressor(Estimator):
         >>> found.bounds()["mean"].round(1).tolist()
         [0.3, 0.2]
         """
-        from interventional.trust.sensitivity import analyse
-
         if is_distributed(X):
             self._check_fitted()
             raise ValueError(
                 "sensitivity takes rows in memory; X is a Dask collection. If do and baseline are "
                 "the same for all rows, any of them do, such as X.head()"
             )
-        facing, rows, values = self._facing_table(X, do, baseline)
-
-        def average(draws: Floats) -> Outcomes:
-            return from_samples(
-                Held(draws[:, None]),
-                self._shape,
-                pd.Index(["average"]),
-                f"average of {self._difference(do, baseline, 'mean')}",
-                posterior=self._fingerprint,
-                support=AVERAGED,
-                scale="mixed",
-            )
-
-        sides = facing._sides(do, baseline, rows, values)
-        for side in sides:
-            self._refuse_biased("sensitivity", side, "so that effects allow for it already")
-        return analyse(  # the model of fit: what it has seen has no other levels
-            self._model,
-            self._accumulated,
-            self._draws(),
-            sides,
-            average,
+        facing, units = self._units(X, do, baseline)
+        return self.fitted_.sensitivity(
+            units,
+            do,
+            baseline,
+            facing,
             benchmarks=benchmarks,
             multiples=multiples,
             threshold=threshold,
@@ -459,29 +395,9 @@ class BayesianInterventionRegressor(Estimator):
         >>> model.intervene(first, do={"price": 10}).mean().round(1)  # another such day
         array([21.])
         """
-        self, rows, values = self._facing_table(X, do)
-        target = self._read_outcome(values, X, y)
-        query = self._asked(do, rows, values)
-        observed = {self.outcome: target}
-        for node in (*query.regenerated, self.outcome):
-            equation = self._model.equation(node)
-            if equation.is_categorical or equation.record.noise is None:
-                raise ValueError(
-                    f"counterfactual: the intervention changes {node!r}, whose noise is not "
-                    "additive, so that no residual of the row's own can be kept; use intervene"
-                )
-            if node != self.outcome:
-                observed[node] = values[:, self._model.schema.names.index(node)]
-                equation.record.check(observed[node], f"column {node!r}")
-        self._refuse_confounded_mediators(query)
-        samples = unmeasured.unbiased(
-            forward.Retrospective(self._model, query, self._draws(), self._seed, observed),
-            self._biases(),
-        )
-        estimand = f"{self.outcome} had it been that {describe(do)}"
-        supported = self._supported(query)
-        extrapolation.warn(supported, estimand)
-        return self._as_outcomes(rows, samples, estimand, supported)
+        fitted, units = self._units(X, do)
+        target = self._read_outcome(units.values, X, y)
+        return self._warned(fitted.counterfactual(units, target, do))
 
     def decompose(
         self, X: Any, do: Mapping[Any, Any], baseline: Mapping[Any, Any] | None = None
@@ -526,36 +442,11 @@ class BayesianInterventionRegressor(Estimator):
         >>> {name: part.average().mean().round(0).item() for name, part in parts.items()}
         {'direct': -1.0, 'indirect': -10.0, 'total': -11.0}
         """
-        self, rows, values = self._facing_table(X, do, baseline)
-        treated, rested = self._sides(do, baseline, rows, values)
-        if set(rested.forced) != set(treated.forced):
-            raise ValueError(
-                f"decompose: do forces {listed(treated.forced)}, baseline "
-                f"{listed(rested.forced)}; they must force the same columns"
-            )
-        self._refuse_biased("decompose", treated, "which does not say how the parts are biased")
-        self._refuse_confounded_mediators(treated)
-        draws = self._draws()
-
-        def outcome(query: forward.Query, mediators: forward.Query) -> Samples:
-            return at_once(forward.Through(self._model, query, draws, self._seed, mediators))
-
-        neither = outcome(rested, rested)
-        direct = outcome(treated, rested)
-        both = outcome(treated, treated)
-        words = describe(do)
-        known = joined(self._supported(treated), self._supported(rested))
-        extrapolation.warn(known, f"effect on {self.outcome} of {words}")
-        parts = {"direct": (direct, neither), "indirect": (both, direct), "total": (both, neither)}
-        return {
-            name: self._as_outcomes(
-                rows,
-                Contrast(*pair, "-"),
-                f"{name} effect on {self.outcome} of {words}",
-                known,
-            )
-            for name, pair in parts.items()
-        }
+        fitted, units = self._units(X, do, baseline)
+        parts = fitted.decompose(units, do, baseline)
+        total = parts["total"]
+        extrapolation.warn(contents_of(total).support, total.estimand.removeprefix("total "))
+        return parts
 
     def refute(
         self,
@@ -652,182 +543,45 @@ class BayesianInterventionRegressor(Estimator):
         """
         from interventional.trust import refutation
 
+        if is_distributed(X):
+            raise TypeError("refute takes rows in memory; X is a Dask collection")
+        with restored(self):
+            self._validate_params()
+            table, schema, values, target, weights = self._read_rows(X, y, sample_weight)
+            parsed = draft(self._specification(), schema)
         return refutation.refute(
             self,
-            X,
-            y,
+            parsed,
+            Units(table, values, 0),
+            target,
+            weights,
             do,
             baseline,
-            sample_weight=sample_weight,
             n_repeats=n_repeats,
             alpha=alpha,
             random_state=random_state,
         )
 
-    def _facing_table(
-        self, X: Any, *dos: Mapping[Any, Any] | None
-    ) -> "tuple[Self, Table, Floats]":
-        """Return the estimator that knows all levels, rows as a policy sees them, and encoded."""
-        wider, values = self._facing(X, *dos)
-        if is_large(self._n_draws, len(values)):  # what is computed later is of X as it is now
-            values = np.array(values, order="C")
-        return wider, X if isinstance(X, pd.DataFrame) else values, values
+    def _units(self, X: Any, *dos: Do | None) -> tuple[Fitted, Units]:
+        """Return the model that knows all levels in X and of those forced, and the rows."""
+        fitted, table = self._facing(X, *dos)
+        return fitted, fitted.units(table)
 
-    def _asked(self, do: Mapping[Any, Any], rows: Table, values: Floats) -> forward.Query:
-        """Return what the user asks, parsed."""
-        schema = self._model.schema
-        forced = intervention.parse_do(
-            do, rows, schema, values, self.outcome, self._n_draws, self._seed
-        )
-        reads: frozenset[str] = frozenset()
-        if self._model.graph is not None:
-            reads = intervention.columns_read(do, rows, schema.names)
-        return self._query(values, forced, reads)
-
-    def _sides(
+    def _asked_of_dask(
         self,
-        do: Mapping[Any, Any],
-        baseline: Mapping[Any, Any] | None,
-        rows: Table,
-        values: Floats,
-    ) -> tuple[forward.Query, forward.Query]:
-        """Return what is asked, and what it is compared with."""
-        query = self._asked(do, rows, values)
-        if baseline is None:
-            return query, self._as_observed(query)
-        if isinstance(baseline, Mapping) and not baseline:
-            raise ValueError(
-                "baseline is empty; leave it out to compare with the same columns as observed"
-            )
-        return query, self._asked(baseline, rows, values)
-
-    def _as_observed(self, query: forward.Query) -> forward.Query:
-        """Return the query that forces the same columns to the values they were observed at."""
-        names = self._model.schema.names
-        forced: dict[str, intervention.Forced] = {
-            name: query.values[:, names.index(name)] for name in query.forced
-        }
-        return self._query(query.values, forced, frozenset(forced))
-
-    def _query(
-        self, values: Floats, forced: Mapping[str, intervention.Forced], reads: frozenset[str]
-    ) -> forward.Query:
-        """Return an intervention and what it reaches; refuse what the graph does not license.
-
-        `reads` names the columns from whose factual values the forced values are computed.
-        """
-        exposure = self._model.of_outcome.exposure
-        exposures = None if exposure is None else forced.get(self._model.schema.names[exposure])
-        if exposures is not None:
-            if isinstance(exposures, Chunked):
-                exposures = exposures.first_chunk().ravel()
-            positive(exposures)
-        reached = self._model.reached(frozenset(forced), reads)
-        self._refuse_fractions(values, forced, reached)
-        return forward.Query(values, forced, reached)
-
-    def _refuse_fractions(
-        self,
-        values: Floats,
-        forced: Mapping[str, intervention.Forced],
-        reached: tuple[str, ...],
-    ) -> None:
-        """Refuse what is no count where a column of counts is given: it would be rounded."""
-        for equation in self._model.equations[:-1]:
-            node = equation.node
-            if equation.is_categorical or not equation.is_discrete or node in reached:
-                continue
-            held, where = forced.get(node), f"do[{node!r}]"
-            if held is None:
-                held, where = values[:, self._model.schema.names.index(node)], f"column {node!r}"
-            elif isinstance(held, Chunked):
-                drawn = held.first_chunk()
-                held = drawn[np.argmax(~equation.record.takes(drawn).all(axis=1))]
-            equation.record.check(held, where)
-
-    def _refuse_biased(self, method: str, query: forward.Query, why: str) -> None:
-        """Refuse effects whose bias has a prior."""
-        biased = [name for name in (*query.forced, *query.regenerated) if name in self._biases()]
-        if biased:
-            raise ValueError(
-                f"{method}: confounding has a prior of the bias of {listed(biased)}, {why}; fit "
-                "without it"
-            )
-
-    def _refuse_confounded_mediators(self, query: forward.Query) -> None:
-        """Refuse what mixes worlds if mediators and outcome share causes nobody observed."""
-        if query.regenerated:
-            self._model.reached(frozenset((*query.forced, *query.regenerated)))
-
-    @property
-    def _training(self) -> Training | None:
-        """What the rows of fit were; None from a pickle that did not keep it."""
-        accumulated = vars(self).get("_accumulated")
-        if accumulated is None:
-            return None
-        of, training = vars(self).get("_trained", (None, None))
-        if of is not accumulated:
-            training = Training.of(accumulated)
-            self._trained = accumulated, training
-        return training
-
-    def _supported(self, query: forward.Query, *, apart: Collection[str] = ()) -> Support | str:
-        """Return how well the training rows support a query."""
-        return extrapolation.judge(self._model, self._training, query, apart=apart)
-
-    def _outcomes(
-        self,
-        rows: Table,
-        query: forward.Query,
+        question: Literal["intervene", "effect"],
+        X: Any,
+        do: Do,
+        baseline: Do | None,
         kind: Kind,
-        words: str,
-        supported: Support | str,
-    ) -> Outcomes:
-        if kind not in ("mean", "predictive"):
-            raise ValueError(unknown("kind", kind, ("mean", "predictive")))
-        answer = forward.Predictive if kind == "predictive" else forward.Expected
-        samples = unmeasured.unbiased(
-            answer(self._model, query, self._draws(), self._seed), self._biases()
-        )
-        return self._as_outcomes(rows, samples, self._estimand(words, kind), supported)
-
-    def _estimand(self, words: str, kind: Kind) -> str:
-        estimand = f"{self.outcome} | do({words})"
-        return estimand if kind == "predictive" else f"E[{estimand}]"
-
-    def _difference(
-        self, do: Mapping[Any, Any], baseline: Mapping[Any, Any] | None, kind: Kind
-    ) -> str:
-        sides = describe(do), _rest(do, baseline)
-        return " - ".join(self._estimand(side, kind) for side in sides)
-
-    def _refuse_before_dask(self, do: Mapping[Any, Any], kind: Kind) -> None:
-        """Refuse at the call what no partition could answer."""
+    ) -> Any:
+        """Return what each partition answers; refuse and warn at the call."""
         self._check_fitted()
-        if kind not in ("mean", "predictive"):
-            raise ValueError(unknown("kind", kind, ("mean", "predictive")))
-        names = intervention.forced_names(do, self._model.schema, self.outcome)
-        self._model.reached(frozenset(names))
-
-    def _warn_before_dask(self, estimand: str, *dos: Mapping[Any, Any]) -> None:
-        """Warn at the call of forced numbers that no training row is near to."""
-        forced: list[tuple[str, Any]] = []
-        for do in filter(None, dos):
-            names = intervention.forced_names(do, self._model.schema, self.outcome)
-            forced += zip(names, do.values(), strict=True)
-        extrapolation.warn_of_numbers(self._training, forced, estimand)
-
-    def _as_outcomes(
-        self, rows: Table, samples: Samples, estimand: str, supported: Support | str
-    ) -> Outcomes:
-        # A copy: what the user does to X afterwards is not what the rows were.
-        table = (rows if isinstance(rows, pd.DataFrame) else self._as_frame(rows)).copy()
-        return from_samples(
-            at_once(samples),
-            self._shape,
-            table.index,
-            estimand,
-            table,
-            self._fingerprint,
-            supported,
+        return dask.ask(
+            self.fitted_, question, X, do, baseline, kind, self.unseen_levels == "population"
         )
+
+    def _warned(self, outcomes: Outcomes) -> Outcomes:
+        """Return an answer, with a warning where the data do not support it."""
+        extrapolation.warn(contents_of(outcomes).support, outcomes.estimand)
+        return outcomes

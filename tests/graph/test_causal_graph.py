@@ -1,20 +1,17 @@
-"""CausalGraph: reading every form, projections, adjustment sets, independences, pictures."""
+"""CausalGraph: reading every form, adjustment sets, independences."""
 
 import pickle
 import random
 from itertools import combinations
 
 import hypothesis
-import matplotlib
 import networkx as nx
 import pytest
+from graphs_common import random_graph
 from hypothesis import strategies as st
 from sklearn.base import clone
-from test_identification import random_graph
 
 from interventional.graph.causal_graph import CausalGraph
-
-matplotlib.use("Agg")
 
 MEDIATOR = CausalGraph([("b", "m"), ("m", "y"), ("b", "y")])
 
@@ -157,91 +154,6 @@ def test_is_an_immutable_value():
     assert pickle.loads(pickle.dumps(projected)) == projected
 
 
-def test_relations():
-    graph = CausalGraph("a -> b -> d; a -> c -> d -> e; z -> e")
-    assert graph.nodes == graph.topological_order() == ("a", "b", "c", "d", "z", "e")
-    assert graph.parents("d") == ("b", "c")
-    assert graph.children("a") == ("b", "c")
-    assert graph.ancestors("d") == {"a", "b", "c"}
-    assert graph.descendants("b") == {"d", "e"}
-    shop = CausalGraph("z -> a -> y; z -> y; y <-> z; b <-> y; a <-> b")
-    assert shop.edges == (("z", "a"), ("z", "y"), ("a", "y"))  # as causes come, not by name
-    assert shop.nodes == ("b", "z", "a", "y")
-    assert shop.confounded == (("b", "a"), ("b", "y"), ("z", "y"))
-    assert shop.parents("y") == ("z", "a")
-    assert shop.children("z") == ("a", "y")
-    for relation in (graph.parents, graph.children, graph.ancestors, graph.descendants):
-        with pytest.raises(ValueError, match="unknown node 'q'"):
-            relation("q")
-
-
-def test_relations_agree_with_networkx():
-    rng = random.Random(1)
-    for _ in range(30):
-        graph = random_graph(rng, 6)
-        directed = nx.DiGraph(graph.edges)
-        directed.add_nodes_from(graph.nodes)
-        place = {node: i for i, node in enumerate(graph.nodes)}
-        assert all(place[a] < place[b] for a, b in graph.edges)
-        for node in graph.nodes:
-            assert graph.ancestors(node) == nx.ancestors(directed, node)
-            assert graph.descendants(node) == nx.descendants(directed, node)
-
-
-# --- Projection ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("graph", "observed", "projection"),
-    [
-        ("u -> x; u -> y; x -> y", "xy", "x -> y; x <-> y"),
-        ("x -> u -> v -> y", "xy", "x -> y"),
-        ("x <-> u; u -> y", "xy", "x <-> y"),
-        ("u <-> v; u -> x; v -> w; w -> y", "xy", "x <-> y"),
-        ("x -> u; u -> y; u -> z", "xyz", "x -> y; x -> z; y <-> z"),
-        ("x -> u <- y", "xy", "x; y"),
-        ("u -> x -> y", "xy", "x -> y"),
-        ("x -> y", "xyq", "x -> y"),
-    ],
-)
-def test_projection(graph, observed, projection):
-    assert CausalGraph(graph).observing(list(observed)) == CausalGraph(projection)
-
-
-def test_declared_unobserved_nodes_stay_unobserved():
-    graph = CausalGraph("u -> x -> y; u -> y", unobserved="u")
-    assert graph.observing(["u", "x", "y"]) == CausalGraph("x -> y; x <-> y")
-    assert CausalGraph("price -> y").observing("price") == CausalGraph("price")
-    with pytest.raises(ValueError, match="none of the graph's nodes is observed"):
-        graph.observing(["a", "u"])
-
-
-def test_projection_keeps_all_d_separations():
-    rng = random.Random(2)
-    for _ in range(60):
-        graph = random_graph(rng, rng.choice([4, 5, 6]))
-        kept = rng.sample(graph.nodes, rng.randint(2, len(graph.nodes)))
-        projection = graph.observing(kept)
-        assert set(projection.nodes) == set(kept)
-        before, after = graph.to_networkx(), projection.to_networkx()
-        for a, b in combinations(kept, 2):
-            others = [node for node in kept if node not in (a, b)]
-            for size in range(len(others) + 1):
-                for given in map(set, combinations(others, size)):
-                    assert nx.is_d_separator(before, {a}, {b}, given) == nx.is_d_separator(
-                        after, {a}, {b}, given
-                    )
-
-
-def test_projecting_in_two_steps_is_projecting_in_one():
-    rng = random.Random(3)
-    for _ in range(100):
-        graph = random_graph(rng, 6)
-        first = rng.sample(graph.nodes, 4)
-        second = rng.sample(first, 2)
-        assert graph.observing(first).observing(second) == graph.observing(second)
-
-
 # --- What follows --------------------------------------------------------------------------------
 
 
@@ -313,57 +225,3 @@ def test_independences_are_true_and_complete():
 def test_independences_condition_on_observed_nodes_only():
     graph = CausalGraph("u -> a; u -> b; u -> c; c -> d", unobserved="u")
     assert graph.independences() == (("a", "d", ("c",)), ("b", "d", ("c",)))
-
-
-# --- Pictures ------------------------------------------------------------------------------------
-
-
-def test_to_networkx():
-    graph = CausalGraph("u -> x -> y; x <-> y", unobserved="u").to_networkx()
-    assert set(graph.edges) == {("u", "x"), ("x", "y"), ("x <-> y", "x"), ("x <-> y", "y")}
-    hidden = {node for node, observed in graph.nodes(data="observed") if not observed}
-    assert hidden == {"u", "x <-> y"}
-    assert {observed for _, observed in graph.nodes(data="observed")} == {True, False}
-
-
-def test_graphviz_source_reads_back():
-    graph = CausalGraph("b -> m -> y; b <-> y; 'the price' -> y; 'a:b' -> 'c \"d\"'; lone")
-    assert CausalGraph(graph.to_graphviz().source) == graph
-    assert "dashed" in graph.to_graphviz().source
-
-
-def test_graphviz_quotes_its_own_keywords():
-    """DOT reads a bare node, edge or strict as something else than a name."""
-    source = CausalGraph("node -> edge; strict <-> node").to_graphviz().source
-    assert '"node" -> "edge";' in source
-    assert '"node" -> "strict" [dir=both' in source
-
-
-def test_plot():
-    import matplotlib.pyplot as plt
-
-    graph = CausalGraph("u -> x -> m -> y; x -> y; x <-> y; z -> y", unobserved="u")
-    ax = graph.plot()
-    labels = {text.get_text(): text.get_position() for text in ax.texts if text.get_text()}
-    assert set(labels) == set(graph.nodes)
-    assert all(labels[a][0] < labels[b][0] for a, b in graph.edges)
-    # The longest way to a node is its layer; a layer stands in the middle, odd ones a bit lower.
-    heights = {"u": 0.5, "z": -0.5, "x": -0.35, "m": 0.0, "y": -0.35}
-    layers = {"u": 0, "z": 0, "x": 1, "m": 2, "y": 3}
-    assert labels == {node: (layers[node], heights[node]) for node in graph.nodes}
-    boxes = {text.get_text(): text.get_bbox_patch() for text in ax.texts if text.get_text()}
-    assert {name for name, box in boxes.items() if box.get_linestyle() == "--"} == {"u"}
-    names = [text for text in ax.texts if text.get_text()]
-    assert all((text.get_ha(), text.get_va()) == ("center", "center") for text in names)
-    arrows = [text for text in ax.texts if not text.get_text()]
-    for arrow, (a, b) in zip(arrows, graph.edges + graph.confounded, strict=True):
-        assert (arrow.xyann, arrow.xy) == (labels[a], labels[b])
-        assert (arrow.arrow_patch.patchA, arrow.arrow_patch.patchB) == (boxes[a], boxes[b])
-        assert arrow.get_zorder() > max(text.get_zorder() for text in names)
-    assert [points.get_alpha() for points in ax.collections] == [0]  # they hold the room alone
-    assert len(arrows) == len(graph.edges) + len(graph.confounded)
-    assert sum(arrow.arrow_patch.get_linestyle() == "--" for arrow in arrows) == 1
-    _, mine = plt.subplots()
-    assert graph.plot(mine) is mine
-    mine.figure.canvas.draw()
-    plt.close("all")

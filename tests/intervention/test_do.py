@@ -9,7 +9,8 @@ from scipy import stats
 
 from interventional import BayesianInterventionRegressor, numbers
 from interventional.data.schema import Schema
-from interventional.intervention.do import describe, forced_values, parse_do
+from interventional.data.table import Table
+from interventional.intervention.do import describe, encoded, forced_values, parse_do
 
 N = 30
 INDEX = [f"row {k}" for k in range(N)]
@@ -386,6 +387,12 @@ class TestEffect:
         np.testing.assert_allclose(lift.draws.values, 0.0, atol=1e-12)
 
 
+def forced_of(do, X):
+    """Return what five draws of a model of these columns are forced to."""
+    table, schema = Table(X), Schema.of(X)
+    return encoded(parse_do(do, table, schema, 5, 0, "y"), schema, len(X), 5)
+
+
 class TestDrawn:
     """A distribution is drawn from for each row and posterior draw, some rows at a time."""
 
@@ -393,7 +400,7 @@ class TestDrawn:
 
     @staticmethod
     def drawn(distribution, key=(0, 0)):
-        return forced_values(distribution, pd.DataFrame(index=range(9)), "do['b']", 9, 5, key)
+        return forced_values(distribution, Table(pd.DataFrame(index=range(9))), "do['b']", 5, key)
 
     @pytest.mark.parametrize(
         "distribution",
@@ -446,31 +453,31 @@ class TestDrawn:
         do = {"b": stats.norm(np.inf, 1)}
         monkeypatch.setattr(numbers, "AT_ONCE", 44)
         with pytest.raises(ValueError, match=r"do\['b'\] holds inf"):
-            parse_do(do, X, Schema.of(X), X.to_numpy(), "y", 5, 0)
-        forced = parse_do({"b": stats.norm(0, 1)}, X, Schema.of(X), X.to_numpy(), "y", 5, 0)["b"]
+            forced_of(do, X)
+        forced = forced_of({"b": stats.norm(0, 1)}, X)["b"]
         assert (forced.n_draws, forced.n) == (5, 9)
         assert forced.held().shape == (5, 9)
-        other = parse_do({"a": stats.norm(0, 1)}, X, Schema.of(X), X.to_numpy(), "y", 5, 0)["a"]
+        other = forced_of({"a": stats.norm(0, 1)}, X)["a"]
         assert not np.isin(forced.held(), other.held()).any()
 
 
 def test_series_with_the_index_of_x_goes_by_it_even_if_labels_repeat():
     X = pd.DataFrame({"a": np.zeros(3)}, index=[1, 1, 2])
     values = pd.Series([3.0, 4.0, 5.0], index=X.index)
-    forced = parse_do({"a": values}, X, Schema.of(X), X.to_numpy(), "y", 5, 0)["a"]
+    forced = forced_of({"a": values}, X)["a"]
     np.testing.assert_array_equal(forced, [3.0, 4.0, 5.0])
     other = values.set_axis([1, 2, 2])
     with pytest.raises(ValueError, match=r"do\['a'\].*repeats labels"):
-        parse_do({"a": other}, X, Schema.of(X), X.to_numpy(), "y", 5, 0)
+        forced_of({"a": other}, X)
 
 
 def test_forced_values_are_not_shared():
     X = pd.DataFrame({"a": np.zeros(4)})
     mine = np.arange(4.0)
-    forced = parse_do({"a": mine}, X, Schema.of(X), X.to_numpy(), "y", 5, 0)["a"]
+    forced = forced_of({"a": mine}, X)["a"]
     mine[:] = 9.0
     np.testing.assert_array_equal(forced, np.arange(4.0))
-    forced = parse_do({"a": 2.0}, X, Schema.of(X), X.to_numpy(), "y", 5, 0)["a"]
+    forced = forced_of({"a": 2.0}, X)["a"]
     forced[0] = 1.0  # they can be written to, where one number is broadcast too
     np.testing.assert_array_equal(forced, [1.0, 2.0, 2.0, 2.0])
 

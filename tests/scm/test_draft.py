@@ -262,7 +262,7 @@ def test_textbook_model_with_adjustment():
     built = model.build_model(X.head(5))
     assert {rv.name for rv in built.free_RVs} >= {"m", "y"}
     np.testing.assert_array_equal(built["x_observed"].get_value(), X["x"].head(5))
-    assert "c" not in {name for e in model._model.equations for name in e.variables}
+    assert "c" not in {name for e in model.fitted_.model.equations for name in e.variables}
     assert list(model.idata_["posterior"]["y_term"].values) == ["m", "x"]
 
 

@@ -55,7 +55,7 @@ def test_predicts_the_mean_of_the_population(fitted):
 
 def model_scale(model):
     """Return the standard deviation of y, in which tau is."""
-    return float(model._model.of_outcome.priors.learning.prior.parameters["y_scale"])
+    return float(model.fitted_.model.of_outcome.priors.learning.prior.parameters["y_scale"])
 
 
 def test_spread_is_that_of_the_population(fitted):

@@ -113,8 +113,8 @@ def test_answers_are_less_by_bias_times_distance(fitted, do, kind):
         value = policy[column]
         if hasattr(value, "rvs"):  # what was drawn, by way of a model that returns it
             same = BayesianInterventionRegressor(random_state=0).fit(X, X["dose"])
-            same._idata["posterior"]["y_beta"].values[:] = [1.0, 0.0, 0.0]
-            same._idata["posterior"]["y_intercept"].values[:] = 0.0
+            same.idata_["posterior"]["y_beta"].values[:] = [1.0, 0.0, 0.0]
+            same.idata_["posterior"]["y_intercept"].values[:] = 0.0
             value = same.intervene(X, do).draws.values
         moved = np.asarray(value, dtype=float) - X[column].to_numpy(dtype=float)
         shift = shift + bias_of(model, column)[..., None] * moved

@@ -156,8 +156,9 @@ def test_whole_weights_are_rows(data):
 def test_exposures_stay_with_their_outcomes(data, monkeypatch):
     seen = []
 
-    def answer(question, seed, X=None, y=None, **_):
-        seen.append((X if X is not None else question.X, y if y is not None else question.y))
+    def answer(question, seed, table=None, y=None, **_):
+        rows = question.table if table is None else table
+        seen.append((rows.held, question.y if y is None else y))
         return _Answer(0.0, 1.0, 5)
 
     monkeypatch.setattr(_Question, "answer", answer)

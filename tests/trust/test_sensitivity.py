@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from pymc_extras.prior import Prior
 
 from interventional import BayesianInterventionRegressor, Outcomes
 from interventional.answers.outcomes import e_value
+from interventional.data.table import Table
 from interventional.trust.omitted_variable import bias_factor, confounder_like, robustness_of
 
 with warnings.catch_warnings():
@@ -36,17 +38,25 @@ def plugged_in(model, beta, sigma):
     """Return the model with estimates for a posterior: two draws, both of them equal."""
     own = copy.copy(model)
     variables = {
-        "y_intercept": (("chain", "draw"), np.zeros((1, 2))),
-        "y_beta": (("chain", "draw", "y_term"), np.broadcast_to(beta, (1, 2, len(beta)))),
-        "y_sigma": (("chain", "draw"), np.full((1, 2), sigma)),
+        "y_intercept": np.zeros((1, 2)),
+        "y_beta": np.broadcast_to(beta, (1, 2, len(beta))),
+        "y_sigma": np.full((1, 2), sigma),
     }
-    own._idata = xr.DataTree.from_dict({"/posterior": xr.Dataset(variables)})
+    posterior = replace(model.fitted_.posteriors[0], variables=variables)
+    own.fitted_ = replace(model.fitted_, posteriors=(posterior,))
     return own
+
+
+def terms(model, X):
+    """Return the design matrix of rows."""
+    return model.fitted_.model.of_outcome.matrix(model.fitted_.encoded(Table(X)))
 
 
 def least_squares(model, X, y):
     """Return coefficients without the intercept, and sigma with Bessel's correction."""
-    matrix = np.column_stack([np.ones(len(X)), model._model.of_outcome.matrix(model._read(X))])
+    matrix = np.column_stack(
+        [np.ones(len(X)), model.fitted_.model.of_outcome.matrix(model.fitted_.encoded(Table(X)))]
+    )
     beta, rss, rank, _ = np.linalg.lstsq(matrix, y)
     return beta[1:], float(np.sqrt(rss[0] / (len(y) - rank)))
 
@@ -172,8 +182,10 @@ def test_bounds_equal_pysensemakr(covariate, multiple):
 def test_benchmarks_equal_f_statistics(small, benchmark, terms):
     """The partial R² of a group of terms is its F statistic's, in each of the two regressions."""
     X, y, model = small
-    names = list(model._model.of_outcome.design.terms)
-    rows = pd.DataFrame(model._model.of_outcome.matrix(model._read(X)), columns=names)
+    names = list(model.fitted_.model.of_outcome.design.terms)
+    rows = pd.DataFrame(
+        model.fitted_.model.of_outcome.matrix(model.fitted_.encoded(Table(X))), columns=names
+    )
     rows.insert(0, "const", 1.0)
     bounds = model.sensitivity(X, do={"dose": 1}, benchmarks=benchmark, multiples=0.5).bounds()
 

@@ -373,13 +373,6 @@ class TestTable:
         with pytest.raises(ValueError, match="made by hand"):
             _ = made.support
 
-    def test_a_model_without_statistics_has_none(self, trial, model):
-        old = pickle.loads(pickle.dumps(model))
-        del old._accumulated
-        outcomes = old.intervene(trial[0], {"dose": 50})
-        with pytest.raises(ValueError, match="fit it again"):
-            _ = outcomes.support
-
     def test_pickles_keep_it(self, trial, model):
         again = pickle.loads(pickle.dumps(model))
         with pytest.warns(ExtrapolationWarning):
@@ -516,7 +509,7 @@ class TestOtherModels:
         design = make_column_transformer(("passthrough", ["age", "dose"]))
         model = make(design=design).fit(X, y)
         assert verdict(model.intervene(X, {"dose": 5.0, "place": "l3"})).all()
-        assert model._accumulated.factor.r.shape[1] < 10
+        assert model.fitted_.seen.factor.r.shape[1] < 10
 
     def test_more_columns_than_rows(self):
         rng = np.random.default_rng(11)

@@ -8,10 +8,8 @@ from numpy.typing import NDArray
 
 from interventional.numbers import Floats
 
-RARE = 0.1  # overlap: rows are ten times rarer at that level than in general
 MADE_BY_HAND = "support is known of what a fitted model answers, not of outcomes made by hand"
 AVERAGED = "support is known of rows, and these are averages over rows; ask before you average"
-NOT_KEPT = "the model was saved by a version that kept no record of what was seen; fit it again"
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,15 +1,18 @@
 """What the estimator does around its input, in scikit-learn's manner."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_array
 from sklearn.utils.validation import _check_sample_weight, _check_y, validate_data
 
+from interventional.data.table import Table, is_distributed_frame, refuse_masked, rowless
 from interventional.numbers import LARGEST, SMALLEST, Floats
 
 # The sum of all weights, which is how often everything was observed.
@@ -39,19 +42,13 @@ def restored_on_failure(estimator: BaseEstimator) -> Iterator[None]:
         raise
 
 
-def refuse_empty(X: pd.DataFrame) -> None:
+def _refuse_empty(X: pd.DataFrame) -> None:
     """Refuse a DataFrame without rows or columns, in scikit-learn's words."""
     for size, what in zip(X.shape, ("sample(s)", "feature(s)"), strict=True):
         if size == 0:
             raise ValueError(
                 f"Found array with 0 {what} (shape={X.shape}) while a minimum of 1 is required"
             )
-
-
-def refuse_masked(values: Any, what: str) -> None:
-    """Refuse a masked array in which something is masked: NumPy would take what is behind."""
-    if np.ma.is_masked(values):
-        raise ValueError(f"{what} is a masked array in which values are masked; fill or drop them")
 
 
 def refuse_misaligned(values: Any, X: Any, what: str) -> None:
@@ -68,26 +65,46 @@ def refuse_misaligned(values: Any, X: Any, what: str) -> None:
         )
 
 
-def read_array(X: Any, estimator: BaseEstimator, *, reset: bool) -> Floats:
-    """Return rows that are no DataFrame as floats, of which some may not be finite.
+def read_table(X: Any, estimator: BaseEstimator, *, reset: bool) -> Table:
+    """Return rows as a table: a DataFrame as it is, all else as floats, some maybe not finite.
 
     Parameters
     ----------
-    X : array-like of shape (n, columns)
+    X : array-like or DataFrame of shape (n, columns)
         The rows.
     estimator : estimator
         Who takes them.
     reset : bool
-        Whether the estimator is to note how many columns there are, or to compare.
+        Whether the estimator is to note number and names of the columns, or to compare.
     """
+    if isinstance(X, pd.DataFrame):
+        validate_data(estimator, X, skip_check_array=True, reset=reset)
+        return read_rows(X)
+    check = partial(validate_data, estimator, reset=reset)
+    return Table(_read_array(X, check))
+
+
+def read_rows(X: Any) -> Table:
+    """Return rows as a table, whoever takes them."""
+    if isinstance(X, pd.DataFrame):
+        _refuse_empty(X)
+        return Table(X)
+    return Table(_read_array(X, check_array))
+
+
+def _read_array(X: Any, check: Callable[..., Any]) -> Floats:
+    """Return rows that are no DataFrame as floats, by a function of scikit-learn's."""
     refuse_masked(X, "X")
     found = np.asarray(X) if isinstance(X, list | tuple) else X
     _refuse_times(found, "X")
     with _conversion("X"):
-        values = validate_data(
-            estimator, X, dtype=np.float64, ensure_all_finite=False, reset=reset
-        )
-    return np.asarray(values)
+        return np.asarray(check(X, dtype=np.float64, ensure_all_finite=False))
+
+
+def read_columns(X: Any, estimator: BaseEstimator, *, reset: bool) -> None:
+    """Note, or compare, names and number of the columns of a Dask collection."""
+    like = rowless(X) if is_distributed_frame(X) else np.empty((1, X.shape[1]))
+    validate_data(estimator, like, skip_check_array=True, reset=reset)
 
 
 def read_outcome(y: Any, X: Any, estimator: BaseEstimator) -> Floats:

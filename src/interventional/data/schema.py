@@ -9,13 +9,15 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from interventional.data.table import Table, position_of
 from interventional.errors import listed, unknown
 from interventional.numbers import LARGEST, Floats, all_numbers, are_moderate, is_number
 
@@ -49,12 +51,13 @@ class Schema:
     orders: tuple[tuple[Any, ...] | None, ...]
 
     @classmethod
-    def of(cls, X: pd.DataFrame | NDArray[Any]) -> "Schema":
-        """Read what the columns of X are from its labels and dtypes."""
-        n_columns = X.shape[1]
-        if not isinstance(X, pd.DataFrame):
-            nothing = (None,) * n_columns
-            return cls(tuple(f"x{j}" for j in range(n_columns)), None, nothing, nothing, nothing)
+    def of(cls, X: Any) -> "Schema":
+        """Read what the columns of X, a table, are from its labels and dtypes."""
+        table = Table.of(X)
+        if table.frame is None:
+            nothing = (None,) * len(table.names)
+            return cls(table.names, None, nothing, nothing, nothing)
+        X, n_columns = table.frame, len(table.names)
         labels = tuple(X.columns)
         repeated = [label for label, count in Counter(labels).items() if count > 1]
         if repeated:
@@ -79,7 +82,7 @@ class Schema:
             orders.append(tuple(column.cat.categories.tolist()) if is_category else None)
         return cls(names, labels, tuple(levels), tuple(dtypes), tuple(orders))
 
-    @property
+    @cached_property
     def has_levels(self) -> bool:
         """Whether any column holds levels."""
         return any(levels is not None for levels in self.levels)
@@ -159,24 +162,32 @@ class Schema:
         key : str, int or a label
             A label of the DataFrame; for an array the position, or the name ``"x0"``, ``"x1"``, ….
         """
-        known: Sequence[Hashable] = self.names if self.labels is None else self.labels
-        if key in known:
-            return known.index(key)
-        is_position = isinstance(key, int | np.integer) and not isinstance(key, bool)
-        if self.labels is None and is_position and 0 <= int(key) < len(known):  # type: ignore[call-overload]
-            return int(key)  # type: ignore[call-overload]
-        raise ValueError(unknown("column", key, known))
+        return position_of(key, self.labels, self.names)
 
-    def encode(self, X: pd.DataFrame | NDArray[Any]) -> Floats:
-        """Return X as float64 of shape (n, columns), levels as codes 0, 1, …."""
-        if not isinstance(X, pd.DataFrame):
+    def encode(self, X: Any) -> Floats:
+        """Return X, a table, as float64 of shape (n, columns), levels as codes 0, 1, …."""
+        table = Table.of(X)
+        if table.frame is None:
             self._refuse_array_for_levels()
-            values = np.asarray(X, dtype=np.float64)
+            values = np.asarray(table.array, dtype=np.float64)
         else:
             with np.errstate(over="ignore"):  # infinity is refused below
-                values = self._encode_frame(X)
+                values = self._encode_frame(table.frame)
         self._refuse_extreme(values)
         return values
+
+    def refuse_other_columns(self, table: Table) -> None:
+        """Refuse a table of other columns, or of these in another order."""
+        if self.labels is not None and table.labels is not None and table.labels != self.labels:
+            raise ValueError(
+                f"the columns of X are {listed(table.labels)}; they must be those of fit, in the "
+                f"same order: {listed(self.labels)}"
+            )
+        if len(table.names) != len(self.names):
+            raise ValueError(
+                f"X has {len(table.names)} features, but the model expects {len(self.names)} "
+                "features as input"
+            )
 
     def _encode_frame(self, X: pd.DataFrame) -> Floats:
         if not self.has_levels and all(map(_is_real_dtype, X.dtypes)):

@@ -1,20 +1,26 @@
 """`CausalGraph`: who causes whom, and what follows from it."""
 
-import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations, product
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from interventional.errors import NotIdentifiedError, listed, unknown
-from interventional.graph.identification import Regression, affected, regressions
+from interventional.graph import picture
+from interventional.graph.identification import affected, regressions
+from interventional.graph.mixed_graph import (
+    MixedGraph,
+    arranged,
+    as_stated,
+    check_nodes,
+    projection,
+)
+from interventional.graph.separation import minimal_separator
 from interventional.graph.text import Statements, parse, quote
 
 if TYPE_CHECKING:
     import networkx as nx
     import pandas as pd
-
-__all__ = ["CausalGraph", "Regression", "Verdict", "affected", "regressions"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class CausalGraph:
+class CausalGraph(MixedGraph):
     """A causal graph: directed edges, and ``<->`` for unobserved common causes.
 
     Parameters
@@ -75,6 +81,8 @@ class CausalGraph:
         The pairs joined by ``<->``.
     unobserved : frozenset of str
         The nodes declared unobserved.
+    source : CausalGraph or None
+        Of a projection: the graph that it came from, which names what is unobserved.
 
     Raises
     ------
@@ -105,51 +113,10 @@ class CausalGraph:
     {'m': (), 'y': ('x',)}
     """
 
-    nodes: tuple[str, ...]
-    edges: tuple[tuple[str, str], ...]
-    confounded: tuple[tuple[str, str], ...]
-    unobserved: frozenset[str]
-    # Of a projection: the graph that it came from, so that errors can name what is unobserved.
-    _source: "CausalGraph | None" = field(compare=False)
-
     def __init__(self, graph: Any, unobserved: Iterable[str] = ()):
-        stated = _statements(graph)
-        if isinstance(unobserved, str):
-            unobserved = (unobserved,)
-        hidden = frozenset(unobserved) | frozenset(stated.unobserved)
-        everyone = (*stated.nodes, *(n for pair in stated.edges + stated.confounded for n in pair))
-        for node in (*everyone, *hidden):
-            if not isinstance(node, str):
-                raise TypeError(f"nodes must be strings; got {node!r} ({type(node).__name__})")
-            if not node:
-                raise ValueError("a node has an empty name")
-        if not everyone:
-            raise ValueError("the graph has no nodes")
-        for node in hidden - set(everyone):
-            raise ValueError(unknown("unobserved node", node, sorted(set(everyone))))
-        for a, b in stated.edges + stated.confounded:
-            if a == b:
-                raise ValueError(f"{a!r} cannot cause or confound itself")
-        nodes = _topological(set(everyone), set(stated.edges))
-        place = {node: i for i, node in enumerate(nodes)}
-
-        def in_order(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-            return tuple(sorted(set(pairs), key=lambda pair: (place[pair[0]], place[pair[1]])))
-
-        pairs = [(a, b) if place[a] < place[b] else (b, a) for a, b in stated.confounded]
-        object.__setattr__(self, "nodes", nodes)
-        object.__setattr__(self, "edges", in_order(stated.edges))
-        object.__setattr__(self, "confounded", in_order(pairs))
-        object.__setattr__(self, "unobserved", hidden)
-        object.__setattr__(self, "_source", None)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state to pickle, in types that any reader of pickles takes."""
-        return {**vars(self), "unobserved": sorted(self.unobserved)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state that `__getstate__` gave."""
-        vars(self).update(state, unobserved=frozenset(state["unobserved"]))
+        hidden = (unobserved,) if isinstance(unobserved, str) else unobserved
+        source = graph.source if isinstance(graph, MixedGraph) else None
+        vars(self).update(vars(arranged(_stated(graph), hidden, source)))
 
     def __repr__(self) -> str:
         joined = {node for pair in self.edges + self.confounded for node in pair}
@@ -158,105 +125,6 @@ class CausalGraph:
         parts += [f"{quote(a)} <-> {quote(b)}" for a, b in self.confounded]
         hidden = f", unobserved={sorted(self.unobserved)!r}" if self.unobserved else ""
         return f"CausalGraph({'; '.join(parts)!r}{hidden})"
-
-    # --- Relations ------------------------------------------------------------------------------
-
-    def _check(self, *names: str) -> None:
-        for name in names:
-            if name not in self.nodes:
-                raise ValueError(unknown("node", name, self.nodes))
-
-    def parents(self, node: str) -> tuple[str, ...]:
-        """Return the direct causes of a node, in topological order.
-
-        See Also
-        --------
-        ancestors : The indirect causes too.
-
-        Examples
-        --------
-        >>> from interventional import CausalGraph
-        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
-        >>> graph.parents("sales")
-        ('season', 'traffic')
-        """
-        self._check(node)
-        return tuple(a for a, b in self.edges if b == node)
-
-    def children(self, node: str) -> tuple[str, ...]:
-        """Return the direct effects of a node, in topological order.
-
-        See Also
-        --------
-        descendants : The indirect effects too.
-
-        Examples
-        --------
-        >>> from interventional import CausalGraph
-        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
-        >>> graph.children("season")
-        ('price', 'sales')
-        """
-        self._check(node)
-        return tuple(b for a, b in self.edges if a == node)
-
-    def ancestors(self, node: str) -> frozenset[str]:
-        """Return all causes of a node, itself not among them.
-
-        See Also
-        --------
-        parents : The direct causes.
-
-        Examples
-        --------
-        >>> from interventional import CausalGraph
-        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
-        >>> sorted(graph.ancestors("traffic"))
-        ['price', 'season']
-        """
-        self._check(node)
-        found = {node}
-        for name in reversed(self.nodes):
-            if found.intersection(b for a, b in self.edges if a == name):
-                found.add(name)
-        return frozenset(found - {node})
-
-    def descendants(self, node: str) -> frozenset[str]:
-        """Return all effects of a node, itself not among them.
-
-        See Also
-        --------
-        children : The direct effects.
-
-        Examples
-        --------
-        >>> from interventional import CausalGraph
-        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
-        >>> sorted(graph.descendants("price"))
-        ['sales', 'traffic']
-        """
-        self._check(node)
-        found = {node}
-        for name in self.nodes:
-            if found.intersection(a for a, b in self.edges if b == name):
-                found.add(name)
-        return frozenset(found - {node})
-
-    def topological_order(self) -> tuple[str, ...]:
-        """Return the nodes, causes before effects.
-
-        See Also
-        --------
-        parents : The direct causes of a node.
-
-        Examples
-        --------
-        >>> from interventional import CausalGraph
-        >>> graph = CausalGraph("price -> traffic -> sales; season -> price; season -> sales")
-        >>> graph.topological_order()
-        ('season', 'price', 'traffic', 'sales')
-        """
-        return self.nodes
 
     # --- What is observed -----------------------------------------------------------------------
 
@@ -279,37 +147,7 @@ class CausalGraph:
         """
         if isinstance(names, str):
             names = (names,)
-        return self._project(set(names) - self.unobserved)
-
-    def _project(self, names: Iterable[str]) -> "CausalGraph":
-        keep = set(names).intersection(self.nodes)
-        if not keep:
-            raise ValueError(f"none of the graph's nodes is observed: {listed(self.nodes)}")
-        # reach[u]: the observed nodes at which arrows out of u arrive through unobserved ones.
-        reach: dict[str, set[str]] = {}
-        for node in reversed(self.nodes):
-            reach[node] = set()
-            for child in self.children(node):
-                reach[node] |= {child} if child in keep else reach[child]
-        out = Statements(nodes=[node for node in self.nodes if node in keep])
-        for node, reached in reach.items():
-            if node in keep:
-                out.edges += [(node, other) for other in reached]
-            else:
-                out.confounded += combinations(sorted(reached), 2)
-        for a, b in self.confounded:
-            ends = ({node} if node in keep else reach[node] for node in (a, b))
-            out.confounded += [(p, q) for p, q in product(*ends) if p != q]
-        projection = CausalGraph(out)
-        object.__setattr__(projection, "_source", self._source or self)
-        return projection
-
-    def _measuring(self, a: str, b: str) -> "CausalGraph":
-        """Return the graph with the unobserved common cause of a and b observed."""
-        name = f"common cause of {a} and {b}"
-        pairs = [pair for pair in self.confounded if pair != (a, b)]
-        edges = [*self.edges, (name, a), (name, b)]
-        return CausalGraph(Statements([*self.nodes, name], edges, pairs))
+        return CausalGraph(projection(self, set(names) - self.unobserved))
 
     # --- What follows ---------------------------------------------------------------------------
 
@@ -346,14 +184,14 @@ class CausalGraph:
         ('z',)
         """
         forced = {treatment} if isinstance(treatment, str) else set(treatment)
-        self._check(*forced, outcome)
+        check_nodes(self, *forced, outcome)
         if outcome in forced:
             raise ValueError(f"{outcome!r} is the outcome; it cannot be forced")
         changed = forced.union(*(self.descendants(name) for name in forced))
         if outcome in {node for name in forced for node in self.ancestors(name)}:
             return None
         allowed = set(self.nodes) - self.unobserved - changed - {outcome}
-        return self._separator(forced, {outcome}, allowed, cut=forced)
+        return minimal_separator(self, forced, {outcome}, allowed, cut=forced)
 
     def is_identified(self, do: str | Iterable[str], outcome: str) -> Verdict:
         """Say whether this package can tell the effect of forcing columns.
@@ -388,13 +226,13 @@ class CausalGraph:
         of x and y. Measuring 'u' would identify it.
         """
         forced = frozenset({do} if isinstance(do, str) else do)
-        self._check(*forced, outcome)
+        check_nodes(self, *forced, outcome)
         for name in sorted({*forced, outcome} & self.unobserved):
             return Verdict(False, f"{name!r} is unobserved")
-        graph = self._project(set(self.nodes) - self.unobserved)
+        graph = projection(self, set(self.nodes) - self.unobserved)
         regs = regressions(graph, outcome)
         try:
-            redrawn = affected(graph, regs, forced, outcome)
+            redrawn = affected(graph, forced, outcome)
         except NotIdentifiedError as error:
             return Verdict(False, str(error))
         if not redrawn:
@@ -436,7 +274,7 @@ class CausalGraph:
         observed = [node for node in self.nodes if node not in self.unobserved]
         found = []
         for a, b in combinations(observed, 2):
-            given = self._separator({a}, {b}, set(observed) - {a, b})
+            given = minimal_separator(self, {a}, {b}, set(observed) - {a, b})
             if given is not None:
                 found.append((a, b, given))
         return tuple(found)
@@ -508,21 +346,9 @@ class CausalGraph:
         known = list(data.columns)
         for node in self.nodes:
             if node not in known and node not in self.unobserved:
-                refuse_typo(node, [name for name in known if isinstance(name, str)], self.nodes)
-        return independence.check(self.observing(known), data, alpha)
-
-    def _separator(
-        self, a: set[str], b: set[str], allowed: set[str], cut: Iterable[str] = ()
-    ) -> tuple[str, ...] | None:
-        import networkx as nx  # half a second, and a fit without a graph needs none of it
-
-        canonical: nx.DiGraph = nx.DiGraph()
-        canonical.add_nodes_from(self.nodes)
-        canonical.add_edges_from(edge for edge in self.edges if edge[0] not in set(cut))
-        for pair in self.confounded:
-            canonical.add_edges_from((pair, node) for node in pair)
-        given = nx.find_minimal_d_separator(canonical, a, b, restricted=allowed)
-        return None if given is None else tuple(node for node in self.nodes if node in given)
+                _refuse_typo(node, [name for name in known if isinstance(name, str)], self.nodes)
+        graph = self.observing(known)
+        return independence.check(data[list(graph.nodes)], graph.independences(), alpha)
 
     # --- Pictures -------------------------------------------------------------------------------
 
@@ -582,18 +408,7 @@ class CausalGraph:
         """
         import graphviz
 
-        lines = [
-            f"{quote(node, always=True)}{' [style=dashed]' if node in self.unobserved else ''}"
-            for node in self.nodes
-        ]
-        for pairs, style in (
-            (self.edges, ""),
-            (self.confounded, " [dir=both, style=dashed, constraint=false]"),
-        ):
-            lines += [
-                f"{quote(a, always=True)} -> {quote(b, always=True)}{style}" for a, b in pairs
-            ]
-        return graphviz.Source("digraph {\n" + "".join(f"  {line};\n" for line in lines) + "}\n")
+        return graphviz.Source(picture.dot(self))
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the graph with matplotlib, causes left of effects, ``<->`` dashed.
@@ -620,55 +435,14 @@ class CausalGraph:
         >>> sorted(text.get_text() for text in ax.texts if text.get_text())
         ['price', 'sales', 'season', 'traffic']
         """
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots()
-        layer: dict[str, int] = {}
-        for node in self.nodes:
-            layer[node] = 1 + max((layer[p] for p in self.parents(node)), default=-1)
-        place = {}
-        for depth in set(layer.values()):
-            members = [node for node in self.nodes if layer[node] == depth]
-            for i, node in enumerate(members):
-                # The stagger keeps edges over two layers off the nodes between.
-                place[node] = (depth, (len(members) - 1) / 2 - i - 0.35 * (depth % 2))
-        box = {}
-        for node, (x, y) in place.items():
-            look = {"boxstyle": "round", "fc": "white", "ec": "black"}
-            look["ls"] = "--" if node in self.unobserved else "-"
-            text = ax.text(x, y, node, ha="center", va="center", bbox=look, zorder=1)
-            text.set_in_layout(False)
-            box[node] = text.get_bbox_patch()
-        solid = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 2}
-        dashed = {
-            "arrowstyle": "<|-|>",
-            "shrinkA": 2,
-            "shrinkB": 2,
-            "linestyle": "--",
-            "connectionstyle": "arc3,rad=-0.35",
-        }
-        for pairs, line in ((self.edges, solid), (self.confounded, dashed)):
-            for a, b in pairs:
-                arrow = {"color": "black", "patchA": box[a], "patchB": box[b], **line}
-                # After the boxes: where these end is known when they have been drawn.
-                drawn = ax.annotate("", place[b], place[a], arrowprops=arrow, zorder=2)
-                drawn.set_in_layout(False)
-        ax.margins(0.25)
-        ax.set_axis_off()
-        ax.scatter(*zip(*place.values(), strict=True), alpha=0)
-        return ax
+        return picture.draw(self, ax)
 
 
-def _statements(graph: Any) -> Statements:
+def _stated(graph: Any) -> Statements:
     """Read any form of graph."""
     match graph:
-        case Statements():
-            return graph
-        case CausalGraph():
-            return Statements(
-                [*graph.nodes], [*graph.edges], [*graph.confounded], [*graph.unobserved]
-            )
+        case MixedGraph():
+            return as_stated(graph)
         case str():
             return parse(graph)
         case Mapping():
@@ -704,38 +478,53 @@ def _statements(graph: Any) -> Statements:
     return out
 
 
-def _topological(nodes: set[str], edges: set[tuple[str, str]]) -> tuple[str, ...]:
-    """Return the nodes in topological order, by name where there is a choice."""
-    missing = dict.fromkeys(nodes, 0)
-    children: dict[str, list[str]] = {node: [] for node in nodes}
-    for cause, effect in edges:
-        missing[effect] += 1
-        children[cause].append(effect)
-    ready = [node for node, count in missing.items() if not count]
-    heapq.heapify(ready)
-    order = []
-    while ready:
-        node = heapq.heappop(ready)
-        order.append(node)
-        for child in children[node]:
-            missing[child] -= 1
-            if not missing[child]:
-                heapq.heappush(ready, child)
-    if len(order) < len(nodes):
-        raise ValueError(f"the graph has a cycle: {_cycle(nodes - set(order), edges)}")
-    return tuple(order)
+def over_columns(graph: Any, names: Iterable[str], outcome: str) -> CausalGraph | None:
+    """Return the graph over columns and outcome, unobserved nodes projected out.
+
+    Parameters
+    ----------
+    graph : CausalGraph, any form of one, or None
+        As the user gave it.
+    names : iterable of str
+        The columns of X.
+    outcome : str
+        The outcome.
+
+    Returns
+    -------
+    CausalGraph or None
+        None where there is no graph.
+
+    Raises
+    ------
+    ValueError
+        If the outcome is not in the graph, or nothing in it that has a column causes it; if a
+        node is nearly a column's name, or holds a '/'.
+
+    Examples
+    --------
+    >>> over_columns("u -> x -> y; u -> y", ["x", "z"], "y")
+    CausalGraph('x -> y; x <-> y')
+    """
+    if graph is None:
+        return None
+    parsed = graph if isinstance(graph, CausalGraph) else CausalGraph(graph)
+    if outcome not in parsed.nodes:
+        raise ValueError(f"the graph lacks the outcome: {unknown('node', outcome, parsed.nodes)}")
+    for node in parsed.nodes:
+        if "/" in node:
+            raise ValueError(f"the graph's node {node!r}: no name in the model may hold a '/'")
+    known = [*names, outcome]
+    for node in parsed.nodes:
+        if node not in known and node not in parsed.unobserved:
+            _refuse_typo(node, known, parsed.nodes)
+    projected = parsed.observing([name for name in parsed.nodes if name in known])
+    if not projected.parents(outcome):
+        raise ValueError(f"nothing in the graph causes {outcome!r} that X has a column for")
+    return projected
 
 
-def _cycle(left: set[str], edges: set[tuple[str, str]]) -> str:
-    """Name a cycle; every node that is left has a parent that is left."""
-    walk = [min(left)]
-    while walk[-1] not in walk[:-1]:
-        walk.append(min(a for a, b in edges if b == walk[-1] and a in left))
-    cycle = walk[walk.index(walk[-1]) :]
-    return " -> ".join(map(quote, reversed(cycle)))
-
-
-def refuse_typo(node: str, known: list[str], nodes: tuple[str, ...]) -> None:
+def _refuse_typo(node: str, known: list[str], nodes: tuple[str, ...]) -> None:
     """Refuse a node that is no column, but so nearly one that the other must have been meant."""
     import difflib
 

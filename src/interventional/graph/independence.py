@@ -1,6 +1,7 @@
 """Whether data bear out the conditional independences that a causal graph implies."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,36 +10,34 @@ from interventional.data.schema import Schema
 from interventional.errors import listed
 from interventional.numbers import Floats
 
-if TYPE_CHECKING:
-    from interventional.graph.causal_graph import CausalGraph
+Independence = tuple[str, str, tuple[str, ...]]  # a is independent of b, given these
 
 _DETERMINED = 1e-8  # of a column's spread; what is left below it is rounding
 
 
-def check(graph: "CausalGraph", data: pd.DataFrame, alpha: float) -> pd.DataFrame:
-    """Test what `CausalGraph.check` says, on a graph whose nodes are columns of the data."""
+def check(data: pd.DataFrame, claims: Sequence[Independence], alpha: float) -> pd.DataFrame:
+    """Test what `CausalGraph.check` says, in data of which every column is a node."""
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must be between 0 and 1, got {alpha!r}")
-    schema = Schema.of(data[list(graph.nodes)])
-    values = schema.encode(data[list(graph.nodes)])
+    schema = Schema.of(data)
+    values = schema.encode(data)
     terms = {name: _terms(values[:, j], schema.levels[j]) for j, name in enumerate(schema.names)}
-    triples = graph.independences()
     nothing = np.empty((len(data), 0))
     tests = [
         association(terms[a], terms[b], np.hstack([nothing, *(terms[name] for name in given)]))
-        for a, b, given in triples
+        for a, b, given in claims
     ]
     p_values = np.array([p for _, p, _ in tests])
     adjusted = _holm(p_values)
     verdicts = [
-        _verdict(*triple, estimate, adjusted[i], why, alpha)
-        for i, (triple, (estimate, _, why)) in enumerate(zip(triples, tests, strict=True))
+        _verdict(*claim, estimate, adjusted[i], why, alpha)
+        for i, (claim, (estimate, _, why)) in enumerate(zip(claims, tests, strict=True))
     ]
     return pd.DataFrame(
         {
-            "a": [a for a, _, _ in triples],
-            "b": [b for _, b, _ in triples],
-            "given": [given for _, _, given in triples],
+            "a": [a for a, _, _ in claims],
+            "b": [b for _, b, _ in claims],
+            "given": [given for _, _, given in claims],
             "correlation": np.array([estimate for estimate, _, _ in tests]),
             "p_value": p_values,
             "p_adjusted": adjusted,

@@ -6,12 +6,9 @@ Sets of nodes are integers: bit i is the i-th node in topological order.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from interventional.errors import listed
-
-if TYPE_CHECKING:
-    from interventional.graph.causal_graph import CausalGraph
+from interventional.graph.mixed_graph import MixedGraph
 
 Masks = Sequence[int]
 
@@ -96,7 +93,7 @@ class Admg:
 
 
 @lru_cache(maxsize=256)
-def admg(graph: "CausalGraph") -> Admg:
+def admg(graph: MixedGraph) -> Admg:
     """Return a graph without unobserved nodes as bit masks."""
     if graph.unobserved:
         raise ValueError(f"project out {listed(sorted(graph.unobserved))} first: observing(...)")
@@ -148,3 +145,37 @@ def open_path(
                     came[step] = (state, arrow)
                     queue.append(step)
     return None
+
+
+def minimal_separator(
+    graph: MixedGraph, a: set[str], b: set[str], allowed: set[str], cut: Iterable[str] = ()
+) -> tuple[str, ...] | None:
+    """Return nodes that separate a from b, none of them needless, or None if there are none.
+
+    Parameters
+    ----------
+    graph : MixedGraph
+        Of any nodes.
+    a, b : set of str
+        What is to be separated.
+    allowed : set of str
+        What it may be separated by.
+    cut : iterable of str
+        Nodes whose edges to their effects are removed first.
+
+    Examples
+    --------
+    >>> from interventional import CausalGraph
+    >>> minimal_separator(CausalGraph("a -> b -> c; a -> d -> e"), {"a"}, {"c"}, {"b", "d"})
+    ('b',)
+    """
+    import networkx as nx  # half a second, and a fit without a graph needs none of it
+
+    removed = set(cut)
+    canonical: nx.DiGraph = nx.DiGraph()
+    canonical.add_nodes_from(graph.nodes)
+    canonical.add_edges_from(edge for edge in graph.edges if edge[0] not in removed)
+    for pair in graph.confounded:
+        canonical.add_edges_from((pair, node) for node in pair)
+    given = nx.find_minimal_d_separator(canonical, a, b, restricted=allowed)
+    return None if given is None else tuple(node for node in graph.nodes if node in given)

@@ -1,6 +1,6 @@
 """What `do` may be: parsed once, here, into what each column is forced to."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,14 +9,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from interventional.answers.samples import Chunked
-from interventional.data.reading import refuse_masked
 from interventional.data.schema import Schema
-from interventional.errors import listed
-from interventional.numbers import LARGEST, Floats, are_moderate, is_large
+from interventional.data.table import Table, refuse_masked
+from interventional.numbers import LARGEST, OF_FORCED, Floats, are_moderate, is_large
 
-Table = pd.DataFrame | NDArray[Any]
-Forced = Floats | Chunked
-_STREAM = 1 << 20  # of random numbers: none that regenerated columns and outcomes take
+Forced = Floats | Chunked  # what a column of the model is forced to
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +50,7 @@ class Drawn(Chunked):
         args = [here[name] for name in here if isinstance(name, int)]
         named = {name: value for name, value in here.items() if isinstance(name, str)}
         size = (self.n_draws, rows.stop - rows.start)
-        rng = np.random.default_rng([self.key[0], _STREAM, self.key[1], k])
+        rng = np.random.default_rng([self.key[0], OF_FORCED, self.key[1], k])
         try:
             with np.errstate(over="ignore"):  # infinity is refused later on
                 drawn = self.distribution.rvs(*args, **named, size=size, random_state=rng)
@@ -99,58 +96,67 @@ class Encoded(Chunked):
 
 def parse_do(
     do: Mapping[Any, Any],
-    X: Table,
-    schema: Schema,
-    values: Floats,
-    outcome: str,
+    table: Table,
+    columns: Schema | Table,
     n_draws: int,
     seed: int,
-) -> dict[str, Forced]:
-    """Return the forced values by column name.
+    outcome: str | None = None,
+) -> dict[int, Any]:
+    """Return what each column is forced to as the user means it, by position.
 
-    All entries read X as it was before the intervention.
+    All entries read the rows as they were before the intervention.
 
     Parameters
     ----------
     do : mapping
         Column to a number or level, an array or Series of n, a callable of X that returns one of
         these, or a frozen `scipy.stats` distribution.
-    X : DataFrame or ndarray
-        The rows, as the user has them.
-    schema : Schema
-        What the columns are.
-    values : ndarray of shape (n, columns)
-        The encoded rows.
-    outcome : str
-        Name of the outcome, which cannot be forced.
+    table : Table
+        The rows.
+    columns : Schema or Table
+        Whose columns are forced.
     n_draws : int
         How many posterior draws there are; a distribution is drawn from for each and every row.
     seed : int
         Source of such draws.
+    outcome : str, optional
+        Name of the outcome, which cannot be forced.
 
     Returns
     -------
     dict
-        Arrays of shape (n,), not shared with the user; for a distribution its draws.
+        A scalar, an array-like of n, or a `Drawn`.
     """
-    names = forced_names(do, schema, outcome)
     return {
-        name: _forced(what, X, schema, schema.names.index(name), len(values), n_draws, seed)
-        for name, what in zip(names, do.values(), strict=True)
+        j: forced_values(what, table, f"do[{columns.names[j]!r}]", n_draws, (seed, j))
+        for j, what in forced_columns(do, columns, outcome).items()
     }
 
 
-def forced_names(do: Mapping[Any, Any], schema: Schema, outcome: str) -> list[str]:
-    """Return the names of the columns that `do` forces, in its order.
+def encoded(meant: Mapping[int, Any], schema: Schema, n: int, n_draws: int) -> dict[str, Forced]:
+    """Return what columns of the model are forced to, by name, not shared with the user.
 
     Parameters
     ----------
-    do : mapping
-        As in `parse_do`.
+    meant : mapping
+        What `parse_do` returns.
     schema : Schema
         What the columns are.
-    outcome : str
-        Name of the outcome, which cannot be forced.
+    n, n_draws : int
+        Number of rows and of posterior draws.
+    """
+    return {schema.names[j]: _forced(what, schema, j, n, n_draws) for j, what in meant.items()}
+
+
+def forced_columns(
+    do: Mapping[Any, Any], columns: Schema | Table, outcome: str | None = None
+) -> dict[int, Any]:
+    """Return the entries of `do` by the position of the column that each forces, in its order.
+
+    Parameters
+    ----------
+    do, columns, outcome
+        As in `parse_do`.
     """
     if not isinstance(do, Mapping):
         raise TypeError(
@@ -158,22 +164,22 @@ def forced_names(do: Mapping[Any, Any], schema: Schema, outcome: str) -> list[st
         )
     if not do:
         raise ValueError("do is empty; to predict without forcing anything, use predict(X)")
-    names: list[str] = []
-    for key in do:
-        if key == outcome and outcome not in schema.names:
+    found: dict[int, Any] = {}
+    for key, what in do.items():
+        if outcome is not None and key == outcome and outcome not in columns.names:
             raise ValueError(f"do: {outcome!r} is the outcome; force its causes instead")
         try:
-            name = schema.names[schema.position(key)]
+            j = columns.position(key)
         except ValueError as error:
             raise ValueError(f"do: {error}") from None
-        if name in names:
-            raise ValueError(f"do forces column {name!r} twice")
-        names.append(name)
-    return names
+        if j in found:
+            raise ValueError(f"do forces column {columns.names[j]!r} twice")
+        found[j] = what
+    return found
 
 
-def columns_read(do: Mapping[Any, Any], X: Table, names: Sequence[str]) -> frozenset[str]:
-    """Return the columns that the policies in `do` compute forced values from.
+def columns_read(do: Mapping[Any, Any], table: Table) -> list[int]:
+    """Return the positions of the columns that the policies in `do` compute forced values from.
 
     Each column in turn is moved; what then comes out otherwise has been read. A policy that fails
     on moved rows, or answers the same rows in two ways, counts as reading what it may have read.
@@ -182,40 +188,29 @@ def columns_read(do: Mapping[Any, Any], X: Table, names: Sequence[str]) -> froze
     ----------
     do : mapping
         As in `parse_do`, and known to be valid.
-    X : DataFrame or ndarray
+    table : Table
         The rows.
-    names : sequence of str
-        The names of its columns.
     """
     policies = [what for what in do.values() if callable(what)]
-    if not policies or len(X) < 2:
-        return frozenset()
+    if not policies or len(table) < 2:
+        return []
 
     def answers(rows: Table) -> list[NDArray[Any]] | None:
         try:
-            values = [
-                forced_values(policy, rows, "do", len(rows), 1, (0, 0)) for policy in policies
-            ]
+            values = [forced_values(policy, rows, "do", 1, (0, 0)) for policy in policies]
             return [
                 each.held() if isinstance(each, Drawn) else np.asarray(each) for each in values
             ]
         except Exception:
             return None
 
-    before = answers(X)
-    read = set()
-    for j, name in enumerate(names):
-        if isinstance(X, pd.DataFrame):
-            frame = X.copy(deep=False)
-            frame.isetitem(j, np.roll(X.iloc[:, j].array, 1))
-            after = answers(frame)
-        else:
-            array = X.copy()
-            array[:, j] = np.roll(X[:, j], 1)
-            after = answers(array)
+    before, moved = answers(table), np.roll(np.arange(len(table)), 1)
+    read = []
+    for j in range(len(table.names)):
+        after = answers(table.reordered([j], moved))
         if before is None or after is None or not all(map(np.array_equal, before, after)):
-            read.add(name)
-    return frozenset(read)
+            read.append(j)
+    return read
 
 
 def describe(do: Mapping[Any, Any]) -> str:
@@ -232,19 +227,15 @@ def _in_words(what: Any) -> str:
     return repr(what) if isinstance(what, str) else f"{what}" if np.ndim(what) == 0 else "values"
 
 
-def _forced(
-    what: Any, X: Table, schema: Schema, j: int, n: int, n_draws: int, seed: int
-) -> Forced:
+def _forced(what: Any, schema: Schema, j: int, n: int, n_draws: int) -> Forced:
     """Return what column j is forced to, encoded."""
-    where = f"do[{schema.names[j]!r}]"
-    what = forced_values(what, X, where, n, n_draws, (seed, j))
     if isinstance(what, Drawn):
-        encoded = Encoded(what, schema, j)
+        drawn = Encoded(what, schema, j)
         if is_large(n_draws, n):  # few are drawn at once, and fail at once
-            encoded.first_chunk()
-        return encoded
+            drawn.first_chunk()
+        return drawn
     # A copy: answers that are computed later do not follow what becomes of the user's array.
-    return np.array(np.broadcast_to(_encoded(what, schema, j, where), n))
+    return np.array(np.broadcast_to(_encoded(what, schema, j, f"do[{schema.names[j]!r}]"), n))
 
 
 def _encoded(values: ArrayLike, schema: Schema, j: int, where: str) -> Floats:
@@ -258,34 +249,18 @@ def _encoded(values: ArrayLike, schema: Schema, j: int, where: str) -> Floats:
     return column
 
 
-def forced_values(
-    what: Any, X: Table, where: str, n: int, n_draws: int, key: tuple[int, int]
-) -> "ArrayLike | Drawn":
-    """Return what a column is forced to as the user means it, not yet encoded.
+def forced_values(what: Any, table: Table, where: str, n_draws: int, key: tuple[int, int]) -> Any:
+    """Return what a column is forced to as the user means it: a scalar, n values, or `Drawn`.
 
-    Parameters
-    ----------
-    what : object
-        An entry of `do`.
-    X : DataFrame or ndarray
-        The rows.
-    where : str
-        Where the entry stood, for messages.
-    n, n_draws : int
-        Number of rows and of posterior draws.
-    key : tuple of int
-        Source of draws from a distribution: a seed, and the position of the column.
-
-    Returns
-    -------
-    scalar, array-like of shape (n,), or Drawn
+    `key` is the source of draws from a distribution: a seed, and the position of the column.
     """
+    n = len(table)
     if callable(what):
-        what = _called(what, X, where)
+        what = _called(what, table, where)
     if _is_distribution(what):
-        return _drawn(what, X, where, n, n_draws, key)
+        return _drawn(what, table, where, n_draws, key)
     if isinstance(what, pd.Series):
-        what = aligned(what, X, where)
+        what = table.aligned(what, where)
     refuse_masked(what, where)
     if isinstance(what, Iterator):
         raise TypeError(f"{where} is {type(what).__name__}, which is used up; give a list of it")
@@ -303,10 +278,11 @@ def forced_values(
     return what
 
 
-def _drawn(what: Any, X: Table, where: str, n: int, n_draws: int, key: tuple[int, int]) -> Drawn:
+def _drawn(what: Any, table: Table, where: str, n_draws: int, key: tuple[int, int]) -> Drawn:
     """Return the draws of a frozen distribution, whose parameters are one a row or one for all."""
+    n = len(table)
     parameters = {
-        name: np.array(aligned(value, X, where) if isinstance(value, pd.Series) else value)
+        name: np.array(table.aligned(value, where) if isinstance(value, pd.Series) else value)
         for name, value in (*enumerate(what.args), *what.kwds.items())
     }
     for name, value in parameters.items():
@@ -327,19 +303,14 @@ def _is_distribution(what: Any) -> bool:
     return hasattr(what, "rvs") and hasattr(what, "dist")
 
 
-def _called(function: Callable[[Table], Any], X: Table, where: str) -> Any:
+def _called(function: Callable[[Any], Any], table: Table, where: str) -> Any:
     """Call a policy with X, in the manner of `DataFrame.assign`, and check what it returns."""
     if hasattr(function, "rvs"):
         raise TypeError(
             f"{where}: freeze the distribution, as in scipy.stats.norm(loc=0, scale=1)"
         )
-    if isinstance(X, pd.DataFrame):
-        rows: Table = X.copy(deep=False)
-    else:
-        rows = X.view()
-        rows.flags.writeable = False
     try:
-        result = function(rows)
+        result = function(table.shown())
     except Exception as error:
         error.add_note(f"This is what the callable of {where} raised, called with X.")
         raise
@@ -349,20 +320,3 @@ def _called(function: Callable[[Table], Any], X: Table, where: str) -> Any:
             "array or a Series"
         )
     return result
-
-
-def aligned(series: pd.Series, X: Table, where: str) -> pd.Series:
-    """Return a Series in the order of X's rows."""
-    if not isinstance(X, pd.DataFrame):
-        return series
-    if series.index.equals(X.index):
-        return series
-    if not (series.index.is_unique and X.index.is_unique):
-        raise ValueError(f"{where}: its index is not that of X, and repeats labels; cannot align")
-    missing = X.index.difference(series.index)
-    if len(missing):
-        raise ValueError(
-            f"{where}: its index lacks rows of X: {listed(missing)}; give a Series indexed like "
-            "X, or an array"
-        )
-    return series.reindex(X.index)

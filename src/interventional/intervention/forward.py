@@ -8,8 +8,9 @@ Python linker, once per structure; columns, forced values and parameters are its
 An answer is `Samples`: each chunk of rows is drawn when it is asked for, from noise of its own.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -41,6 +42,9 @@ class Query:
         chunk of rows (rows,) or (draws, rows).
     regenerated : tuple of str
         The columns that the intervention reaches, in topological order, without the outcome.
+    seed : int
+        Source of noise: equal seeds give equal noise, node by node and row by row, so that
+        contrasts are paired.
     chunk : int
         Which chunk of rows this is: part of the key of its noise.
     """
@@ -48,6 +52,7 @@ class Query:
     values: Floats
     forced: Mapping[str, Floats | Chunked]
     regenerated: tuple[str, ...] = ()
+    seed: int = 0
     chunk: int = 0
 
     @property
@@ -61,7 +66,7 @@ class Query:
             name: value.chunk(k, rows) if isinstance(value, Chunked) else value[rows]
             for name, value in self.forced.items()
         }
-        return Query(self.values[rows], forced, self.regenerated, k)
+        return Query(self.values[rows], forced, self.regenerated, self.seed, k)
 
 
 @dataclass(frozen=True)
@@ -75,13 +80,33 @@ class _Plan:
     by_draw: tuple[str, ...]
     how: tuple[tuple[str, Regeneration], ...]
 
-    drawn: tuple[str, ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        drawn = {node: None for node, how in self.how if how == "draw"}
-        if self.noise:
-            drawn[self.target] = None
-        object.__setattr__(self, "drawn", tuple(drawn))
+@dataclass(frozen=True, eq=False)
+class _Compiled:
+    """A plan as a function, and what it takes: columns, residuals, parameters, generators.
+
+    Attributes
+    ----------
+    function : callable
+        Returns the target.
+    held : tuple of (str, bool)
+        The columns that are given, and whether as whole numbers.
+    factual : tuple of int
+        Positions of the columns that stand in some equation at their factual values.
+    residual : tuple of str
+        The nodes whose residuals are given.
+    needed : tuple of str
+        The parameters on which the target depends.
+    streams : tuple of int
+        Of each node that is drawn, the number of its source of noise.
+    """
+
+    function: Callable[..., Any]
+    held: tuple[tuple[str, bool], ...]
+    factual: tuple[int, ...]
+    residual: tuple[str, ...]
+    needed: tuple[str, ...]
+    streams: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,21 +121,18 @@ class Answer(Chunked):
         The rows and what is forced.
     parameters : mapping
         Posterior draws of each parameter, of shape (draws, ...).
-    seed : int
-        Equal seeds give equal noise, node by node and row by row: contrasts are paired.
     """
 
     model: StructuralModel
     query: Query
     parameters: Mapping[str, Floats]
-    seed: int
 
-    @property
+    @cached_property
     def n_draws(self) -> int:  # type: ignore[override]
         """How many posterior draws there are."""
         return len(next(iter(self.parameters.values())))
 
-    @property
+    @cached_property
     def n(self) -> int:  # type: ignore[override]
         """How many rows there are."""
         return len(self.query.values)
@@ -123,9 +145,7 @@ class Predictive(Answer):
         """Draw the k-th chunk of rows."""
         query = self.query.at(k, rows)
         how: dict[str, Regeneration] = dict.fromkeys(query.regenerated, "draw")
-        return _draw(
-            self.model, query, self.parameters, self.model.outcome, how, [self.seed, 0], noise=True
-        )
+        return _draw(self.model, query, self.parameters, self.model.outcome, how, noise=True)
 
 
 class Expected(Answer):
@@ -138,7 +158,7 @@ class Expected(Answer):
 
     def chunk(self, k: int, rows: slice) -> Floats:
         """Compute the k-th chunk of rows."""
-        return _expected(self.model, self.query.at(k, rows), self.parameters, self.seed)
+        return _expected(self.model, self.query.at(k, rows), self.parameters)
 
     def linear(self) -> Linear | None:
         """Return the closed form, where what is regenerated enters by its mean, linearly."""
@@ -171,14 +191,12 @@ class Retrospective(Answer):
         residuals = {
             node: model.equation(node).record.residual(
                 self.observed[node][rows],
-                _draw(model, at_rest, parameters, node, {}, [], noise=False),
+                _draw(model, at_rest, parameters, node, {}),
             )
             for node in (*query.regenerated, model.outcome)
         }
         how: dict[str, Regeneration] = dict.fromkeys(query.regenerated, "residual")
-        mean = _draw(
-            model, query, parameters, model.outcome, how, [], noise=False, residuals=residuals
-        )
+        mean = _draw(model, query, parameters, model.outcome, how, residuals=residuals)
         outcome = model.of_outcome.record.with_residual(mean, residuals[model.outcome])
         return np.asarray(outcome)
 
@@ -197,31 +215,29 @@ class Through(Answer):
 
     def chunk(self, k: int, rows: slice) -> Floats:
         """Compute the k-th chunk of rows, mediators with the noise that `Predictive` gives."""
-        model, parameters, key = self.model, self.parameters, [self.seed, 0]
+        model, parameters = self.model, self.parameters
         query, others = self.query.at(k, rows), self.mediators.at(k, rows)
         forced = dict(query.forced)
         how: dict[str, Regeneration] = {}
         for node in others.regenerated:
             how[node] = "draw"
-            forced[node] = _draw(model, others, parameters, node, how, key, noise=True)
+            forced[node] = _draw(model, others, parameters, node, how, noise=True)
         query = replace(query, forced=forced, regenerated=())
-        return _draw(model, query, parameters, model.outcome, {}, [], noise=False)
+        return _draw(model, query, parameters, model.outcome, {})
 
 
-def _expected(
-    model: StructuralModel, query: Query, parameters: Mapping[str, Floats], seed: int
-) -> Floats:
+def _expected(model: StructuralModel, query: Query, parameters: Mapping[str, Floats]) -> Floats:
     """Return the expected outcome of a chunk of rows."""
     how = _linear_or_drawn(model, query.regenerated)
     if "draw" not in how.values():
-        return _draw(model, query, parameters, model.outcome, how, [], noise=False)
+        return _draw(model, query, parameters, model.outcome, how)
     drawn = [node for node, what in how.items() if what == "draw"]
     levels = [model.equation(node).codes for node in drawn]
     if all(levels) and np.prod([len(codes) for codes in levels]) <= _INNER:
         return _over_levels(model, query, parameters, how, dict(zip(drawn, levels, strict=True)))
     total: Floats | float = 0.0
     for k in range(_INNER):
-        total += _draw(model, query, parameters, model.outcome, how, [seed, 1 + k], noise=False)
+        total += _draw(model, query, parameters, model.outcome, how, stream=1 + k)
     return np.asarray(total / _INNER)
 
 
@@ -244,9 +260,9 @@ def _over_levels(
         for node, code in at.items():
             several = model.equation(node).n_blocks > 1
             level = code if several else None
-            p = _draw(model, here, parameters, node, rest, [], noise=False, level=level)
+            p = _draw(model, here, parameters, node, rest, level=level)
             weight = weight * (p if several or code == 1 else 1 - p)
-        total += weight * _draw(model, here, parameters, model.outcome, rest, [], noise=False)
+        total += weight * _draw(model, here, parameters, model.outcome, rest)
     return np.asarray(total)
 
 
@@ -344,15 +360,15 @@ def _draw(
     parameters: Mapping[str, Floats],
     target: str,
     how: Mapping[str, Regeneration],
-    key: list[int],
     *,
-    noise: bool,
+    noise: bool = False,
+    stream: int = 0,
     residuals: Mapping[str, Floats] | None = None,
     level: int | None = None,
 ) -> Floats:
     """Evaluate a node of the graph, or a level's probability, under `pm.do`, in a chunk of rows.
 
-    `key` is that of the noise, where any is drawn: a seed, and the number of a stream.
+    `stream` is that of the noise, where any is drawn.
     """
     forced = {name: np.asarray(value) for name, value in query.forced.items()}
     plan = _Plan(
@@ -363,66 +379,42 @@ def _draw(
         tuple(sorted(name for name, value in forced.items() if value.ndim == 2)),
         tuple(sorted(how.items())),
     )
-    structure = (model.schema.names, tuple(equation.structure for equation in model.equations))
-    function = _functions.get((*structure, plan), lambda: _compile(model, plan))
-    names = model.schema.names
-    held = _held(model, plan)
-    coded = {equation.node for equation in model.equations if equation.is_discrete}
-    inputs = [
-        forced[name] if name in forced else query.values[:, names.index(name)] for name in held
-    ]
-    inputs = [
-        array.astype(np.int64) if name in coded else array
-        for name, array in zip(held, inputs, strict=True)
-    ]
-    inputs += [query.values[:, names.index(name)] for name in _factual(model)]
-    inputs += [(residuals or {})[node] for node, what in plan.how if what == "residual"]
-    draws = [parameters[name] for name in _needed(model, plan)]
+    compiled = _functions.get((*model.structure, plan), lambda: _compile(model, plan))
+    names, values = model.schema.names, query.values
+    inputs = []
+    for name, whole in compiled.held:
+        array = forced[name] if name in forced else values[:, names.index(name)]
+        inputs.append(array.astype(np.int64) if whole else array)
+    inputs += [values[:, j] for j in compiled.factual]
+    inputs += [(residuals or {})[node] for node in compiled.residual]
+    draws = [parameters[name] for name in compiled.needed]
     # Each node has a source of noise of its own, whatever else is drawn: contrasts are paired.
-    # NumPy fills keys up with zeros, and the key of the seed alone is that of posterior draws: a
-    # node's number is never zero.
-    nodes = [*names, model.outcome]
-    numbers = [nodes.index(node) or len(nodes) for node in plan.drawn]
-    fresh = [np.random.default_rng([*key, number, query.chunk]) for number in numbers]
+    fresh = [
+        np.random.default_rng([query.seed, stream, number, query.chunk])
+        for number in compiled.streams
+    ]
     try:
         with np.errstate(over="ignore"):
-            found = np.asarray(function(*inputs, *draws, *fresh))
+            found = np.asarray(compiled.function(*inputs, *draws, *fresh))
     except (TypeError, ValueError) as error:  # of a design; PyTensor adds hints of its own
         raise type(error)(str(error).partition("\n\nHINT: ")[0]) from None
     return refuse_overflow(found, target)
 
 
-def _held(model: StructuralModel, plan: _Plan) -> list[str]:
-    """Return the columns that are given: all but those regenerated, and the one that is drawn."""
-    made = {node for node, _ in plan.how} | set(plan.drawn)
-    return [name for name in model.schema.names if name not in made]
-
-
-def _factual(model: StructuralModel) -> list[str]:
-    """Return the columns that stand in some equation at their factual values."""
-    factual = {
-        model.schema.names[j]
-        for equation in model.equations
-        for j, variable in zip(equation.columns, equation.variables, strict=True)
-        if variable != model.schema.names[j]
-    }
-    return sorted(factual)
-
-
-def _needed(model: StructuralModel, plan: _Plan) -> list[str]:
+def _needed(model: StructuralModel, plan: _Plan, drawn: Collection[str]) -> tuple[str, ...]:
     """Return the parameters on which the target depends."""
-    needed: list[str] = []
+    needed: tuple[str, ...] = ()
     for equation in model.equations:
         if equation.node == plan.target:
             needed += equation.parameters if plan.noise else equation.mean_parameters
         elif equation.node in dict(plan.how):
-            drawn = equation.node in plan.drawn
-            needed += equation.parameters if drawn else equation.mean_parameters
+            anew = equation.node in drawn
+            needed += equation.parameters if anew else equation.mean_parameters
     return needed
 
 
-def _compile(model: StructuralModel, plan: _Plan) -> Any:
-    """Compile a node under `pm.do` as a function of columns, residuals, parameters, generators."""
+def _compile(model: StructuralModel, plan: _Plan) -> _Compiled:
+    """Compile a node under `pm.do`."""
     import pymc as pm
     import pytensor
     import pytensor.tensor as pt
@@ -430,8 +422,15 @@ def _compile(model: StructuralModel, plan: _Plan) -> Any:
     from pytensor.tensor.random.type import random_generator_type
 
     names, how = model.schema.names, dict(plan.how)
+    drawn = {node: None for node, what in plan.how if what == "draw"}
+    if plan.noise:
+        drawn[plan.target] = None
+    held = [name for name in names if name not in how and name not in drawn]
+    factual = _factual(model)
+    residual = tuple(node for node, what in plan.how if what == "residual")
+    needed = _needed(model, plan, drawn)
+
     built = generative_model(model, np.zeros((1, len(names))), how=how)
-    held = _held(model, plan)
     fixed = [name for name in held if name in plan.forced or built[name].owner is not None]
     if fixed:
         built = pm.do(built, {name: np.zeros(1, dtype=built[name].dtype) for name in fixed})
@@ -444,21 +443,45 @@ def _compile(model: StructuralModel, plan: _Plan) -> Any:
         return pt.tensor(name, dtype=variable.dtype, shape=(None,) * (variable.ndim + extra))
 
     data = [like(name, name in plan.by_draw) for name in held]
-    data += [like(f"{name}_observed", 0) for name in _factual(model)]
-    data += [like(f"{node}_residual", 1) for node, what in plan.how if what == "residual"]
-    parameters = [like(name, 1) for name in _needed(model, plan)]
-    generators = [random_generator_type(node) for node in plan.drawn]
+    data += [like(f"{names[j]}_observed", 0) for j in factual]
+    data += [like(f"{node}_residual", 1) for node in residual]
+    parameters = [like(name, 1) for name in needed]
+    generators = [random_generator_type(node) for node in drawn]
     # The number of rows and the generators are inputs too, which do not add dimensions.
     several = {equation.node for equation in model.equations if equation.n_blocks > 1}
-    random = [built[f"{node}_score" if node in several else node] for node in plan.drawn]
+    random = [built[f"{node}_score" if node in several else node] for node in drawn]
     sources = [variable.owner.inputs[0] for variable in random]
     inner: dict[Any, Any] = dict(zip(sources, generators, strict=True))
     inner[built.dim_lengths["obs"]] = data[0].shape[-1]
     replace = {built[variable.name]: variable for variable in (*data, *parameters)}
     outcome = graph_replace(vectorize_graph(outcome, replace), inner, strict=False)
-    return pytensor.function(
+    function = pytensor.function(
         [*data, *parameters, *generators],
         outcome,
         mode=python_mode(),
         on_unused_input="ignore",
     )
+    coded = {equation.node for equation in model.equations if equation.is_discrete}
+    # NumPy fills keys up with zeros, and the key of the seed alone is that of posterior draws: a
+    # node's number is never zero.
+    nodes = [*names, model.outcome]
+    return _Compiled(
+        function,
+        tuple((name, name in coded) for name in held),
+        factual,
+        residual,
+        needed,
+        tuple(nodes.index(node) or len(nodes) for node in drawn),
+    )
+
+
+def _factual(model: StructuralModel) -> tuple[int, ...]:
+    """Return the columns that stand in some equation at their factual values, by name."""
+    names = model.schema.names
+    factual = {
+        j
+        for equation in model.equations
+        for j, variable in zip(equation.columns, equation.variables, strict=True)
+        if variable != names[j]
+    }
+    return tuple(sorted(factual, key=lambda j: names[j]))

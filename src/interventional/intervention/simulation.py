@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from interventional.data.schema import Schema
+from interventional.data.table import Table
 from interventional.errors import listed, unknown
 from interventional.numbers import Floats
 from interventional.scm.compiling import python_mode
@@ -79,6 +80,17 @@ def simulate(
         is_bool = schema.dtypes[j] == "bool"
         found[label] = (decoded.astype(bool) if is_bool else decoded).array  # rows have labels
     return {**found, outcome: columns[outcome]}
+
+
+def with_drawn(table: Table, drawn: Mapping[Any, Any]) -> pd.DataFrame:
+    """Return rows with drawn columns, by label, in the place of theirs or beside them."""
+    frame = table.as_frame()
+    depth = frame.columns.nlevels
+    for label, column in drawn.items():
+        # of a MultiIndex, whose labels are tuples, a name alone is the first part
+        whole = isinstance(label, tuple) or depth == 1
+        frame[label if whole else (label, *[""] * (depth - 1))] = column
+    return frame
 
 
 def _parameter(name: str, value: Any, is_vector: bool, labels: list[Any]) -> Floats:

@@ -17,7 +17,7 @@ from interventional.data.seen import (
     sufficient_statistics,
 )
 from interventional.errors import listed, unknown
-from interventional.graph.causal_graph import refuse_typo
+from interventional.graph.causal_graph import over_columns
 from interventional.inference.engines import choose_engine
 from interventional.numbers import Floats
 from interventional.scm.defaults import resolve
@@ -87,6 +87,11 @@ class Draft:
     priors: Mapping[str, Any]
     families: Mapping[str, str]
     exposure: int | None
+
+    @property
+    def outcome(self) -> str:
+        """The name of the outcome."""
+        return self.specification.outcome
 
     @property
     def nodes(self) -> list[str]:
@@ -173,7 +178,7 @@ def draft(specification: Specification, schema: Schema) -> Draft:
     outcome = specification.outcome
     if "/" in outcome:
         raise ValueError(f"outcome={outcome!r}: no name in the model may hold a '/'")
-    graph = observed_graph(specification.graph, schema, outcome)
+    graph = over_columns(specification.graph, schema.names, outcome)
     exposure = _exposure(specification, schema, graph)
     regressions = _regressions(graph, schema, outcome, exposure)
     nodes = [node for node, _, _ in regressions]
@@ -309,28 +314,6 @@ def specify(
     return StructuralModel(
         parsed.specification.outcome, schema, tuple(equations), parsed.graph
     ), seen
-
-
-def observed_graph(graph: Any, schema: Schema, outcome: str) -> "CausalGraph | None":
-    """Return the graph over columns and outcome, unobserved nodes projected out."""
-    if graph is None:
-        return None
-    from interventional.graph.causal_graph import CausalGraph
-
-    parsed = graph if isinstance(graph, CausalGraph) else CausalGraph(graph)
-    if outcome not in parsed.nodes:
-        raise ValueError(f"the graph lacks the outcome: {unknown('node', outcome, parsed.nodes)}")
-    for node in parsed.nodes:
-        if "/" in node:
-            raise ValueError(f"the graph's node {node!r}: no name in the model may hold a '/'")
-    known = [*schema.names, outcome]
-    for node in parsed.nodes:
-        if node not in known and node not in parsed.unobserved:
-            refuse_typo(node, known, parsed.nodes)
-    projected = parsed.observing([name for name in parsed.nodes if name in known])
-    if not projected.parents(outcome):
-        raise ValueError(f"nothing in the graph causes {outcome!r} that X has a column for")
-    return projected
 
 
 def _regressions(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from interventional.data.design import Design
 from interventional.data.schema import Schema
 from interventional.errors import listed
+from interventional.graph.identification import regenerated
 from interventional.numbers import Floats
 from interventional.scm.families import CATEGORICAL, FAMILIES, Family
 from interventional.scm.priors import EquationPriors, Group
@@ -186,6 +188,11 @@ class StructuralModel:
         """The outcome's equation."""
         return self.equations[-1]
 
+    @cached_property
+    def structure(self) -> tuple[Any, ...]:
+        """What two models share if one compiled graph serves both."""
+        return self.schema.names, tuple(equation.structure for equation in self.equations)
+
     def reached(
         self, forced: frozenset[str], reads: frozenset[str] = frozenset()
     ) -> tuple[str, ...]:
@@ -207,23 +214,7 @@ class StructuralModel:
         """
         if self.graph is None:
             return ()
-        strays = sorted(forced - set(self.graph.nodes))
-        if strays:
-            raise ValueError(
-                f"do: column {listed(strays)} is not in the graph, which does not say what it "
-                f"causes; the graph holds {listed(self.graph.nodes)}"
-            )
-        effects = sorted(forced & self.graph.descendants(self.outcome))
-        if effects:
-            raise ValueError(
-                f"do: the graph has {self.outcome!r} as a cause of {listed(effects)}; forcing an "
-                "effect says nothing of its cause"
-            )
-        from interventional.graph.identification import affected, regressions
-
-        fitted = regressions(self.graph, self.outcome)
-        reads &= frozenset(self.graph.nodes)
-        return affected(self.graph, fitted, forced, self.outcome, reads)[:-1]
+        return regenerated(self.graph, self.outcome, forced, reads)
 
     def equation(self, node: str) -> Equation:
         """Return the equation of a node."""

@@ -65,6 +65,20 @@ def generative_model(
     return built
 
 
+def observed_rows(
+    built: "pm.Model", model: StructuralModel, values: Floats, target: Floats
+) -> "pm.Model":
+    """Return the model of some rows with the outcome, and each node with an equation, observed."""
+    import pymc as pm
+
+    names = model.schema.names
+    observed = {e.node: values[:, names.index(e.node)] for e in model.equations[:-1]}
+    observed[model.outcome] = target
+    return pm.observe(
+        built, {node: column.astype(built[node].dtype) for node, column in observed.items()}
+    )
+
+
 def _add_equation(
     equation: Equation, columns: list[Any], exposure: Any, how: Regeneration | None
 ) -> Any:

@@ -16,11 +16,9 @@ import pandas as pd
 from interventional.data.design import TreatmentCoding
 from interventional.data.schema import Schema
 from interventional.errors import listed
-from interventional.numbers import Floats
+from interventional.numbers import OF_LEVELS, Floats
 from interventional.scm.equations import Equation, StructuralModel
 from interventional.scm.priors import EquationPriors, Group, PriorSpec
-
-_STREAM = 1 << 21  # of random numbers: none that other draws take
 
 
 def unseen_levels(
@@ -132,7 +130,7 @@ def _extended(
             if any(design.picks[t][0] == position for t in group.terms)
         )
         mu, unit = group.prior.location_and_unit(len(group.terms))
-        key = [seed, _STREAM, equation.columns[position], crc32(term.encode())]
+        key = [seed, OF_LEVELS, equation.columns[position], crc32(term.encode())]
         noise = np.random.default_rng(key).standard_normal(len(old))
         beta[:, k] = mu[0] + unit[0] * draws[equation.scale_name(group)] * noise
     n_terms = len(wider.terms)

@@ -12,9 +12,9 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.random import Generator
 
+from interventional.data.table import Table
 from interventional.inference.posterior import Posterior, to_datatree
 from interventional.numbers import Floats
 from interventional.scm.compiling import python_mode
@@ -89,6 +89,36 @@ def prior_predictive(
     )
 
 
+def log_likelihood(
+    idata: "xr.DataTree", outcome: str, densities: Floats, target: Floats, labels: Any
+) -> "xr.DataTree":
+    """Return posterior draws with the log densities of outcomes for each, and these outcomes.
+
+    Parameters
+    ----------
+    idata : DataTree
+        The posterior draws.
+    outcome : str
+        The name of the outcome.
+    densities : ndarray of shape (chains, draws, n)
+        The log densities.
+    target, labels : ndarray of shape (n,)
+        What was observed, and what the rows are called.
+    """
+    import xarray as xr
+
+    seen, sample = observed(outcome, target, labels), ("chain", "draw")
+    coords = {name: np.arange(size) for name, size in zip(sample, densities.shape, strict=False)}
+    both = {
+        "/log_likelihood": xr.Dataset(
+            {outcome: ((*sample, "obs"), densities)}, {**coords, **seen.coords}
+        ),
+        "/observed_data": seen,
+    }
+    groups = {f"/{name}": group.to_dataset() for name, group in idata.children.items()}
+    return xr.DataTree.from_dict({**groups, **both})
+
+
 def _from_prior(
     model: StructuralModel, values: Floats, n_samples: int, rng: Generator
 ) -> dict[str, Floats]:
@@ -129,8 +159,8 @@ def positive_size(n_samples: object) -> int:
 
 def labels_of(X: Any, n: int) -> Any:
     """Return what the rows are called: by the index if it tells them apart, else by number."""
-    labelled = isinstance(X, pd.DataFrame) and X.index.is_unique
-    return np.asarray(X.index if labelled else range(n))
+    index = Table.of(X).index
+    return np.asarray(index if index.is_unique else range(n))
 
 
 def observed(outcome: str, target: Floats, labels: Any) -> "xr.Dataset":

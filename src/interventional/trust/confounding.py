@@ -23,7 +23,7 @@ import numpy as np
 from interventional.answers.samples import Chunked, Linear, Rows
 from interventional.errors import listed
 from interventional.intervention.forward import Answer
-from interventional.numbers import Floats
+from interventional.numbers import OF_BIASES, Floats
 from interventional.scm.compiling import python_mode
 from interventional.scm.equations import StructuralModel
 from interventional.scm.priors import PriorSpec
@@ -31,8 +31,6 @@ from interventional.scm.priors import PriorSpec
 if TYPE_CHECKING:
     import xarray as xr
     from pymc_extras.prior import Prior
-
-_STREAM = 1 << 21  # of random numbers: none that anything else takes
 
 
 def parse(confounding: Mapping[Any, Any], model: StructuralModel) -> dict[str, PriorSpec]:
@@ -98,7 +96,7 @@ def draw(
 
     drawn = {}
     for name, spec in priors.items():
-        key = [seed, _STREAM, model.schema.names.index(name)]
+        key = [seed, OF_BIASES, model.schema.names.index(name)]
         number = int(np.random.SeedSequence(key).generate_state(1)[0])
         with pm.Model(coords={"sample": range(int(np.prod(shape)))}):
             variable = _independent(spec).create_variable("bias")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtri, erfc
 
 from interventional.answers.samples import Chunked
-from interventional.answers.support import NOT_KEPT, RARE, Support
+from interventional.answers.support import Support
 from interventional.data.schema import Schema
 from interventional.errors import ExtrapolationWarning
 from interventional.intervention.forward import Query
@@ -24,6 +24,7 @@ from interventional.numbers import Floats, slices
 from interventional.scm.equations import Equation, StructuralModel
 from interventional.trust.overlap import Covariates, Rarity, Training, Usual
 
+_RARE = 0.1  # overlap: rows are ten times rarer at that level than in general
 _SHARE = 0.05  # of the rows: from here on there is a warning
 _DRAWS = 50  # of a distribution, that are looked at for a row
 _MOST = 1 << 22  # of them in all
@@ -55,22 +56,18 @@ def warn(support: Support | str, estimand: str) -> None:
     )
 
 
-def warn_of_numbers(
-    training: Training | None, forced: Iterable[tuple[str, Any]], estimand: str
-) -> None:
+def warn_of_numbers(training: Training, forced: Iterable[tuple[str, Any]], estimand: str) -> None:
     """Warn of forced numbers outside the observed range, where no row has been looked at.
 
     Parameters
     ----------
-    training : Training or None
+    training : Training
         What the training rows were.
     forced : iterable of (str, object)
         Columns, and what they are forced to; what is no single number is passed over.
     estimand : str
         What is asked, in words.
     """
-    if training is None:
-        return
     reasons = []
     for name, what in forced:
         j = training.schema.names.index(name)
@@ -88,30 +85,24 @@ def warn_of_numbers(
 
 def judge(
     model: StructuralModel,
-    training: Training | None,
+    training: Training,
     query: Query,
     *,
     apart: Collection[str] = (),
-) -> Support | str:
+) -> Support:
     """Return how well the data support a query, row by row.
 
     Parameters
     ----------
     model : StructuralModel
         The equations.
-    training : Training or None
+    training : Training
         What the training rows were.
     query : Query
         The rows and what is forced.
     apart : collection of str, optional
         The columns that are judged, each by itself; by default all that are forced, together.
-
-    Returns
-    -------
-    Support, or a str that says why nobody knows
     """
-    if training is None:
-        return NOT_KEPT
     forced = _moved(training, query, apart)
     n = len(query.values)
     if not forced:
@@ -124,7 +115,7 @@ def judge(
     size = _ROWS_OF_DRAWS if drawn else _ROWS
     blocks = [_judged(training, joints, forced, query.values, rows) for rows in slices(n, size)]
     found = blocks[0] if len(blocks) == 1 else _together(blocks)
-    supported = found.in_range & (found.distance <= 1) & (found.overlap >= RARE)
+    supported = found.in_range & (found.distance <= 1) & (found.overlap >= _RARE)
     reasons = () if supported.all() else _reasons(training, found, joints)
     return Support(supported, found.in_range, found.distance, found.overlap, found.is_far, reasons)
 
@@ -351,7 +342,7 @@ def _reasons(training: Training, found: _Block, joints: list[_Joint]) -> tuple[s
         if rows.any()
     ]
     inside = found.in_range  # where a value is outside its range, that says enough
-    far, rare = inside & (found.distance > 1), inside & (found.overlap < RARE)
+    far, rare = inside & (found.distance > 1), inside & (found.overlap < _RARE)
     if far.any():
         columns = sorted({j for one in joints for j in one.usual})
         said.append(

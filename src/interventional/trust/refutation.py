@@ -5,24 +5,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from interventional.dask import is_distributed
-from interventional.data.reading import read_weights
-from interventional.errors import listed
-from interventional.intervention import do as intervention
+from interventional.data.table import Table, Units
+from interventional.errors import ExtrapolationWarning, listed
+from interventional.intervention.do import encoded, forced_columns, parse_do
 from interventional.numbers import Floats
-from interventional.scm.draft import Draft, draft
+from interventional.scm.draft import Draft
 from interventional.scm.equations import StructuralModel
-
-if TYPE_CHECKING:
-    from interventional.regressor import BayesianInterventionRegressor
 
 _KEPT = 0.8  # share of the rows in a data subset
 _ROUNDING = 1e-9  # of the size of an effect: two answers as near as this are the same
@@ -56,7 +52,7 @@ class _Question:
         Not fitted.
     draft : Draft
         What its parameters say of the columns.
-    X : DataFrame or ndarray
+    table : Table
         The rows.
     y : ndarray of shape (n,)
         Their outcomes.
@@ -66,9 +62,9 @@ class _Question:
         The intervention, and what it is compared with; None for the columns as they are.
     """
 
-    estimator: "BayesianInterventionRegressor"
+    estimator: Any
     draft: Draft
-    X: intervention.Table
+    table: Table
     y: Floats
     weights: Floats | None
     do: Mapping[Any, Any]
@@ -81,33 +77,27 @@ class _Question:
             None if self.draft.exposure is None else self.draft.schema.names[self.draft.exposure]
         )
 
-    def permuted(self, names: Sequence[str], order: NDArray[np.intp]) -> intervention.Table:
+    def permuted(self, names: Sequence[str], order: NDArray[np.intp]) -> Table:
         """Return the rows with some columns in another order, jointly."""
-        at = [self.draft.schema.names.index(name) for name in names]
-        if isinstance(self.X, pd.DataFrame):
-            frame = self.X.copy(deep=False)
-            for j in at:
-                frame.isetitem(j, self.X.iloc[order, j].array)
-            return frame
-        array = self.X.copy()
-        array[:, at] = self.X[np.ix_(order, at)]
-        return array
+        return self.table.reordered([self.draft.schema.names.index(n) for n in names], order)
 
     def answer(
         self,
         seed: int,
-        X: intervention.Table | None = None,
+        table: Table | None = None,
         y: Floats | None = None,
         kept: NDArray[np.bool_] | None = None,
         **parameters: Any,
     ) -> "_Answer":
         """Return the average effect after a fit to other rows or outcomes, or some of the rows."""
         model = clone(self.estimator).set_params(random_state=seed, **parameters)
-        X, y, weights = self.X if X is None else X, self.y if y is None else y, self.weights
+        X, weights = (self.table if table is None else table).held, self.weights
         if kept is not None:  # by weights, so that levels which are left out stay known
             weights = np.where(kept, 1.0 if weights is None else weights, 0.0)
-        model.fit(X, y, sample_weight=weights)
-        effect = model._effect(X, self.do, self.baseline).average(self.weights)  # silently
+        model.fit(X, self.y if y is None else y, sample_weight=weights)
+        with warnings.catch_warnings():  # of support the user's own question warns
+            warnings.simplefilter("ignore", ExtrapolationWarning)
+            effect = model.effect(X, self.do, self.baseline).average(self.weights)
         n_terms = len(model.coef_) + bool(model.fit_intercept)
         return _Answer(float(effect.mean()[0]), float(effect.std()[0]), n_terms)
 
@@ -160,23 +150,39 @@ class _NotApplicableError(Exception):
 
 
 def refute(
-    estimator: "BayesianInterventionRegressor",
-    X: Any,
-    y: ArrayLike,
+    estimator: Any,
+    parsed: Draft,
+    units: Units,
+    y: Floats,
+    weights: Floats | None,
     do: Mapping[Any, Any],
-    baseline: Mapping[Any, Any] | None = None,
+    baseline: Mapping[Any, Any] | None,
     *,
-    sample_weight: ArrayLike | None = None,
-    n_repeats: int = 20,
-    alpha: float = 0.01,
-    random_state: Any = 0,
+    n_repeats: int,
+    alpha: float,
+    random_state: Any,
 ) -> pd.DataFrame:
-    """Do what `BayesianInterventionRegressor.refute` says."""
+    """Do what `BayesianInterventionRegressor.refute` says.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is refitted, as clones.
+    parsed : Draft
+        What its parameters say of the columns.
+    units : Units
+        The rows.
+    y, weights : ndarray of shape (n,)
+        Their outcomes, and weights; None for rows of weight one.
+    do, baseline, n_repeats, alpha, random_state
+        As there.
+    """
     if isinstance(n_repeats, bool) or not isinstance(n_repeats, Integral) or n_repeats < 2:
         raise ValueError(f"n_repeats must be a whole number of at least 2, got {n_repeats!r}")
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must be between 0 and 1, got {alpha!r}")
-    question, names = _read(estimator, X, y, do, baseline, sample_weight)
+    names = _forced(parsed, units, do, baseline)
+    question = _asked(estimator, parsed, units.table, y, weights, do, baseline)
     rng = np.random.default_rng(check_random_state(random_state).randint(1 << 32, size=4))
     reference = question.answer(_seed(rng))
     checks: dict[str, Callable[[], _Refits]] = {
@@ -197,31 +203,33 @@ def refute(
 # --- What is asked ------------------------------------------------------------------------------
 
 
-def _read(
-    estimator: "BayesianInterventionRegressor",
-    X: Any,
-    y: ArrayLike,
-    do: Mapping[Any, Any],
-    baseline: Mapping[Any, Any] | None,
-    sample_weight: ArrayLike | None,
-) -> tuple[_Question, list[str]]:
-    """Return what is asked, and the names of the forced columns; refuse what has no answer."""
-    if is_distributed(X):
-        raise TypeError("refute takes rows in memory; X is a Dask collection")
-    fresh = clone(estimator)
-    fresh._validate_params()
-    schema, values, target, _ = fresh._read_training(X, y, None)
-    weights = read_weights(sample_weight, X, len(values))
-    table: intervention.Table = X if isinstance(X, pd.DataFrame) else values
-    parsed = draft(fresh._specification(), schema)
+def _forced(
+    parsed: Draft, units: Units, do: Mapping[Any, Any], baseline: Mapping[Any, Any] | None
+) -> list[str]:
+    """Return the names of the forced columns; refuse what has no answer."""
+    schema, outcome = parsed.schema, parsed.outcome
     names: list[str] = []
     for side in (do, baseline):
         if side is not None:
-            forced = intervention.forced_names(side, schema, fresh.outcome)
+            forced = [schema.names[j] for j in forced_columns(side, schema, outcome)]
             names += [name for name in forced if name not in names]
-            StructuralModel(fresh.outcome, schema, (), parsed.graph).reached(frozenset(forced))
-            intervention.parse_do(side, table, schema, values, fresh.outcome, 1, 0)
-    rows = np.arange(len(target))
+            StructuralModel(outcome, schema, (), parsed.graph).reached(frozenset(forced))
+            meant = parse_do(side, units.table, schema, 1, 0, outcome)
+            encoded(meant, schema, len(units.values), 1)
+    return names
+
+
+def _asked(
+    estimator: Any,
+    parsed: Draft,
+    table: Table,
+    y: Floats,
+    weights: Floats | None,
+    do: Mapping[Any, Any],
+    baseline: Mapping[Any, Any] | None,
+) -> _Question:
+    """Return what is asked, whole weights as so many rows."""
+    rows = np.arange(len(y))
     if weights is not None and (weights == np.round(weights)).all():
         rows, weights = np.repeat(rows, weights.astype(np.intp)), None  # frequencies
     elif weights is not None:
@@ -229,18 +237,18 @@ def _read(
         weights = weights[rows]
     if not len(rows):
         raise ValueError("sample_weight is 0 for every row")
-    if not np.array_equal(rows, np.arange(len(target))):
+    if not np.array_equal(rows, np.arange(len(y))):
         do = _at(do, table, rows)
         baseline = None if baseline is None else _at(baseline, table, rows)
-        table, target = _rows(table, rows), target[rows]
-    return _Question(fresh, parsed, table, target, weights, do, baseline), names
+        table, y = table.take(rows).renumbered(), y[rows]
+    return _Question(estimator, parsed, table, y, weights, do, baseline)
 
 
-def _at(do: Mapping[Any, Any], X: intervention.Table, rows: NDArray[np.intp]) -> dict[Any, Any]:
+def _at(do: Mapping[Any, Any], table: Table, rows: NDArray[np.intp]) -> dict[Any, Any]:
     """Return an intervention on some of the rows, or on rows that are repeated."""
 
     def at(value: Any) -> Any:
-        return np.asarray(value)[rows] if np.shape(value) == (len(X),) else value
+        return np.asarray(value)[rows] if np.shape(value) == (len(table),) else value
 
     taken = {}
     for key, what in do.items():
@@ -249,13 +257,9 @@ def _at(do: Mapping[Any, Any], X: intervention.Table, rows: NDArray[np.intp]) ->
             taken[key] = what.dist(*map(at, what.args), **named)
         else:
             series = isinstance(what, pd.Series)
-            what = intervention.aligned(what, X, f"do[{key!r}]") if series else what
+            what = table.aligned(what, f"do[{key!r}]") if series else what
             taken[key] = what if callable(what) else at(what)
     return taken
-
-
-def _rows(X: intervention.Table, rows: NDArray[np.intp]) -> intervention.Table:
-    return X.iloc[rows].reset_index(drop=True) if isinstance(X, pd.DataFrame) else X[rows]
 
 
 # --- The checks ---------------------------------------------------------------------------------
@@ -268,7 +272,7 @@ def _placebo(
     if question.exposure in names:
         raise _NotApplicableError("the outcome is in proportion to what is forced, by definition")
     answers = [
-        question.answer(_seed(rng), X=question.permuted(names, rng.permutation(len(question.y))))
+        question.answer(_seed(rng), question.permuted(names, rng.permutation(len(question.y))))
         for _ in range(n_repeats)
     ]
     return _Refits(answers, 1.0, n_repeats)
@@ -284,8 +288,8 @@ def _dummy(
     answers = []
     for _ in range(n_repeats):
         order = rng.permutation(len(question.y))
-        X = question.X if exposure is None else question.permuted([exposure], order)
-        answers.append(question.answer(_seed(rng), X=X, y=question.y[order]))
+        table = question.table if exposure is None else question.permuted([exposure], order)
+        answers.append(question.answer(_seed(rng), table, question.y[order]))
     return _Refits(answers, 1.0, n_repeats)
 
 
@@ -301,24 +305,16 @@ def _common_cause(
     parameters: dict[str, Any] = {}
     if estimator.graph is not None:
         from interventional.graph.causal_graph import CausalGraph
-        from interventional.graph.text import Statements
+        from interventional.graph.mixed_graph import with_cause
 
         graph = CausalGraph(estimator.graph)
         if name in graph.nodes:
             raise _NotApplicableError(f"the graph has a node {name!r}, the column's name")
-        edges = [*graph.edges, (name, estimator.outcome)]
-        stated = Statements([*graph.nodes], edges, [*graph.confounded], [*graph.unobserved])
-        parameters["graph"] = CausalGraph(stated)
+        parameters["graph"] = CausalGraph(with_cause(graph, name, question.draft.outcome))
     answers = []
     for _ in range(n_repeats):
-        noise = rng.normal(size=n)
-        X: intervention.Table
-        if isinstance(question.X, pd.DataFrame):
-            X = question.X.copy(deep=False)
-            X[label] = noise
-        else:
-            X = np.column_stack([question.X, noise])
-        answers.append(question.answer(_seed(rng), X=X, **parameters))
+        table = question.table.with_new_column(label, rng.normal(size=n))
+        answers.append(question.answer(_seed(rng), table, **parameters))
         if answers[-1].n_terms == reference.n_terms:
             raise _NotApplicableError("the design takes in no column that it does not name")
     return _Refits(answers, 1.0, n_repeats)
@@ -369,15 +365,13 @@ def _n_free(question: _Question, answer: _Answer) -> int:
 
 def _new_column(question: _Question) -> tuple[Any, str]:
     """Return a label that no column has, and the name that the model gives it."""
-    X, n_columns = question.X, question.X.shape[1]
-    if not isinstance(X, pd.DataFrame) or not all(isinstance(c, str) for c in X.columns):
-        label: Any = n_columns
-        if isinstance(X, pd.DataFrame):
-            label = next(k for k in count(n_columns) if k not in X)
-            if X.columns.nlevels > 1:
-                label = (label, *[""] * (X.columns.nlevels - 1))
+    labels, n_columns = question.table.labels, len(question.table.names)
+    if labels is None:
+        return n_columns, f"x{n_columns}"
+    if not all(isinstance(label, str) for label in labels):
+        label = next(k for k in count(n_columns) if k not in labels)
         return label, f"x{n_columns}"
-    taken = {*X.columns, question.estimator.outcome}
+    taken = {*labels, question.draft.outcome}
     if question.estimator.graph is not None:
         from interventional.graph.causal_graph import CausalGraph
 

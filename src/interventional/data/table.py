@@ -1,0 +1,240 @@
+"""Rows as the user has them: the one place that tells a DataFrame from an array."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from interventional.errors import listed, unknown
+from interventional.numbers import Floats
+
+
+def is_distributed(X: Any) -> bool:
+    """Whether X is a Dask collection; Dask is not imported to find out."""
+    return type(X).__module__.partition(".")[0] == "dask"
+
+
+def is_distributed_frame(X: Any) -> bool:
+    """Whether X is a Dask DataFrame or Series."""
+    return is_distributed(X) and not hasattr(X, "chunks")
+
+
+def rowless(X: Any) -> pd.DataFrame:
+    """Return a DataFrame without rows that is like a Dask collection: its columns, and its index.
+
+    That of a Dask array has as many columns, without names.
+    """
+    return X._meta if is_distributed_frame(X) else pd.DataFrame(np.empty((0, X.shape[1])))
+
+
+def refuse_masked(values: Any, what: str) -> None:
+    """Refuse a masked array in which something is masked: NumPy would take what is behind."""
+    if np.ma.is_masked(values):
+        raise ValueError(f"{what} is a masked array in which values are masked; fill or drop them")
+
+
+def position_of(key: object, labels: Sequence[Hashable] | None, names: Sequence[str]) -> int:
+    """Return the position of the column that a user calls `key`.
+
+    Parameters
+    ----------
+    key : object
+        A label; where there are none, a name ``x0``, ``x1``, … or a position.
+    labels : sequence or None
+        Those of the columns of a DataFrame.
+    names : sequence of str
+        The names of the columns.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column; it names the nearest.
+    """
+    known: Sequence[Hashable] = names if labels is None else labels
+    if isinstance(key, Hashable) and key in known:
+        return known.index(key)
+    is_position = isinstance(key, int | np.integer) and not isinstance(key, bool)
+    if labels is None and is_position and 0 <= int(key) < len(known):  # type: ignore[call-overload]
+        return int(key)  # type: ignore[call-overload]
+    raise ValueError(unknown("column", key, known))
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows of named columns: a DataFrame as it is, or an array of two dimensions.
+
+    Attributes
+    ----------
+    held : DataFrame or ndarray of shape (n, columns)
+        The rows; never changed.
+    """
+
+    held: "pd.DataFrame | NDArray[Any]"
+
+    @classmethod
+    def of(cls, X: Any) -> "Table":
+        """Return rows as a table; what is no DataFrame becomes an array of two dimensions."""
+        if isinstance(X, Table):
+            return X
+        if isinstance(X, pd.DataFrame):
+            return cls(X)
+        refuse_masked(X, "X")
+        rows = np.asarray(X)
+        if rows.ndim != 2:
+            raise ValueError(
+                f"X must have two dimensions, rows and columns, got shape {rows.shape}"
+            )
+        return cls(rows)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame | None:
+        """The DataFrame; None where the rows are an array."""
+        return self.held if isinstance(self.held, pd.DataFrame) else None
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The array of rows that are no DataFrame."""
+        assert isinstance(self.held, np.ndarray)
+        return self.held
+
+    @cached_property
+    def labels(self) -> tuple[Hashable, ...] | None:
+        """The labels of the columns; None where these have none."""
+        return None if self.frame is None else tuple(self.frame.columns)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names: their labels as text, or x0, x1, …."""
+        if self.frame is None:
+            return tuple(f"x{j}" for j in range(self.held.shape[1]))
+        return tuple(map(str, self.frame.columns))
+
+    @property
+    def index(self) -> pd.Index:
+        """The labels of the rows."""
+        return pd.RangeIndex(len(self)) if self.frame is None else self.frame.index
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.held)
+
+    def position(self, key: object) -> int:
+        """Return the position of the column that a user calls `key`."""
+        return position_of(key, self.labels, self.names)
+
+    def column(self, j: int) -> Any:
+        """Return the values of a column: a Series, or an array."""
+        return self.array[:, j] if self.frame is None else self.frame.iloc[:, j]
+
+    def values(self, j: int) -> NDArray[Any]:
+        """Return the values of a column as an array."""
+        return np.asarray(self.array[:, j] if self.frame is None else self.column(j).to_numpy())
+
+    def take(self, rows: slice | NDArray[np.intp]) -> "Table":
+        """Return some of the rows, with their labels."""
+        return Table(self.array[rows] if self.frame is None else self.frame.iloc[rows])
+
+    def renumbered(self) -> "Table":
+        """Return the rows labelled 0, 1, …."""
+        return self if self.frame is None else Table(self.frame.reset_index(drop=True))
+
+    def copy(self) -> "Table":
+        """Return rows that do not change when the user's do."""
+        return Table(self.held.copy())
+
+    def shown(self) -> "pd.DataFrame | NDArray[Any]":
+        """Return the rows for a user's function to read; it cannot change them."""
+        if self.frame is not None:
+            return self.frame.copy(deep=False)
+        rows = self.array.view()
+        rows.flags.writeable = False
+        return rows
+
+    def as_frame(self) -> pd.DataFrame:
+        """Return a DataFrame of its own, the columns of an array named x0, x1, …."""
+        if self.frame is not None:
+            return self.frame.copy()
+        return pd.DataFrame(self.array.copy(), columns=list(self.names), copy=False)
+
+    def reordered(self, columns: Sequence[int], order: NDArray[np.intp]) -> "Table":
+        """Return the rows with some columns in another order, jointly."""
+        if self.frame is None:
+            array = self.array.copy()
+            array[:, columns] = self.array[np.ix_(order, columns)]
+            return Table(array)
+        frame = self.frame.copy(deep=False)
+        for j in columns:
+            frame.isetitem(j, self.frame.iloc[order, j].array)
+        return Table(frame)
+
+    def with_columns(self, columns: Mapping[int, NDArray[Any]]) -> "Table":
+        """Return the rows with some columns replaced, of the same kinds as they were."""
+        if self.frame is None:
+            kinds = (values.dtype for values in columns.values())
+            array = self.array.astype(np.result_type(self.array.dtype, *kinds))
+            for j, values in columns.items():
+                array[:, j] = values
+            return Table(array)
+        frame = self.frame.copy(deep=False)
+        for j, values in columns.items():
+            held = frame.dtypes.iloc[j]
+            column = pd.Series(np.broadcast_to(values, len(frame)), index=frame.index)
+            if isinstance(held, pd.CategoricalDtype):
+                new = [level for level in column.unique() if level not in held.categories]
+                column = column.astype(pd.CategoricalDtype([*held.categories, *new], held.ordered))
+            elif pd.api.types.is_bool_dtype(held) and column.isin([0, 1]).all():
+                column = column.astype(held)
+            frame.isetitem(j, column.array)
+        return Table(frame)
+
+    def with_new_column(self, label: Any, values: Floats) -> "Table":
+        """Return the rows with one more column, which an array has as its last."""
+        if self.frame is None:
+            return Table(np.column_stack([self.array, values]))
+        frame, depth = self.frame.copy(deep=False), self.frame.columns.nlevels
+        frame[label if depth == 1 else (label, *[""] * (depth - 1))] = values
+        return Table(frame)
+
+    def holds_numbers(self, j: int) -> bool:
+        """Whether the dtype of a column is one of numbers."""
+        dtype = self.array.dtype if self.frame is None else self.frame.dtypes.iloc[j]
+        return bool(pd.api.types.is_numeric_dtype(dtype))
+
+    def aligned(self, series: pd.Series, where: str) -> pd.Series:
+        """Return a Series in the order of the rows."""
+        if self.frame is None or series.index.equals(self.index):
+            return series
+        if not (series.index.is_unique and self.index.is_unique):
+            raise ValueError(
+                f"{where}: its index is not that of X, and repeats labels; cannot align"
+            )
+        missing = self.index.difference(series.index)
+        if len(missing):
+            raise ValueError(
+                f"{where}: its index lacks rows of X: {listed(missing)}; give a Series indexed "
+                "like X, or an array"
+            )
+        return series.reindex(self.index)
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """Rows that something is asked of.
+
+    Attributes
+    ----------
+    table : Table
+        As the user has them, which is what policies read.
+    values : ndarray of shape (n, columns)
+        Encoded.
+    seed : int
+        Source of their noise: other partitions of a table have other noise.
+    """
+
+    table: Table
+    values: Floats
+    seed: int

@@ -1,0 +1,430 @@
+"""A fitted model as a value: all that a question needs, and nothing of scikit-learn."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from interventional.answers.outcomes import Outcomes, from_samples
+from interventional.answers.samples import Chunked, Contrast, Held, Samples, at_once
+from interventional.answers.support import AVERAGED, Support, joined
+from interventional.data.accumulation import Accumulated
+from interventional.data.table import Table, Units
+from interventional.errors import listed, unknown
+from interventional.inference.posterior import Posterior, to_datatree
+from interventional.intervention import forward
+from interventional.intervention.do import (
+    Forced,
+    columns_read,
+    describe,
+    encoded,
+    forced_columns,
+    parse_do,
+)
+from interventional.intervention.forward import Query
+from interventional.numbers import Floats, is_large
+from interventional.scm.draft import positive
+from interventional.scm.equations import StructuralModel
+from interventional.scm.predictive import Predictive
+from interventional.scm.unseen import extended, unseen_levels
+from interventional.trust import confounding, extrapolation
+from interventional.trust.overlap import Training
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from interventional.trust.sensitivity import Sensitivity
+
+Kind = Literal["mean", "predictive"]
+Do = Mapping[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A structural model and what was learnt of it.
+
+    Attributes
+    ----------
+    model : StructuralModel
+        The equations.
+    posteriors : tuple of Posterior
+        The draws of each equation's parameters.
+    seed : int
+        Source of noise.
+    seen : Accumulated
+        What the rows of fit were.
+    biases : mapping
+        Draws of the biases that have a prior, (chains, draws) each, by column.
+    fingerprint : str
+        Equal of two where their draws are.
+    """
+
+    model: StructuralModel
+    posteriors: tuple[Posterior, ...]
+    seed: int
+    seen: Accumulated
+    biases: Mapping[str, Floats] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        model: StructuralModel,
+        posteriors: Collection[Posterior],
+        seed: int,
+        seen: Accumulated,
+        biases: Mapping[str, Floats],
+    ) -> "Fitted":
+        """Return a fitted model with the fingerprint of its draws."""
+        found = cls(model, tuple(posteriors), seed, seen, biases)
+        draws: Any = (found.draws, found.biases_by_draw) if biases else found.draws
+        return replace(found, fingerprint=joblib.hash(draws))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields to pickle; what is computed of them is computed again."""
+        return {name: vars(self)[name] for name in self.__dataclass_fields__}
+
+    # --- What was learnt ------------------------------------------------------------------------
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """How many chains there are, and draws of each."""
+        first = self.model.of_outcome.parameters[0]
+        chains, draws = self.posteriors[-1].variables[first].shape[:2]
+        return chains, draws
+
+    @cached_property
+    def n_draws(self) -> int:
+        """How many draws there are."""
+        return int(np.prod(self.shape))
+
+    @cached_property
+    def training(self) -> Training:
+        """What the columns of the rows of fit were, to hold questions against."""
+        return Training.of(self.seen)
+
+    @cached_property
+    def draws(self) -> dict[str, Floats]:
+        """The draws of all equations' parameters, (draws, ...) each, by name."""
+        return {
+            name: _joined(posterior.variables[name])
+            for equation, posterior in zip(self.model.equations, self.posteriors, strict=True)
+            for name in equation.parameters
+        }
+
+    @cached_property
+    def biases_by_draw(self) -> dict[str, Floats]:
+        """The draws of the biases that have a prior, (draws,) each, by column."""
+        return {name: values.ravel() for name, values in self.biases.items()}
+
+    @cached_property
+    def idata(self) -> "xr.DataTree":
+        """All draws as ArviZ takes them."""
+        tree = to_datatree(self.model, self.posteriors)
+        if self.biases:
+            tree["confounding"] = confounding.group(self.biases)
+        return tree
+
+    # --- Reading --------------------------------------------------------------------------------
+
+    def encoded(self, table: Table) -> Floats:
+        """Return rows like those of fit as numbers, (n, columns)."""
+        schema, exposure = self.model.schema, self.model.of_outcome.exposure
+        schema.refuse_other_columns(table)
+        values = schema.encode(table)
+        if exposure is not None:
+            positive(values[:, exposure])
+        return values
+
+    def knowing(self, table: Table, *dos: Do | None) -> "Fitted":
+        """Return the model that knows levels of these rows, or forced, which no row of fit had."""
+        if table.frame is None:
+            return self
+        self.model.schema.refuse_other_columns(table)
+        given = [do for do in dos if do is not None]
+        found = unseen_levels(self.model, table.frame, given)
+        return extended_by(self, found) if found else self
+
+    def units(self, table: Table, seed: int | None = None) -> Units:
+        """Return rows to ask something of, which stay as they are now."""
+        values = self.encoded(table)
+        if is_large(self.n_draws, len(values)):  # what is computed later is of X as it is now
+            values = np.array(values, order="C")
+        if table.frame is None:
+            table = Table(values)
+        return Units(table, values, self.seed if seed is None else seed)
+
+    def predictive(self, values: Floats) -> Predictive:
+        """Return the predictive distribution of the outcome at encoded rows."""
+        return Predictive.of(self.model.of_outcome, values, self.draws)
+
+    def mean(self, values: Floats) -> Floats:
+        """Return the posterior mean of the expected outcome at encoded rows, (n,)."""
+        equation = self.model.of_outcome
+        if not equation.is_linear:
+            return self.predictive(values).mean()
+        coefficients, intercept = self.coefficients
+        return equation.matrix(values) @ coefficients + intercept
+
+    @cached_property
+    def coefficients(self) -> tuple[Floats, float]:
+        """Posterior means of the outcome's coefficients and intercept."""
+        outcome, intercept = self.model.outcome, 0.0
+        if self.model.of_outcome.has_intercept:
+            intercept = float(self.draws[f"{outcome}_intercept"].mean())
+        return self.draws[f"{outcome}_beta"].mean(axis=0), intercept
+
+    # --- Questions ------------------------------------------------------------------------------
+
+    def intervene(self, units: Units, do: Do, kind: Kind = "mean") -> Outcomes:
+        """Answer what the outcome will be of such rows if some columns are forced."""
+        return self.outcomes(units.table, self.asked(do, units), kind, describe(do))
+
+    def effect(
+        self, units: Units, do: Do, baseline: Do | None = None, kind: Kind = "mean"
+    ) -> Outcomes:
+        """Answer what difference forcing some columns makes."""
+        query, at_rest = self.sides(do, baseline, units)
+        treated = self.outcomes(units.table, query, kind, describe(do))
+        return treated - self.outcomes(units.table, at_rest, kind, _rest(do, baseline))
+
+    def counterfactual(self, units: Units, target: Floats, do: Do) -> Outcomes:
+        """Answer what the outcome of these very rows would have been."""
+        query, model = self.asked(do, units), self.model
+        observed = {model.outcome: target}
+        for node in (*query.regenerated, model.outcome):
+            equation = model.equation(node)
+            if equation.is_categorical or equation.record.noise is None:
+                raise ValueError(
+                    f"counterfactual: the intervention changes {node!r}, whose noise is not "
+                    "additive, so that no residual of the row's own can be kept; use intervene"
+                )
+            if node != model.outcome:
+                observed[node] = units.values[:, model.schema.names.index(node)]
+                equation.record.check(observed[node], f"column {node!r}")
+        self._refuse_confounded_mediators(query)
+        samples = confounding.unbiased(
+            forward.Retrospective(model, query, self.draws, observed), self.biases_by_draw
+        )
+        words = f"{model.outcome} had it been that {describe(do)}"
+        return self._as_outcomes(units.table, samples, words, self.supported(query))
+
+    def decompose(self, units: Units, do: Do, baseline: Do | None) -> dict[str, Outcomes]:
+        """Split an effect into what goes through mediators and what does not."""
+        treated, rested = self.sides(do, baseline, units)
+        if set(rested.forced) != set(treated.forced):
+            raise ValueError(
+                f"decompose: do forces {listed(treated.forced)}, baseline "
+                f"{listed(rested.forced)}; they must force the same columns"
+            )
+        self.refuse_biased("decompose", treated, "which does not say how the parts are biased")
+        self._refuse_confounded_mediators(treated)
+
+        def outcome(query: Query, mediators: Query) -> Samples:
+            return at_once(forward.Through(self.model, query, self.draws, mediators))
+
+        neither = outcome(rested, rested)
+        direct = outcome(treated, rested)
+        both = outcome(treated, treated)
+        words = f"effect on {self.model.outcome} of {describe(do)}"
+        known = joined(self.supported(treated), self.supported(rested))
+        parts = {"direct": (direct, neither), "indirect": (both, direct), "total": (both, neither)}
+        return {
+            name: self._as_outcomes(units.table, Contrast(*pair, "-"), f"{name} {words}", known)
+            for name, pair in parts.items()
+        }
+
+    def sensitivity(
+        self, units: Units, do: Do, baseline: Do | None, within: "Fitted", **options: Any
+    ) -> "Sensitivity":
+        """Answer how strong unmeasured confounding must be to change an average effect.
+
+        `within` is the model that knows all levels of the rows; what this one has seen has no
+        others.
+        """
+        from interventional.trust.sensitivity import analyse
+
+        def average(draws: Floats) -> Outcomes:
+            return from_samples(
+                Held(draws[:, None]),
+                self.shape,
+                pd.Index(["average"]),
+                f"average of {self.difference(do, baseline, 'mean')}",
+                posterior=self.fingerprint,
+                support=AVERAGED,
+                scale="mixed",
+            )
+
+        sides = within.sides(do, baseline, units)
+        for side in sides:
+            self.refuse_biased("sensitivity", side, "so that effects allow for it already")
+        return analyse(self.model, self.seen, self.draws, sides, average, **options)
+
+    # --- Their parts ----------------------------------------------------------------------------
+
+    def asked(self, do: Do, units: Units) -> Query:
+        """Return what the user asks, parsed."""
+        schema, n = self.model.schema, len(units.values)
+        meant = parse_do(do, units.table, schema, self.n_draws, units.seed, self.model.outcome)
+        reads: frozenset[str] = frozenset()
+        if self.model.graph is not None:
+            reads = frozenset(schema.names[j] for j in columns_read(do, units.table))
+        return self.query(units, encoded(meant, schema, n, self.n_draws), reads)
+
+    def sides(self, do: Do, baseline: Do | None, units: Units) -> tuple[Query, Query]:
+        """Return what is asked, and what it is compared with."""
+        query = self.asked(do, units)
+        if baseline is None:
+            return query, self._as_observed(query, units)
+        if isinstance(baseline, Mapping) and not baseline:
+            raise ValueError(
+                "baseline is empty; leave it out to compare with the same columns as observed"
+            )
+        return query, self.asked(baseline, units)
+
+    def _as_observed(self, query: Query, units: Units) -> Query:
+        """Return the query that forces the same columns to the values they were observed at."""
+        names = self.model.schema.names
+        forced: dict[str, Forced] = {
+            name: units.values[:, names.index(name)] for name in query.forced
+        }
+        return self.query(units, forced, frozenset(forced))
+
+    def query(
+        self, units: Units, forced: Mapping[str, Forced], reads: frozenset[str] = frozenset()
+    ) -> Query:
+        """Return an intervention and what it reaches; refuse what the graph does not license.
+
+        `reads` names the columns from whose factual values the forced values are computed.
+        """
+        model = self.model
+        exposure = model.of_outcome.exposure
+        exposures = None if exposure is None else forced.get(model.schema.names[exposure])
+        if exposures is not None:
+            if isinstance(exposures, Chunked):
+                exposures = exposures.first_chunk().ravel()
+            positive(exposures)
+        reached = model.reached(frozenset(forced), reads) if model.graph is not None else ()
+        if len(model.equations) > 1:
+            self._refuse_fractions(units.values, forced, reached)
+        return Query(units.values, forced, reached, units.seed)
+
+    def _refuse_fractions(
+        self, values: Floats, forced: Mapping[str, Forced], reached: tuple[str, ...]
+    ) -> None:
+        """Refuse what is no count where a column of counts is given: it would be rounded."""
+        for equation in self.model.equations[:-1]:
+            node = equation.node
+            if equation.is_categorical or not equation.is_discrete or node in reached:
+                continue
+            held, where = forced.get(node), f"do[{node!r}]"
+            if held is None:
+                held, where = values[:, self.model.schema.names.index(node)], f"column {node!r}"
+            elif isinstance(held, Chunked):
+                drawn = held.first_chunk()
+                held = drawn[np.argmax(~equation.record.takes(drawn).all(axis=1))]
+            equation.record.check(held, where)
+
+    def refuse_biased(self, method: str, query: Query, why: str) -> None:
+        """Refuse effects whose bias has a prior."""
+        biased = [name for name in (*query.forced, *query.regenerated) if name in self.biases]
+        if biased:
+            raise ValueError(
+                f"{method}: confounding has a prior of the bias of {listed(biased)}, {why}; fit "
+                "without it"
+            )
+
+    def _refuse_confounded_mediators(self, query: Query) -> None:
+        """Refuse what mixes worlds if mediators and outcome share causes nobody observed."""
+        if query.regenerated:
+            self.model.reached(frozenset((*query.forced, *query.regenerated)))
+
+    def refuse(self, do: Do, kind: Kind) -> None:
+        """Refuse what no rows could be asked."""
+        _refuse_unknown(kind)
+        self.model.reached(frozenset(self.model.schema.names[j] for j in self.forced(do)))
+
+    def forced(self, do: Do) -> dict[int, Any]:
+        """Return the entries of `do` by the position of the column that each forces."""
+        return forced_columns(do, self.model.schema, self.model.outcome)
+
+    def supported(self, query: Query, *, apart: Collection[str] = ()) -> Support:
+        """Return how well the training rows support a query."""
+        return extrapolation.judge(self.model, self.training, query, apart=apart)
+
+    def outcomes(
+        self,
+        table: Table,
+        query: Query,
+        kind: Kind,
+        words: str,
+        supported: Support | str | None = None,
+    ) -> Outcomes:
+        """Return the answer to a query, whose intervention is put into words."""
+        _refuse_unknown(kind)
+        of_kind = forward.Predictive if kind == "predictive" else forward.Expected
+        answer = of_kind(self.model, query, self.draws)
+        samples = confounding.unbiased(answer, self.biases_by_draw) if self.biases else answer
+        known = self.supported(query) if supported is None else supported
+        return self._as_outcomes(table, samples, self.estimand(words, kind), known)
+
+    def estimand(self, words: str, kind: Kind) -> str:
+        """Return what is asked, as in ``E[y | do(b = 0)]``."""
+        estimand = f"{self.model.outcome} | do({words})"
+        return estimand if kind == "predictive" else f"E[{estimand}]"
+
+    def difference(self, do: Do, baseline: Do | None, kind: Kind) -> str:
+        """Return what an effect is, in words."""
+        sides = describe(do), _rest(do, baseline)
+        return " - ".join(self.estimand(side, kind) for side in sides)
+
+    def _as_outcomes(
+        self, table: Table, samples: Samples, estimand: str, supported: Support | str
+    ) -> Outcomes:
+        # A copy: what the user does to X afterwards is not what the rows were.
+        return from_samples(
+            at_once(samples),
+            self.shape,
+            table.index,
+            estimand,
+            table.as_frame(),
+            self.fingerprint,
+            supported,
+        )
+
+
+def extended_by(fitted: Fitted, found: Mapping[int, list[Any]]) -> Fitted:
+    """Return a fitted model that knows more levels, drawn from the population of the others."""
+    before = fitted.posteriors
+    learnt = {
+        name: _joined(values)
+        for posterior in before
+        for name, values in posterior.variables.items()
+    }
+    model, draws = extended(fitted.model, learnt, found, fitted.seed)
+    posteriors = []
+    for equation, posterior in zip(model.equations, before, strict=True):
+        name = f"{equation.node}_beta"
+        beta = draws[name].reshape(*fitted.shape, -1)
+        posteriors.append(replace(posterior, variables={**posterior.variables, name: beta}))
+    return replace(fitted, model=model, posteriors=tuple(posteriors))
+
+
+def _joined(values: Floats) -> Floats:
+    """Return draws of all chains in one, (draws, ...)."""
+    # not -1, which a model without terms would leave undetermined
+    return values.reshape(values.shape[0] * values.shape[1], *values.shape[2:])
+
+
+def _rest(do: Do, baseline: Do | None) -> str:
+    """Return in words what an intervention is compared with."""
+    return f"{', '.join(map(str, do))} as observed" if baseline is None else describe(baseline)
+
+
+def _refuse_unknown(kind: Kind) -> None:
+    if kind not in ("mean", "predictive"):
+        raise ValueError(unknown("kind", kind, ("mean", "predictive")))
