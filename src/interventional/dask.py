@@ -180,7 +180,7 @@ class DaskOutcomes:
         import dask
 
         averaged = dask.delayed(_averaged, pure=False)
-        weight, group = (_per_part(v, len(self.parts)) for v in (weights, by))
+        weight, group = [_per_part(v, len(self.parts)) for v in (weights, by)]
         total = _sum_of([averaged(*p) for p in zip(self.parts, weight, group, strict=True)])
         contents = Contents.of_averages(total, self.shape, self.posterior)
         return outcomes_of(contents, average_in_words(self.estimand, by))
@@ -470,7 +470,8 @@ def _averaged(outcomes: Outcomes | None, weights: Any, by: Any) -> Averages | No
     if outcomes is None:
         return None
     contents = contents_of(outcomes)
-    return contents.averages(contents.groups(weights, by))
+    groups = contents.groups(weights, by)
+    return Averages.of(contents.samples, groups, contents.scale, len(outcomes))
 
 
 def _called(outcomes: Outcomes | None, method: str, meta: Any, arguments: tuple[Any, ...]) -> Any:

@@ -135,10 +135,6 @@ class Contents:
             raise ValueError("weights must be finite, not negative, and not all zero")
         return Groups.of(weight, None if by is None else self._group_of_rows(by))
 
-    def averages(self, groups: Groups) -> Averages:
-        """Return the averages of the rows by group, to which those of other rows can be added."""
-        return Averages.of(self.samples, groups, self.scale, len(self.labels))
-
     def _by_row(self, values: ArrayLike, what: str, dtype: Any = None) -> NDArray[Any]:
         """Return what the user gives for each row, in the order of the rows."""
         n = len(self.labels)

@@ -12,6 +12,7 @@ from pandas.api.extensions import ExtensionDtype
 
 from interventional import drawing
 from interventional.answers.contents import (
+    Averages,
     Contents,
     Scale,
     Shape,
@@ -388,7 +389,7 @@ class Outcomes:
         contents = self._contents
         groups = contents.groups(weights, by)
         refuse_weightless(groups)  # before anything is computed
-        averages = contents.averages(groups)
+        averages = Averages.of(contents.samples, groups, contents.scale, len(self))
         averaged = Contents.of_averages(averages, contents.shape, contents.posterior)
         return outcomes_of(averaged, average_in_words(self.estimand, by))
 

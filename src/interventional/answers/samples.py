@@ -128,7 +128,7 @@ class Samples:
         if linear is not None:
             return linear.average(groups)
         total = np.zeros((self.n_draws, len(groups.labels)))
-        for rows in self.blocks():
+        for rows in blocks(self.n, self.n_draws):
             groups.add(self.block(rows), rows, total)
         return total
 
@@ -141,7 +141,7 @@ class Samples:
             From (n_draws, rows) to (rows, ...).
         """
         parts = []
-        for rows in self.blocks():
+        for rows in blocks(self.n, self.n_draws):
             block = self.block(rows)
             parts.append([reduction(block) for reduction in reductions])
         return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
@@ -152,7 +152,7 @@ class Samples:
         if linear is not None:
             return Held(linear.samples(positions))
         out = np.empty((self.n_draws, len(positions)))
-        for rows in self.blocks():
+        for rows in blocks(self.n, self.n_draws):
             first, last = np.searchsorted(positions, [rows.start, rows.stop])
             if last > first:
                 out[:, first:last] = self.block(rows)[:, positions[first:last] - rows.start]
@@ -172,13 +172,9 @@ class Samples:
     def filled(self) -> Floats:
         """Return all samples, put together block by block: no side of a contrast is held whole."""
         out = np.empty((self.n_draws, self.n))
-        for rows in self.blocks():
+        for rows in blocks(self.n, self.n_draws):
             out[:, rows] = self.block(rows)
         return out
-
-    def blocks(self) -> Iterator[slice]:
-        """Iterate over blocks of rows."""
-        return blocks(self.n, self.n_draws)
 
 
 class Held(Samples):

@@ -113,8 +113,11 @@ def judge(
     joints = _joints(training, reached, set(forced), follow, jointly=not apart)
     drawn = [j for j, held in forced.items() if isinstance(held, Chunked)]
     size = _ROWS_OF_DRAWS if drawn else _ROWS
-    blocks = [_judged(training, joints, forced, query.values, rows) for rows in slices(n, size)]
-    found = blocks[0] if len(blocks) == 1 else _together(blocks)
+    what = training, joints, forced, query.values
+    if n <= size:
+        found = _judged(*what, slice(0, n))
+    else:
+        found = _together([_judged(*what, rows) for rows in slices(n, size)])
     supported = found.in_range & (found.distance <= 1) & (found.overlap >= _RARE)
     reasons = () if supported.all() else _reasons(training, found, joints)
     return Support(supported, found.in_range, found.distance, found.overlap, found.is_far, reasons)
