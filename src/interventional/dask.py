@@ -19,8 +19,7 @@ from interventional.answers.reductions import CiKind, interval_columns, interval
 from interventional.answers.samples import Sign
 from interventional.answers.support import Support
 from interventional.data.accumulation import Accumulated
-from interventional.data.reading import read_rows
-from interventional.data.table import is_distributed, is_distributed_frame, rowless
+from interventional.data.table import is_distributed, is_distributed_frame, read_rows, rowless
 from interventional.errors import listed
 from interventional.fitted import Do, Fitted, Kind
 from interventional.intervention.do import describe

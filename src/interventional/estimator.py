@@ -18,15 +18,13 @@ from sklearn.utils.validation import check_is_fitted
 from interventional import dask
 from interventional.data.accumulation import Accumulated
 from interventional.data.reading import (
-    read_columns,
     read_outcome,
-    read_table,
     read_weights,
     restored,
     restored_on_failure,
 )
 from interventional.data.schema import Schema
-from interventional.data.table import Table, is_distributed
+from interventional.data.table import Table, is_distributed, read_columns, read_table
 from interventional.errors import UndeterminedError
 from interventional.fitted import Fitted
 from interventional.inference.engines import ENGINES, infer_all
@@ -762,11 +760,11 @@ class Estimator(RegressorMixin, BaseEstimator):
 
     def _facing(self, X: Any, *dos: Mapping[Any, Any] | None) -> tuple[Fitted, Table]:
         """Return the model that knows all levels in X and of those forced, and X as a table."""
-        self._check_fitted()
+        if "fitted_" not in vars(self):
+            self._check_fitted()
+        fitted = self.fitted_
         table = read_table(X, self, reset=False)
-        if self.unseen_levels == "error":
-            return self.fitted_, table
-        return self.fitted_.knowing(table, *dos), table
+        return fitted if self.unseen_levels == "error" else fitted.knowing(table, *dos), table
 
     def _predictive(self, X: Any) -> Predictive:
         """Return the predictive distribution of the outcome at rows."""

@@ -155,7 +155,7 @@ class Fitted:
         if is_large(self.n_draws, len(values)):  # what is computed later is of X as it is now
             values = np.array(values, order="C")
         if table.frame is None:
-            table = Table(values)
+            table = Table(None, values)
         return Units(table, values, self.seed if seed is None else seed)
 
     def predictive(self, values: Floats) -> Predictive:
@@ -208,7 +208,7 @@ class Fitted:
                 equation.record.check(observed[node], f"column {node!r}")
         self._refuse_confounded_mediators(query)
         samples = confounding.unbiased(
-            forward.Retrospective(model, query, self.draws, observed), self.biases_by_draw
+            forward.Retrospective(model, query, self.draws, observed=observed), self.biases_by_draw
         )
         words = f"{model.outcome} had it been that {describe(do)}"
         return self._as_outcomes(units.table, samples, words, self.supported(query))
@@ -225,7 +225,7 @@ class Fitted:
         self._refuse_confounded_mediators(treated)
 
         def outcome(query: Query, mediators: Query) -> Samples:
-            return at_once(forward.Through(self.model, query, self.draws, mediators))
+            return at_once(forward.Through(self.model, query, self.draws, mediators=mediators))
 
         neither = outcome(rested, rested)
         direct = outcome(treated, rested)
@@ -345,7 +345,7 @@ class Fitted:
 
     def refuse(self, do: Do, kind: Kind) -> None:
         """Refuse what no rows could be asked."""
-        _refuse_unknown(kind)
+        self.estimand("", kind)
         self.model.reached(frozenset(self.model.schema.names[j] for j in self.forced(do)))
 
     def forced(self, do: Do) -> dict[int, Any]:
@@ -365,15 +365,17 @@ class Fitted:
         supported: Support | str | None = None,
     ) -> Outcomes:
         """Return the answer to a query, whose intervention is put into words."""
-        _refuse_unknown(kind)
+        estimand = self.estimand(words, kind)
         of_kind = forward.Predictive if kind == "predictive" else forward.Expected
         answer = of_kind(self.model, query, self.draws)
         samples = confounding.unbiased(answer, self.biases_by_draw) if self.biases else answer
         known = self.supported(query) if supported is None else supported
-        return self._as_outcomes(table, samples, self.estimand(words, kind), known)
+        return self._as_outcomes(table, samples, estimand, known)
 
     def estimand(self, words: str, kind: Kind) -> str:
         """Return what is asked, as in ``E[y | do(b = 0)]``."""
+        if kind not in ("mean", "predictive"):
+            raise ValueError(unknown("kind", kind, ("mean", "predictive")))
         estimand = f"{self.model.outcome} | do({words})"
         return estimand if kind == "predictive" else f"E[{estimand}]"
 
@@ -386,12 +388,13 @@ class Fitted:
         self, table: Table, samples: Samples, estimand: str, supported: Support | str
     ) -> Outcomes:
         # A copy: what the user does to X afterwards is not what the rows were.
+        rows = table.as_frame()
         return from_samples(
             at_once(samples),
             self.shape,
-            table.index,
+            rows.index,
             estimand,
-            table.as_frame(),
+            rows,
             self.fingerprint,
             supported,
         )
@@ -423,8 +426,3 @@ def _joined(values: Floats) -> Floats:
 def _rest(do: Do, baseline: Do | None) -> str:
     """Return in words what an intervention is compared with."""
     return f"{', '.join(map(str, do))} as observed" if baseline is None else describe(baseline)
-
-
-def _refuse_unknown(kind: Kind) -> None:
-    if kind not in ("mean", "predictive"):
-        raise ValueError(unknown("kind", kind, ("mean", "predictive")))

@@ -1,6 +1,7 @@
 """What counts as a number, how many are held at a time, and where random ones come from."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -33,6 +34,23 @@ def all_numbers(array: NDArray[Any]) -> bool:
     return array.dtype.kind in "biuf" or (
         array.dtype.kind == "O" and all(is_number(value) for value in array.ravel())
     )
+
+
+def refuse_times(values: Any, what: str) -> None:
+    """Refuse dates and durations, which NumPy would count in nanoseconds."""
+    dtype = getattr(values, "dtype", None)
+    if getattr(dtype, "kind", "") in ("m", "M"):
+        raise TypeError(f"{what} takes numbers, got {dtype}; say in what units they count")
+
+
+@contextmanager
+def converting(what: str) -> Iterator[None]:
+    """Make an error of a number that is too large for a float, and no warning."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
+    except OverflowError as error:
+        raise ValueError(f"{what}: {error}") from error
 
 
 BLOCK = 1 << 20  # numbers of a block that are in the making at a time: 8 MB

@@ -14,9 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from interventional.answers.outcomes import Outcomes, contents_of, mapped
 from interventional.answers.samples import Chunked
 from interventional.answers.support import Support
-from interventional.data.reading import read_rows
 from interventional.data.schema import Schema
-from interventional.data.table import Table, Units
+from interventional.data.table import Table, Units, position_of, read_rows
 from interventional.errors import listed
 from interventional.fitted import Fitted, Kind
 from interventional.intervention.do import Drawn, Forced, columns_read, describe, parse_do
@@ -322,7 +321,7 @@ def column_of(X: Any, key: Any) -> NDArray[Any]:
     """Return the values of a raw column of X."""
     table = Table.of(X)
     try:
-        return table.values(table.position(key))
+        return table.values(position_of(key, table.labels, table.names))
     except ValueError as error:
         raise ValueError(f"do: {error}") from None
 

@@ -389,7 +389,7 @@ class TestEffect:
 
 def forced_of(do, X):
     """Return what five draws of a model of these columns are forced to."""
-    table, schema = Table(X), Schema.of(X)
+    table, schema = Table.of(X), Schema.of(X)
     return encoded(parse_do(do, table, schema, 5, 0, "y"), schema, len(X), 5)
 
 
@@ -400,7 +400,9 @@ class TestDrawn:
 
     @staticmethod
     def drawn(distribution, key=(0, 0)):
-        return forced_values(distribution, Table(pd.DataFrame(index=range(9))), "do['b']", 5, key)
+        return forced_values(
+            distribution, Table.of(pd.DataFrame(index=range(9))), "do['b']", 5, key
+        )
 
     @pytest.mark.parametrize(
         "distribution",

@@ -12,7 +12,7 @@ from interventional.intervention import do as module
 
 def columns_read(do, rows):
     """Return the names of the columns that are read."""
-    table = Table(rows)
+    table = Table.of(rows)
     return {table.names[j] for j in module.columns_read(do, table)}
 
 
@@ -64,7 +64,7 @@ def test_columns_read_of_few_rows(values):
     def policy(rows):
         return np.asarray(rows)[:, 1]
 
-    assert columns_read({0: policy}, values[:2]) == {Table(values).names[1]}
+    assert columns_read({0: policy}, values[:2]) == {Table.of(values).names[1]}
     assert columns_read({0: policy}, values[:1]) == set()
 
 
@@ -87,7 +87,7 @@ def test_columns_read_by_the_second_of_two_policies():
 def test_columns_read_of_a_table_with_repeated_labels():
     """Columns are moved by position."""
     rows = X[["a", "b"]].set_axis(["a", "a"], axis=1)
-    assert module.columns_read({"a": lambda X: X.iloc[:, 1]}, Table(rows)) == [1]
+    assert module.columns_read({"a": lambda X: X.iloc[:, 1]}, Table.of(rows)) == [1]
 
 
 @pytest.fixture(scope="module")

@@ -47,15 +47,18 @@ def plugged_in(model, beta, sigma):
     return own
 
 
-def terms(model, X):
+def matrix_of(model, X):
     """Return the design matrix of rows."""
-    return model.fitted_.model.of_outcome.matrix(model.fitted_.encoded(Table(X)))
+    return model.fitted_.model.of_outcome.matrix(model.fitted_.encoded(Table.of(X)))
 
 
 def least_squares(model, X, y):
     """Return coefficients without the intercept, and sigma with Bessel's correction."""
     matrix = np.column_stack(
-        [np.ones(len(X)), model.fitted_.model.of_outcome.matrix(model.fitted_.encoded(Table(X)))]
+        [
+            np.ones(len(X)),
+            model.fitted_.model.of_outcome.matrix(model.fitted_.encoded(Table.of(X))),
+        ]
     )
     beta, rss, rank, _ = np.linalg.lstsq(matrix, y)
     return beta[1:], float(np.sqrt(rss[0] / (len(y) - rank)))
@@ -183,9 +186,7 @@ def test_benchmarks_equal_f_statistics(small, benchmark, terms):
     """The partial R² of a group of terms is its F statistic's, in each of the two regressions."""
     X, y, model = small
     names = list(model.fitted_.model.of_outcome.design.terms)
-    rows = pd.DataFrame(
-        model.fitted_.model.of_outcome.matrix(model.fitted_.encoded(Table(X))), columns=names
-    )
+    rows = pd.DataFrame(matrix_of(model, X), columns=names)
     rows.insert(0, "const", 1.0)
     bounds = model.sensitivity(X, do={"dose": 1}, benchmarks=benchmark, multiples=0.5).bounds()
 

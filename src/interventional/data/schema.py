@@ -167,32 +167,35 @@ class Schema:
     def encode(self, X: Any) -> Floats:
         """Return X, a table, as float64 of shape (n, columns), levels as codes 0, 1, …."""
         table = Table.of(X)
-        if table.frame is None:
+        frame = table.frame
+        if frame is None:
             self._refuse_array_for_levels()
             values = np.asarray(table.array, dtype=np.float64)
         else:
             with np.errstate(over="ignore"):  # infinity is refused below
-                values = self._encode_frame(table.frame)
-        self._refuse_extreme(values)
+                if not self.has_levels and all(map(_is_real_dtype, frame.dtypes)):
+                    values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
+                else:
+                    columns = range(frame.shape[1])
+                    parts = [self.encode_column(j, frame.iloc[:, j]) for j in columns]
+                    values = np.column_stack(parts)
+        if not are_moderate(values):
+            self._refuse_extreme(values)
         return values
 
     def refuse_other_columns(self, table: Table) -> None:
         """Refuse a table of other columns, or of these in another order."""
-        if self.labels is not None and table.labels is not None and table.labels != self.labels:
+        if self.labels is not None and table.frame is not None:
+            if table.labels != self.labels:
+                raise ValueError(
+                    f"the columns of X are {listed(table.labels or ())}; they must be those of "
+                    f"fit, in the same order: {listed(self.labels)}"
+                )
+        elif table.held.shape[1] != len(self.names):
             raise ValueError(
-                f"the columns of X are {listed(table.labels)}; they must be those of fit, in the "
-                f"same order: {listed(self.labels)}"
-            )
-        if len(table.names) != len(self.names):
-            raise ValueError(
-                f"X has {len(table.names)} features, but the model expects {len(self.names)} "
+                f"X has {table.held.shape[1]} features, but the model expects {len(self.names)} "
                 "features as input"
             )
-
-    def _encode_frame(self, X: pd.DataFrame) -> Floats:
-        if not self.has_levels and all(map(_is_real_dtype, X.dtypes)):
-            return X.to_numpy(dtype=np.float64, na_value=np.nan)
-        return np.column_stack([self.encode_column(j, X.iloc[:, j]) for j in range(X.shape[1])])
 
     def encode_column(self, j: int, values: ArrayLike, what: str = "X") -> Floats:
         """Return the values of column j as float64 numbers or codes, in their own shape.
@@ -274,8 +277,6 @@ class Schema:
 
     def _refuse_extreme(self, values: Floats) -> None:
         """Refuse what is no number, or one whose square is near to none."""
-        if are_moderate(values):
-            return
         row, j = (int(k) for k in np.argwhere(~(np.abs(values) <= LARGEST))[0])
         found = values[row, j]
         if np.isfinite(found):

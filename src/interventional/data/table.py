@@ -1,16 +1,19 @@
 """Rows as the user has them: the one place that tells a DataFrame from an array."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
 
 from interventional.errors import listed, unknown
-from interventional.numbers import Floats
+from interventional.numbers import Floats, converting, refuse_times
 
 
 def is_distributed(X: Any) -> bool:
@@ -69,10 +72,13 @@ class Table:
 
     Attributes
     ----------
+    frame : DataFrame or None
+        The DataFrame; None where the rows are an array.
     held : DataFrame or ndarray of shape (n, columns)
         The rows; never changed.
     """
 
+    frame: pd.DataFrame | None
     held: "pd.DataFrame | NDArray[Any]"
 
     @classmethod
@@ -81,19 +87,14 @@ class Table:
         if isinstance(X, Table):
             return X
         if isinstance(X, pd.DataFrame):
-            return cls(X)
+            return cls(X, X)
         refuse_masked(X, "X")
         rows = np.asarray(X)
         if rows.ndim != 2:
             raise ValueError(
                 f"X must have two dimensions, rows and columns, got shape {rows.shape}"
             )
-        return cls(rows)
-
-    @cached_property
-    def frame(self) -> pd.DataFrame | None:
-        """The DataFrame; None where the rows are an array."""
-        return self.held if isinstance(self.held, pd.DataFrame) else None
+        return cls(None, rows)
 
     @property
     def array(self) -> NDArray[Any]:
@@ -122,10 +123,6 @@ class Table:
         """Return the number of rows."""
         return len(self.held)
 
-    def position(self, key: object) -> int:
-        """Return the position of the column that a user calls `key`."""
-        return position_of(key, self.labels, self.names)
-
     def column(self, j: int) -> Any:
         """Return the values of a column: a Series, or an array."""
         return self.array[:, j] if self.frame is None else self.frame.iloc[:, j]
@@ -136,15 +133,15 @@ class Table:
 
     def take(self, rows: slice | NDArray[np.intp]) -> "Table":
         """Return some of the rows, with their labels."""
-        return Table(self.array[rows] if self.frame is None else self.frame.iloc[rows])
+        return Table.of(self.array[rows] if self.frame is None else self.frame.iloc[rows])
 
     def renumbered(self) -> "Table":
         """Return the rows labelled 0, 1, …."""
-        return self if self.frame is None else Table(self.frame.reset_index(drop=True))
+        return self if self.frame is None else Table.of(self.frame.reset_index(drop=True))
 
     def copy(self) -> "Table":
         """Return rows that do not change when the user's do."""
-        return Table(self.held.copy())
+        return Table.of(self.held.copy())
 
     def shown(self) -> "pd.DataFrame | NDArray[Any]":
         """Return the rows for a user's function to read; it cannot change them."""
@@ -165,11 +162,11 @@ class Table:
         if self.frame is None:
             array = self.array.copy()
             array[:, columns] = self.array[np.ix_(order, columns)]
-            return Table(array)
+            return Table(None, array)
         frame = self.frame.copy(deep=False)
         for j in columns:
             frame.isetitem(j, self.frame.iloc[order, j].array)
-        return Table(frame)
+        return Table(frame, frame)
 
     def with_columns(self, columns: Mapping[int, NDArray[Any]]) -> "Table":
         """Return the rows with some columns replaced, of the same kinds as they were."""
@@ -178,7 +175,7 @@ class Table:
             array = self.array.astype(np.result_type(self.array.dtype, *kinds))
             for j, values in columns.items():
                 array[:, j] = values
-            return Table(array)
+            return Table(None, array)
         frame = self.frame.copy(deep=False)
         for j, values in columns.items():
             held = frame.dtypes.iloc[j]
@@ -189,15 +186,15 @@ class Table:
             elif pd.api.types.is_bool_dtype(held) and column.isin([0, 1]).all():
                 column = column.astype(held)
             frame.isetitem(j, column.array)
-        return Table(frame)
+        return Table(frame, frame)
 
     def with_new_column(self, label: Any, values: Floats) -> "Table":
         """Return the rows with one more column, which an array has as its last."""
         if self.frame is None:
-            return Table(np.column_stack([self.array, values]))
+            return Table(None, np.column_stack([self.array, values]))
         frame, depth = self.frame.copy(deep=False), self.frame.columns.nlevels
         frame[label if depth == 1 else (label, *[""] * (depth - 1))] = values
-        return Table(frame)
+        return Table(frame, frame)
 
     def holds_numbers(self, j: int) -> bool:
         """Whether the dtype of a column is one of numbers."""
@@ -238,3 +235,48 @@ class Units:
     table: Table
     values: Floats
     seed: int
+
+
+def read_table(X: Any, estimator: BaseEstimator, *, reset: bool) -> Table:
+    """Return rows as a table: a DataFrame as it is, all else as floats, some maybe not finite.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame of shape (n, columns)
+        The rows.
+    estimator : estimator
+        Who takes them.
+    reset : bool
+        Whether the estimator is to note number and names of the columns, or to compare.
+    """
+    if isinstance(X, pd.DataFrame):
+        validate_data(estimator, X, skip_check_array=True, reset=reset)
+        return read_rows(X)
+    return Table(None, _read_array(X, partial(validate_data, estimator, reset=reset)))
+
+
+def read_rows(X: Any) -> Table:
+    """Return rows as a table, whoever takes them."""
+    if not isinstance(X, pd.DataFrame):
+        return Table(None, _read_array(X, check_array))
+    for size, what in zip(X.shape, ("sample(s)", "feature(s)"), strict=True):
+        if size == 0:
+            raise ValueError(
+                f"Found array with 0 {what} (shape={X.shape}) while a minimum of 1 is required"
+            )
+    return Table(X, X)
+
+
+def _read_array(X: Any, check: Callable[..., Any]) -> Floats:
+    """Return rows that are no DataFrame as floats, by a function of scikit-learn's."""
+    refuse_masked(X, "X")
+    found = np.asarray(X) if isinstance(X, list | tuple) else X
+    refuse_times(found, "X")
+    with converting("X"):
+        return np.asarray(check(X, dtype=np.float64, ensure_all_finite=False))
+
+
+def read_columns(X: Any, estimator: BaseEstimator, *, reset: bool) -> None:
+    """Note, or compare, names and number of the columns of a Dask collection."""
+    like = rowless(X) if is_distributed_frame(X) else np.empty((1, X.shape[1]))
+    validate_data(estimator, like, skip_check_array=True, reset=reset)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from interventional.answers.samples import Chunked
 from interventional.data.schema import Schema
-from interventional.data.table import Table, refuse_masked
+from interventional.data.table import Table, position_of, refuse_masked
 from interventional.numbers import LARGEST, OF_FORCED, Floats, are_moderate, is_large
 
 Forced = Floats | Chunked  # what a column of the model is forced to
@@ -87,7 +87,7 @@ class Encoded(Chunked):
 
     def chunk(self, k: int, rows: slice) -> Floats:
         """Return the encoded draws for the k-th chunk of rows."""
-        return _encoded(self.drawn.chunk(k, rows), self.schema, self.j, self.drawn.where)
+        return _codes(self.drawn.chunk(k, rows), self.schema, self.j, self.drawn.where)
 
     def thinned(self, n_draws: int) -> "Encoded":
         """Return fewer draws from the same distribution."""
@@ -145,7 +145,18 @@ def encoded(meant: Mapping[int, Any], schema: Schema, n: int, n_draws: int) -> d
     n, n_draws : int
         Number of rows and of posterior draws.
     """
-    return {schema.names[j]: _forced(what, schema, j, n, n_draws) for j, what in meant.items()}
+    forced: dict[str, Forced] = {}
+    for j, what in meant.items():
+        name = schema.names[j]
+        if isinstance(what, Drawn):
+            drawn = Encoded(what, schema, j)
+            if is_large(n_draws, n):  # few are drawn at once, and fail at once
+                drawn.first_chunk()
+            forced[name] = drawn
+        else:
+            # A copy: what is computed later does not follow what becomes of the user's array.
+            forced[name] = np.array(np.broadcast_to(_codes(what, schema, j, f"do[{name!r}]"), n))
+    return forced
 
 
 def forced_columns(
@@ -169,7 +180,7 @@ def forced_columns(
         if outcome is not None and key == outcome and outcome not in columns.names:
             raise ValueError(f"do: {outcome!r} is the outcome; force its causes instead")
         try:
-            j = columns.position(key)
+            j = position_of(key, columns.labels, columns.names)
         except ValueError as error:
             raise ValueError(f"do: {error}") from None
         if j in found:
@@ -227,18 +238,7 @@ def _in_words(what: Any) -> str:
     return repr(what) if isinstance(what, str) else f"{what}" if np.ndim(what) == 0 else "values"
 
 
-def _forced(what: Any, schema: Schema, j: int, n: int, n_draws: int) -> Forced:
-    """Return what column j is forced to, encoded."""
-    if isinstance(what, Drawn):
-        drawn = Encoded(what, schema, j)
-        if is_large(n_draws, n):  # few are drawn at once, and fail at once
-            drawn.first_chunk()
-        return drawn
-    # A copy: answers that are computed later do not follow what becomes of the user's array.
-    return np.array(np.broadcast_to(_encoded(what, schema, j, f"do[{schema.names[j]!r}]"), n))
-
-
-def _encoded(values: ArrayLike, schema: Schema, j: int, where: str) -> Floats:
+def _codes(values: ArrayLike, schema: Schema, j: int, where: str) -> Floats:
     column = schema.encode_column(j, values, where)
     if not are_moderate(column):
         bad = column[~(np.abs(column) <= LARGEST)].ravel()[0]

@@ -9,8 +9,7 @@ An answer is `Samples`: each chunk of rows is drawn when it is asked for, from n
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -127,15 +126,12 @@ class Answer(Chunked):
     query: Query
     parameters: Mapping[str, Floats]
 
-    @cached_property
-    def n_draws(self) -> int:  # type: ignore[override]
-        """How many posterior draws there are."""
-        return len(next(iter(self.parameters.values())))
+    n_draws: int = field(init=False)
+    n: int = field(init=False)
 
-    @cached_property
-    def n(self) -> int:  # type: ignore[override]
-        """How many rows there are."""
-        return len(self.query.values)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_draws", len(next(iter(self.parameters.values()))))
+        object.__setattr__(self, "n", len(self.query.values))
 
 
 class Predictive(Answer):
@@ -158,7 +154,11 @@ class Expected(Answer):
 
     def chunk(self, k: int, rows: slice) -> Floats:
         """Compute the k-th chunk of rows."""
-        return _expected(self.model, self.query.at(k, rows), self.parameters)
+        model, query, parameters = self.model, self.query.at(k, rows), self.parameters
+        how = _linear_or_drawn(model, query.regenerated) if query.regenerated else {}
+        if "draw" not in how.values():
+            return _draw(model, query, parameters, model.outcome, how)
+        return _averaged(model, query, parameters, how)
 
     def linear(self) -> Linear | None:
         """Return the closed form, where what is regenerated enters by its mean, linearly."""
@@ -172,7 +172,7 @@ class Expected(Answer):
         return _linear(reached, query, self.parameters)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Retrospective(Answer):
     """The outcome that each row would have had, its residuals kept.
 
@@ -201,7 +201,7 @@ class Retrospective(Answer):
         return np.asarray(outcome)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Through(Answer):
     """The expected outcome with mediators as another intervention on the rows would draw them.
 
@@ -226,11 +226,13 @@ class Through(Answer):
         return _draw(model, query, parameters, model.outcome, {})
 
 
-def _expected(model: StructuralModel, query: Query, parameters: Mapping[str, Floats]) -> Floats:
-    """Return the expected outcome of a chunk of rows."""
-    how = _linear_or_drawn(model, query.regenerated)
-    if "draw" not in how.values():
-        return _draw(model, query, parameters, model.outcome, how)
+def _averaged(
+    model: StructuralModel,
+    query: Query,
+    parameters: Mapping[str, Floats],
+    how: Mapping[str, Regeneration],
+) -> Floats:
+    """Return the expected outcome of a chunk of rows, averaged over draws of some mediators."""
     drawn = [node for node, what in how.items() if what == "draw"]
     levels = [model.equation(node).codes for node in drawn]
     if all(levels) and np.prod([len(codes) for codes in levels]) <= _INNER:
