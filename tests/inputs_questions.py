@@ -312,7 +312,11 @@ DRAWS = {
 ARITHMETIC = {
     "a number": (lambda o: o - 1, TypeError, "Outcomes combine with Outcomes, got int"),
     "None": (lambda o: o / None, TypeError, "Outcomes combine with Outcomes, got NoneType"),
-    "other rows": (lambda o: o - o._at(np.arange(3)), ValueError, "rows are not the same"),
+    "other rows": (
+        lambda o: o - Outcomes(o.draws[..., :3], "three rows"),
+        ValueError,
+        "rows are not the same",
+    ),
     "its average": (lambda o: o - o.average(), ValueError, "rows are not the same"),
     "a ratio to zero": (lambda o: o / (o - o), ValueError, "denominator is zero"),
     "another fit": (

@@ -162,6 +162,86 @@ def test_effects_and_contrasts_pair_draw_by_draw(models, in_dask, rows):
     np.testing.assert_array_equal(ratio, 1.0)
 
 
+@pytest.mark.parametrize("by", [None, "size"])
+@pytest.mark.parametrize("method", ["intervene", "effect"])
+def test_averages_of_partitions_that_are_never_held(
+    models, in_dask, rows, monkeypatch, method, by
+):
+    """In closed form, intercept included, where a partition's draws are too many."""
+    there, here = models
+    expected = getattr(here, method)(rows[0], DO).average(by=by)
+    monkeypatch.setattr("interventional.numbers.AT_ONCE", 0)
+    found = getattr(there, method)(in_dask[0], DO).average(by=by)
+    np.testing.assert_allclose(found.draws, expected.draws, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("by", "weighted"),
+    [(None, False), (None, True), ("third", False), ("third", True), ("a", False)],
+)
+def test_groups_and_weights_that_partitions_lack(models, rows, by, weighted):
+    """Partitions without any weight, and groups that partitions have no row of."""
+    there, here = models
+    X = rows[0]
+    more = X.assign(
+        third=np.repeat(["late", "early", "never"], N // 3),
+        weight=(np.arange(N) % 200 >= 150) * 1e-7,
+    )
+    parts = dd.from_pandas(more, npartitions=24)
+    found, expected = (
+        model.intervene(table[list(X)], DO).average(
+            table["weight"] if weighted else None, None if by is None else table[by]
+        )
+        for model, table in ((there, parts), (here, more))
+    )
+    np.testing.assert_array_equal(found.draws["obs"], expected.draws["obs"])
+    np.testing.assert_allclose(found.draws, expected.draws, rtol=1e-12)
+
+
+def test_weights_of_zero_are_refused_as_in_memory(models, in_dask, rows):
+    there, here = models
+    (X, _), frame = rows, in_dask[0]
+    for weights, by, message in (
+        (lambda X: X["a"] * 0, None, "not all zero"),
+        (
+            lambda X: (X["city"] != "hull").astype(float),
+            "city",
+            "weights of group 'hull' are all zero",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            here.intervene(X, DO).average(weights(X), by)
+        with pytest.raises(ValueError, match=message):
+            there.intervene(frame, DO).average(weights(frame), by)
+
+
+def test_e_values_are_of_what_they_are_of_in_memory():
+    """A ratio of averages has one; a difference over an average, or averaged ratios, have none."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"t": rng.integers(0, 2, 400), "c": rng.normal(size=400)})
+    y = (rng.random(400) < 1 / (1 + np.exp(0.5 - X["t"] - X["c"]))).astype(int)
+    model = new(family="bernoulli", inference="laplace").fit(X, y)
+    sides = {
+        rows: [model.intervene(rows_of, {"t": t}) for t in (1, 0)]
+        for rows, rows_of in (("memory", X), ("dask", dd.from_pandas(X, npartitions=2)))
+    }
+    ratios = [high.average() / low.average() for high, low in sides.values()]
+    pd.testing.assert_frame_equal(ratios[0].e_value(), ratios[1].e_value())
+    contrasts = [
+        (lambda high, low: (high - low).average() / low.average(), r"\(average of .* - .*\) /"),
+        (lambda high, low: (high / low).average(), "average of .* / "),
+        (lambda high, low: ((high - low) / low).average(), r"average of \(.* - .*\) / "),
+    ]
+    for contrast, words in contrasts:
+        found = [contrast(*pair) for pair in sides.values()]
+        assert found[0].estimand == found[1].estimand
+        for each in found:
+            with pytest.raises(ValueError, match=f"that of a ratio of outcomes.*this is {words}"):
+                each.e_value()
+            with pytest.raises(ValueError, match="averages over rows; ask before you average"):
+                _ = each.support
+
+
 def test_each_partition_has_noise_of_its_own(models, in_dask, rows):
     """Else the noise of partitions would not average out: against the rows in memory."""
     there, here = models

@@ -7,15 +7,22 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from interventional.answers.outcomes import CiKind, Outcomes, from_samples, interval_defaults
-from interventional.answers.samples import Held, Shares
+from interventional.answers.contents import (
+    Averages,
+    Contents,
+    average_in_words,
+    contrast_in_words,
+    refuse_unpaired,
+)
+from interventional.answers.outcomes import Outcomes, contents_of, outcomes_of
+from interventional.answers.reductions import CiKind, interval_columns, interval_defaults
+from interventional.answers.samples import Sign
 from interventional.answers.support import Support
 from interventional.data.accumulation import Accumulated
 from interventional.data.table import is_distributed, is_distributed_frame, read_rows, rowless
 from interventional.errors import listed
 from interventional.fitted import Do, Fitted, Kind
 from interventional.intervention.do import describe
-from interventional.numbers import Floats
 from interventional.trust import extrapolation
 
 
@@ -94,7 +101,7 @@ def ask(
     )
     names = fitted.model.schema.names
     forced = [(names[j], v) for each in dos for j, v in fitted.forced(each).items()]
-    extrapolation.warn_of_numbers(fitted.seen, forced, estimand)
+    extrapolation.warn_of_numbers(fitted.training, forced, estimand)
     for key, what in do.items():
         if np.ndim(what) > 0 and not is_distributed(what):
             raise TypeError(
@@ -171,23 +178,11 @@ class DaskOutcomes:
         """
         import dask
 
-        totals = dask.delayed(_Totals.of, pure=False)
-        weight, group = (_per_part(v, len(self.parts)) for v in (weights, by))
-        parts = [totals(*part) for part in zip(self.parts, weight, group, strict=True)]
-        found: _Totals = _sum_of(parts)
-        empty = [label for label, total in found.weight.items() if not total > 0]
-        if empty:
-            raise ValueError(f"the weights are all zero in {listed(empty)}")
-        labels = found.labels()
-        columns = [found.sums[label] / found.weight[label] for label in labels]
-        over = "average" if by is None else "average by group"
-        return from_samples(
-            Held(np.column_stack(columns)),
-            self.shape,
-            pd.Index(labels),
-            f"{over} of {self.estimand}",
-            posterior=self.posterior,
-        )
+        averaged = dask.delayed(_averaged, pure=False)
+        weight, group = [_per_part(v, len(self.parts)) for v in (weights, by)]
+        total = _sum_of([averaged(*p) for p in zip(self.parts, weight, group, strict=True)])
+        contents = Contents.of_averages(total, self.shape, self.posterior)
+        return outcomes_of(contents, average_in_words(self.estimand, by))
 
     def mean(self) -> Any:
         """Return the posterior mean of each row, a Dask Series.
@@ -297,8 +292,7 @@ class DaskOutcomes:
         1  19.0  0.1      18.8      19.1
         """
         prob, kind = interval_defaults(prob, kind)
-        stem = f"{kind}{int(round(100 * prob, 6))}"
-        columns = ["mean", "sd", f"{stem}_lb", f"{stem}_ub"]
+        columns = ["mean", "sd", *interval_columns(prob, kind)]
         meta = pd.DataFrame(columns=columns, dtype=np.float64, index=self.index[:0].rename(None))
         return self._frame("summary", meta, prob, kind)
 
@@ -359,7 +353,7 @@ class DaskOutcomes:
         size = f"{len(self.parts)} partitions, {chains * draws} draws"
         return f"<DaskOutcomes: {self.estimand}, {size}>"
 
-    def _contrast(self, other: "DaskOutcomes", sign: Literal["-", "/"]) -> "DaskOutcomes":
+    def _contrast(self, other: "DaskOutcomes", sign: Sign) -> "DaskOutcomes":
         import dask
 
         if not isinstance(other, DaskOutcomes):
@@ -369,10 +363,11 @@ class DaskOutcomes:
                 f"{len(self.parts)} partitions here, {len(other.parts)} there; contrast outcomes "
                 "of the same rows"
             )
+        refuse_unpaired((self.shape, self.posterior), (other.shape, other.posterior))
         contrast = dask.delayed(_contrasted, pure=False)
         pairs = zip(self.parts, other.parts, strict=True)
         parts = [contrast(left, right, sign) for left, right in pairs]
-        words = f"{self.estimand} {sign} {other.estimand}"
+        words = contrast_in_words(self.estimand, other.estimand, sign)
         return DaskOutcomes(parts, words, self.shape, self.posterior, self.index)
 
     def _rows(self, method: str, *arguments: Any) -> Any:
@@ -386,43 +381,6 @@ class DaskOutcomes:
         called = dask.delayed(_called, pure=False)
         parts = [called(part, method, meta, arguments) for part in self.parts]
         return dd.from_delayed(parts, meta=meta, verify_meta=False)
-
-
-@dataclass(frozen=True, eq=False)
-class _Totals:
-    """Summed weights and weighted sums of draws by group."""
-
-    weight: dict[Any, float]
-    sums: dict[Any, Floats]
-    order: tuple[Any, ...] | None
-
-    @classmethod
-    def of(cls, outcomes: Outcomes | None, weights: Any, by: Any) -> "_Totals | None":
-        if outcomes is None:
-            return None
-        codes, weight, labels = outcomes._shares(weights, by)
-        groups = None if by is None else outcomes._groups(by)
-        order = tuple(groups.categories) if isinstance(groups, pd.Categorical) else None
-        total = np.bincount(codes, weight, minlength=len(labels))
-        sums = outcomes._samples.average(Shares(codes, weight, len(labels)))
-        return cls(
-            dict(zip(labels, total.tolist(), strict=True)),
-            dict(zip(labels, sums.T, strict=True)),
-            order,
-        )
-
-    def __add__(self, other: "_Totals") -> "_Totals":
-        weight, sums = dict(self.weight), dict(self.sums)
-        for label, total in other.weight.items():
-            weight[label] = weight.get(label, 0.0) + total
-            sums[label] = sums.get(label, 0.0) + other.sums[label]
-        return _Totals(weight, sums, self.order)
-
-    def labels(self) -> list[Any]:
-        """Return the groups in order: categories in theirs, others sorted."""
-        if self.order is not None and set(self.weight) <= set(self.order):
-            return [label for label in self.order if label in self.weight]
-        return sorted(self.weight)
 
 
 def partitions(X: Any, **others: Any) -> list[tuple[Any, ...]]:
@@ -506,6 +464,15 @@ def _contrasted(left: Outcomes | None, right: Outcomes | None, sign: str) -> Out
     return left - right if sign == "-" else left / right
 
 
+def _averaged(outcomes: Outcomes | None, weights: Any, by: Any) -> Averages | None:
+    """Return the averages of a partition, which add up; nothing of an empty one."""
+    if outcomes is None:
+        return None
+    contents = contents_of(outcomes)
+    groups = contents.groups(weights, by)
+    return Averages.of(contents.samples, groups, contents.scale, len(outcomes))
+
+
 def _called(outcomes: Outcomes | None, method: str, meta: Any, arguments: tuple[Any, ...]) -> Any:
     """Return what a method has for each row of a partition, with the rows' labels."""
     if outcomes is None:
@@ -515,7 +482,7 @@ def _called(outcomes: Outcomes | None, method: str, meta: Any, arguments: tuple[
         found = found(*arguments)
     if isinstance(found, pd.DataFrame):
         return found
-    return pd.Series(found, index=outcomes._labels.rename(None))
+    return pd.Series(found, index=contents_of(outcomes).labels.rename(None))
 
 
 def _predicted(X: pd.DataFrame, predict: Callable[[Any], Any]) -> pd.Series:

@@ -32,6 +32,7 @@ from interventional.scm.equations import StructuralModel
 from interventional.scm.predictive import Predictive
 from interventional.scm.unseen import extended, unseen_levels
 from interventional.trust import confounding, extrapolation
+from interventional.trust.overlap import Training
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -100,6 +101,11 @@ class Fitted:
     def n_draws(self) -> int:
         """How many draws there are."""
         return int(np.prod(self.shape))
+
+    @cached_property
+    def training(self) -> Training:
+        """What the columns of the rows of fit were, to hold questions against."""
+        return Training.of(self.seen)
 
     @cached_property
     def draws(self) -> dict[str, Floats]:
@@ -346,9 +352,9 @@ class Fitted:
         """Return the entries of `do` by the position of the column that each forces."""
         return forced_columns(do, self.model.schema, self.model.outcome)
 
-    def supported(self, query: Query, *, apart: Collection[str] = ()) -> Support | str:
+    def supported(self, query: Query, *, apart: Collection[str] = ()) -> Support:
         """Return how well the training rows support a query."""
-        return extrapolation.judge(self.model, self.seen, query, apart=apart)
+        return extrapolation.judge(self.model, self.training, query, apart=apart)
 
     def outcomes(
         self,

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from interventional.answers.outcomes import Outcomes
+from interventional.answers.outcomes import Outcomes, contents_of, mapped
 from interventional.answers.samples import Chunked
 from interventional.answers.support import Support
 from interventional.data.schema import Schema
@@ -83,7 +83,7 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
     array([75.])
     """
     outcomes = answered(estimator, X, do, kind=kind)
-    extrapolation.warn(outcomes._support, outcomes.estimand)
+    extrapolation.warn(contents_of(outcomes).support, outcomes.estimand)
     return outcomes
 
 
@@ -108,7 +108,7 @@ def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mea
         return inner
     back = _ToRaw(path.inverses)
     if kind == "predictive":
-        return inner._mapped(back)
+        return mapped(inner, back)
     if fitted.model.of_outcome.family != "gaussian":
         raise ValueError(
             f"family={fitted.model.of_outcome.family!r} behind a transformed target: the "
@@ -116,7 +116,7 @@ def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mea
             "kind='predictive', or say by family= what the raw outcome is, and transform nothing"
         )
     sigma = fitted.draws[f"{fitted.model.outcome}_sigma"]
-    return inner._mapped(_RawExpectation(back, sigma))
+    return mapped(inner, _RawExpectation(back, sigma))
 
 
 Raw = Mapping[int, "NDArray[Any] | Drawn"]  # what raw columns are forced to, by position
@@ -174,9 +174,9 @@ def _derived(path: "_Path", units: Units, forced: Raw, changed: Mapping[str, For
     return [name for name in changed if not mixed[names.index(name)]] or list(changed)
 
 
-def _in_raw_units(support: Support | str, forced: Raw, table: Table) -> Support | str:
+def _in_raw_units(support: Support, forced: Raw, table: Table) -> Support:
     """Return the same with a reason in terms of the raw columns that the user forces."""
-    if isinstance(support, str) or not support.reasons:
+    if not support.reasons:
         return support
     said = []
     for values in forced.values():

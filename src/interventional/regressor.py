@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from interventional import dask
-from interventional.answers.outcomes import Outcomes
+from interventional.answers.outcomes import Outcomes, contents_of
 from interventional.data.reading import restored
 from interventional.data.table import Units, is_distributed
 from interventional.estimator import Estimator
@@ -445,7 +445,7 @@ class BayesianInterventionRegressor(Estimator):
         fitted, units = self._units(X, do, baseline)
         parts = fitted.decompose(units, do, baseline)
         total = parts["total"]
-        extrapolation.warn(total._support, total.estimand.removeprefix("total "))
+        extrapolation.warn(contents_of(total).support, total.estimand.removeprefix("total "))
         return parts
 
     def refute(
@@ -583,5 +583,5 @@ class BayesianInterventionRegressor(Estimator):
 
     def _warned(self, outcomes: Outcomes) -> Outcomes:
         """Return an answer, with a warning where the data do not support it."""
-        extrapolation.warn(outcomes._support, outcomes.estimand)
+        extrapolation.warn(contents_of(outcomes).support, outcomes.estimand)
         return outcomes

@@ -15,6 +15,8 @@ from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures, Stand
 
 from interventional import BayesianInterventionRegressor, Outcomes, intervene, numbers
 from interventional.answers import samples
+from interventional.answers.outcomes import contents_of
+from interventional.answers.reductions import Quantiles
 
 CHAINS, DRAWS, N, CHUNK = 2, 30, 41, 7  # a chunk of rows has noise of its own
 N_DRAWS = CHAINS * DRAWS
@@ -135,12 +137,12 @@ def summaries(outcomes):
 def test_same_numbers_whatever_the_block(models, monkeypatch, question, rows_a_block):
     """Every summary of an answer that is never held equals that of the one in memory."""
     held = ask(models, question)
-    assert isinstance(held._samples, samples.Held)
+    assert isinstance(contents_of(held).samples, samples.Held)
     expected = summaries(held)
     monkeypatch.setattr(numbers, "AT_ONCE", 0)
     monkeypatch.setattr(numbers, "BLOCK", rows_a_block * N_DRAWS)
     computed = ask(models, question)
-    assert not isinstance(computed._samples, samples.Held)
+    assert not isinstance(contents_of(computed).samples, samples.Held)
     assert repr(computed) == repr(held)
     for name, found in summaries(computed).items():
         scale = np.abs(expected["draws"]).max()
@@ -200,9 +202,9 @@ def test_quantiles_are_numpys_to_the_last_bit(n_draws):
     values = rng.normal(size=(n_draws, 150)) * 10.0 ** rng.integers(-6, 9, size=150)
     q = (0.0, 0.055, 1 / 3, 0.5, 2 / 3, 0.945, 1.0)
     expected = np.quantile(values, q, axis=0).T
-    np.testing.assert_array_equal(samples.Quantiles(q)(values), expected)
+    np.testing.assert_array_equal(Quantiles(q)(values), expected)
     values[0, :3] = np.nan
-    assert np.isnan(samples.Quantiles(q)(values)[:3]).all()
+    assert np.isnan(Quantiles(q)(values)[:3]).all()
 
 
 class TestMemory:
@@ -402,7 +404,7 @@ def test_scenarios_of_many_rows(models, monkeypatch):
 @pytest.mark.parametrize("kind", ["mean", "predictive"])
 def test_picture_of_many_rows(models, lazy, monkeypatch, kind):
     """Some rows stand for all, in order, each with its own mean and interval."""
-    monkeypatch.setattr("interventional.display._MOST_ROWS", 5)
+    monkeypatch.setattr("interventional.drawing.MOST_ROWS", 5)
     outcomes = models["flat"].intervene(table(), {"x": 1.0}, kind=kind)
     ax = outcomes.plot()
     (line,) = ax.lines

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from interventional import BayesianInterventionRegressor, intervene, numbers
+from interventional.answers.outcomes import contents_of
 from interventional.data.schema import Schema
 from interventional.scm.compiling import python_mode
 from interventional.scm.draft import draft, specify
@@ -155,7 +156,7 @@ def test_answers_in_blocks_are_those_at_once(fitted, do, monkeypatch):
     at_once = model.effect(X, do)
     monkeypatch.setattr(numbers, "AT_ONCE", 0)
     in_blocks = model.effect(X, do)
-    closed = in_blocks._samples.linear() is not None
+    closed = contents_of(in_blocks).samples.linear() is not None
     assert closed == (do["dose"] == 2.0)
     np.testing.assert_allclose(in_blocks.mean(), at_once.mean(), atol=1e-12)
     np.testing.assert_allclose(in_blocks.std(), at_once.std(), rtol=1e-9)

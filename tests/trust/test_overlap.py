@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -185,6 +188,14 @@ class TestTraining:
     def test_two_values_are_told_from_mean_and_variance(self, column, discrete):
         seen, _ = training(pd.DataFrame({"v": column, "w": np.arange(1000.0)}))
         assert seen.is_discrete(0) == discrete
+
+    def test_copies_know_the_same(self, table):
+        seen, values = training(table)
+        expected = Usual.of(3, Covariates(seen, (0, 1, 2))).residual(values[:, 3], values, {})
+        for again in (pickle.loads(pickle.dumps(seen)), copy.deepcopy(seen)):
+            found = Usual.of(3, Covariates(again, (0, 1, 2))).residual(values[:, 3], values, {})
+            np.testing.assert_array_equal(found, expected)
+            assert again.ranges == seen.ranges
 
     def test_levels_are_discrete_and_few_or_many(self):
         X = pd.DataFrame({"few": ["a", "b"] * 40, "many": [f"l{k % 40}" for k in range(80)]})

@@ -15,9 +15,9 @@ from matplotlib.image import imread
 from pymc_extras.prior import Prior
 
 from interventional import BayesianInterventionRegressor, Outcomes
+from interventional.answers.outcomes import e_value
 from interventional.data.table import Table
 from interventional.trust.omitted_variable import bias_factor, confounder_like, robustness_of
-from interventional.trust.sensitivity import e_value
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its documentation has escapes that Python no longer likes

@@ -1,5 +1,6 @@
 import pickle
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -372,13 +373,6 @@ class TestTable:
         with pytest.raises(ValueError, match="made by hand"):
             _ = made.support
 
-    def test_a_model_without_statistics_has_none(self, trial, model):
-        old = pickle.loads(pickle.dumps(model))
-        del old._accumulated
-        outcomes = old.intervene(trial[0], {"dose": 50})
-        with pytest.raises(ValueError, match="fit it again"):
-            _ = outcomes.support
-
     def test_pickles_keep_it(self, trial, model):
         again = pickle.loads(pickle.dumps(model))
         with pytest.warns(ExtrapolationWarning):
@@ -387,6 +381,48 @@ class TestTable:
         pd.testing.assert_frame_equal(
             kept, quietly(model.intervene, trial[0], {"dose": 50}).support
         )
+
+
+class TestAskedAgain:
+    """What forced columns are compared with is found out once for a fitted model."""
+
+    DOS = ({"dose": 5}, {"treated": True}, {"dose": 5, "treated": True}, {"sex": "f", "age": 40})
+
+    def test_nothing_is_compared_again(self, trial, monkeypatch):
+        X, _ = trial
+        model = make().fit(*trial)
+        before = [quietly(model.intervene, X, do).support for do in self.DOS]
+        size = len(pickle.dumps(model))
+
+        def refuse(*_):
+            raise AssertionError
+
+        monkeypatch.setattr("interventional.trust.extrapolation._compared", refuse)
+        for do, expected in zip(self.DOS, before, strict=True):
+            found = quietly(model.intervene, X, do).support
+            pd.testing.assert_frame_equal(found, expected)
+        pd.testing.assert_frame_equal(model.intervene(X[:9], {"dose": 5}).support, before[0][:9])
+        assert len(pickle.dumps(model)) == size
+        with pytest.raises(AssertionError):
+            model.intervene(X, {"age": 40})
+
+    def test_another_fit_is_another_comparison(self, trial):
+        X, y = trial
+        model = make().fit(X, y)
+        model.intervene(X, {"dose": 5})
+        shifted = X.assign(dose=X["dose"] + 50)
+        with pytest.warns(ExtrapolationWarning, match="'dose' is forced to 5, and was observed"):
+            model.fit(shifted, y).intervene(shifted, {"dose": 5})
+
+    def test_in_threads(self, trial):
+        X, _ = trial
+        expected = [quietly(make().fit(*trial).intervene, X, do).support for do in self.DOS]
+        model = make().fit(*trial)
+        with warnings.catch_warnings(), ThreadPoolExecutor(4) as pool:
+            warnings.simplefilter("ignore", ExtrapolationWarning)
+            found = list(pool.map(lambda do: model.intervene(X, do).support, self.DOS * 3))
+        for support, own in zip(found, expected * 3, strict=True):
+            pd.testing.assert_frame_equal(support, own)
 
 
 class TestInvariance:

@@ -1,6 +1,7 @@
 """What an intervention would do, as a posterior: `Outcomes`."""
 
 from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,29 +10,33 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pandas.api.extensions import ExtensionDtype
 
-from interventional.answers.samples import (
-    Contrast,
-    Held,
-    HighestDensity,
+from interventional import drawing
+from interventional.answers.contents import (
+    Averages,
+    Contents,
+    Scale,
+    Shape,
+    average_in_words,
+    contrast_in_words,
+    refuse_weightless,
+)
+from interventional.answers.reductions import (
+    CiKind,
     Inside,
-    Mapped,
     Quantiles,
     Reduction,
-    Samples,
-    Shares,
-    at_once,
+    interval_columns,
+    interval_defaults,
+    interval_of,
 )
-from interventional.answers.support import AVERAGED, MADE_BY_HAND, Support, joined
-from interventional.data.reading import refuse_masked
+from interventional.answers.samples import Held, Samples, Sign
+from interventional.answers.support import AVERAGED, MADE_BY_HAND, Support
 from interventional.errors import unknown
-from interventional.numbers import SMALLEST, Floats
+from interventional.numbers import Floats
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
-
-CiKind = Literal["eti", "hdi"]
-Scale = Literal["outcome", "ratio", "mixed"]
 
 
 class Outcomes:
@@ -97,31 +102,9 @@ class Outcomes:
         covariates = None if covariates is None else covariates.copy()
         values = np.asarray(draws.values, dtype=np.float64).reshape(-1, n)
         posterior = draws.attrs.get("posterior")
-        self._set(Held(values), (chains, per_chain), labels, estimand, covariates, posterior)
-        self._array = draws
-
-    _array: "xr.DataArray | None"
-    _scale: Scale = "outcome"  # or a ratio of two such; all other contrasts are mixed
-    _support: Support | str
-
-    def _set(
-        self,
-        samples: Samples,
-        shape: tuple[int, int],
-        labels: pd.Index,
-        estimand: str,
-        covariates: pd.DataFrame | None,
-        posterior: str | None,
-        support: Support | str = MADE_BY_HAND,
-    ) -> None:
-        self._samples = samples
-        self._shape = shape
-        self._labels = labels
+        self._contents = Contents(Held(values), (chains, per_chain), labels, covariates, posterior)
         self.estimand = estimand
-        self._covariates = covariates
-        self._posterior = posterior
-        self._support = support
-        self._array = None
+        self._array: xr.DataArray | None = draws
 
     @property
     def draws(self) -> "xr.DataArray":
@@ -154,20 +137,22 @@ class Outcomes:
             return self._array
         import xarray as xr
 
-        chains, per_chain = self._shape
+        contents = self._contents
+        chains, per_chain = contents.shape
+        posterior = contents.posterior
         array = xr.DataArray(
-            self._samples.held().reshape(chains, per_chain, len(self)),
+            contents.samples.held().reshape(chains, per_chain, len(self)),
             dims=("chain", "draw", "obs"),
             coords={
                 "chain": np.arange(chains),
                 "draw": np.arange(per_chain),
                 # with its dimension: a named index would else bring one of its own
-                "obs": ("obs", self._labels),
+                "obs": ("obs", contents.labels),
             },
             name="outcome",
-            attrs={} if self._posterior is None else {"posterior": self._posterior},
+            attrs={} if posterior is None else {"posterior": posterior},
         )
-        if isinstance(self._samples, Held):
+        if isinstance(contents.samples, Held):
             self._array = array
         return array
 
@@ -213,10 +198,11 @@ class Outcomes:
         >>> halved.support["supported"].all()
         np.True_
         """
-        if isinstance(self._support, str):
-            raise ValueError(self._support)
-        labels = self._labels if self._covariates is None else self._covariates.index
-        return self._support.table(labels)
+        contents = self._contents
+        if isinstance(contents.support, str):
+            raise ValueError(contents.support)
+        rows = contents.labels if contents.covariates is None else contents.covariates.index
+        return contents.support.table(rows)
 
     def mean(self) -> Floats:
         """Return the posterior mean of each row, shape (n,).
@@ -235,7 +221,7 @@ class Outcomes:
         >>> outcomes.mean().round(1)
         array([21., 19.])
         """
-        return self._samples.mean()
+        return self._contents.samples.mean()
 
     def std(self) -> Floats:
         """Return the posterior standard deviation of each row, shape (n,).
@@ -254,7 +240,7 @@ class Outcomes:
         >>> outcomes.std().round(1)
         array([0.1, 0.1])
         """
-        return self._samples.std()
+        return self._contents.samples.std()
 
     def quantile(self, q: ArrayLike) -> Floats:
         """Return posterior quantiles of each row.
@@ -290,7 +276,8 @@ class Outcomes:
             probabilities = np.asarray(np.nan)
         if probabilities.ndim > 1 or not np.all((probabilities >= 0) & (probabilities <= 1)):
             raise ValueError(f"q must hold probabilities between 0 and 1, got {q!r}")
-        quantiles = self._samples.reduce(Quantiles(tuple(probabilities.ravel().tolist())))[0]
+        wanted = Quantiles(tuple(probabilities.ravel().tolist()))
+        quantiles = self._contents.samples.reduce(wanted)[0]
         return quantiles if probabilities.ndim else quantiles[:, 0]
 
     def interval(self, prob: float | None = None, kind: CiKind | None = None) -> Floats:
@@ -326,7 +313,7 @@ class Outcomes:
         array([[20.9, 21.2],
                [18.8, 19.1]])
         """
-        return self._samples.reduce(_interval(*interval_defaults(prob, kind)))[0]
+        return self._contents.samples.reduce(interval_of(*interval_defaults(prob, kind)))[0]
 
     def probability(self, above: float | None = None, below: float | None = None) -> Floats:
         """Return the posterior probability that each row's outcome lies in a range.
@@ -359,7 +346,7 @@ class Outcomes:
         for name, end in (("above", above), ("below", below)):
             if end is not None and (not isinstance(end, Real) or np.isnan(end)):
                 raise ValueError(f"{name} must be a number, got {end!r}")
-        return self._samples.reduce(Inside(above, below))[0]
+        return self._contents.samples.reduce(Inside(above, below))[0]
 
     def average(
         self, weights: ArrayLike | None = None, by: Hashable | ArrayLike | None = None
@@ -399,21 +386,12 @@ class Outcomes:
         high  26.3  0.1      26.1      26.5
         low   13.8  0.1      13.5      14.0
         """
-        codes, weight, labels = self._shares(weights, by)
-        weight = weight / max(float(weight.max()), SMALLEST)  # sums of large ones overflow
-        if not weight.sum() > 0:
-            raise ValueError("weights must be finite, not negative, and not all zero")
-        total = np.bincount(codes, weight, minlength=len(labels))
-        if not np.all(total > 0):
-            raise ValueError(
-                f"the weights of group {labels[int(np.argmin(total))]!r} are all zero"
-            )
-        averaged = self._samples.average(Shares(codes, weight / total[codes], len(labels)))
-        over = "average" if by is None else "average by group"
-        words = f"{over} of {self.estimand}"
-        # An average of ratios is no ratio of averages.
-        scale: Scale = "mixed" if len(self) > 1 and self._scale == "ratio" else self._scale
-        return self._like(Held(averaged), labels, words, support=AVERAGED, scale=scale)
+        contents = self._contents
+        groups = contents.groups(weights, by)
+        refuse_weightless(groups)  # before anything is computed
+        averages = Averages.of(contents.samples, groups, contents.scale, len(self))
+        averaged = Contents.of_averages(averages, contents.shape, contents.posterior)
+        return outcomes_of(averaged, average_in_words(self.estimand, by))
 
     def summary(self, prob: float | None = None, kind: CiKind | None = None) -> pd.DataFrame:
         """Return mean, sd and interval of each row, in columns named as ArviZ names them.
@@ -440,11 +418,10 @@ class Outcomes:
         1  19.0  0.1      18.8      19.1
         """
         prob, kind = interval_defaults(prob, kind)
-        mean, sd, interval = self._samples.summary(_interval(prob, kind))
-        stem = f"{kind}{int(round(100 * prob, 6))}"
-        low, high = interval.T
-        columns = {"mean": mean, "sd": sd, f"{stem}_lb": low, f"{stem}_ub": high}
-        return pd.DataFrame(columns, index=self._labels.rename(None))
+        mean, sd, ends = self._contents.samples.summary(interval_of(prob, kind))
+        columns = {"mean": mean, "sd": sd}
+        columns |= dict(zip(interval_columns(prob, kind), ends.T, strict=True))
+        return pd.DataFrame(columns, index=self._contents.labels.rename(None))
 
     def e_value(self, prob: float | None = None) -> pd.DataFrame:
         """Return how strong unmeasured confounding must be to explain a ratio away.
@@ -496,9 +473,7 @@ class Outcomes:
         >>> (treated / control).e_value()["e_value"].round(0).tolist()
         [5.0]
         """
-        from interventional.trust.sensitivity import e_value
-
-        if self._scale != "ratio":
+        if self._contents.scale != "ratio":
             raise ValueError(
                 f"e_value is that of a ratio of outcomes, such as a.average() / b.average(); this "
                 f"is {self.estimand}"
@@ -510,16 +485,15 @@ class Outcomes:
                 "e_value is that of a positive ratio, as of risks or rates; this one goes down to "
                 f"{least.min():.3g}"
             )
-        stem = f"eti{int(round(100 * prob, 6))}"
         nearest = np.where(low > 1, low, np.where(high < 1, high, 1.0))
+        ends = interval_columns(prob, "eti")
         columns = {
             "ratio": median,
-            f"{stem}_lb": low,
-            f"{stem}_ub": high,
+            **dict(zip(ends, (low, high), strict=True)),
             "e_value": e_value(median),
             "e_value_interval": e_value(nearest),
         }
-        return pd.DataFrame(columns, index=self._labels.rename(None))
+        return pd.DataFrame(columns, index=self._contents.labels.rename(None))
 
     @staticmethod
     def concat(outcomes: "Mapping[Any, Outcomes]") -> "Outcomes":
@@ -545,19 +519,26 @@ class Outcomes:
         array([23., 20., 17.])
         """
         refuse_other_than_outcomes(outcomes, "outcomes")
-        first = next(iter(outcomes.values()))
-        for name, each in outcomes.items():
-            if len(each) != 1 or each._shape != first._shape:
+        contents = {name: each._contents for name, each in outcomes.items()}
+        first = next(iter(contents.values()))
+        for name, each in contents.items():
+            if len(each.labels) != 1 or each.shape != first.shape:
                 raise ValueError(
-                    f"concat takes averages of the same draws; {name!r} has {len(each)} rows and "
-                    f"{each._shape} draws"
+                    f"concat takes averages of the same draws; {name!r} has {len(each.labels)} "
+                    f"rows and {each.shape} draws"
                 )
-        samples = np.column_stack([each._samples.held() for each in outcomes.values()])
+        samples = np.column_stack([each.samples.held() for each in contents.values()])
         labels = pd.Index(list(outcomes), tupleize_cols=False)
-        words = "average outcome by scenario"
-        is_one = all(each._scale == first._scale for each in outcomes.values())
-        scale: Scale = first._scale if is_one else "mixed"
-        return first._like(Held(samples), labels, words, support=AVERAGED, scale=scale)
+        is_one = all(each.scale == first.scale for each in contents.values())
+        return from_samples(
+            Held(samples),
+            first.shape,
+            labels,
+            "average outcome by scenario",
+            posterior=first.posterior,
+            support=AVERAGED,
+            scale=first.scale if is_one else "mixed",
+        )
 
     @staticmethod
     def compare(
@@ -650,7 +631,7 @@ class Outcomes:
         import xarray as xr
 
         dataset = self.draws.rename("outcome").to_dataset()
-        index = self._labels
+        index = self._contents.labels
         if not index.is_unique:  # ArviZ picks rows by their labels
             labels = ("obs", index.astype(object))
             dataset = dataset.assign_coords(obs=np.arange(len(index)), label=labels)
@@ -683,9 +664,18 @@ class Outcomes:
         >>> ax.get_xlabel()
         'average of E[y | do(price = 10)] - E[y | do(price as observed)], mean and 89% interval'
         """
-        from interventional.display import plot_outcomes
-
-        return plot_outcomes(self, ax)
+        ax = drawing.axes(ax, 3.6, "Outcomes.plot")
+        prob, kind = interval_defaults(None, None)
+        mean, held = self.mean(), f"{drawing.percent(prob)} interval"
+        if len(self) == 1:
+            draws = self._contents.samples.held()[:, 0]
+            drawing.density(ax, draws, mean[0], self.interval(prob, kind)[0])
+            return drawing.finished(ax, xlabel=f"{self.estimand}, mean and {held}")
+        order, ranks = np.argsort(mean, kind="stable"), drawing.ranks(len(mean))
+        drawn, back = np.unique(order[ranks], return_inverse=True)
+        intervals = self._contents.samples.at(drawn).reduce(interval_of(prob, kind))[0][back]
+        drawing.band(ax, ranks, mean[order[ranks]], intervals, width=1.5)
+        return drawing.finished(ax, xlabel="rows, in order", ylabel=f"{self.estimand}, {held}")
 
     def __sub__(self, other: "Outcomes") -> "Outcomes":
         """Return the difference, paired draw by draw."""
@@ -705,7 +695,7 @@ class Outcomes:
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return self._samples.n
+        return self._contents.samples.n
 
     def __iter__(self) -> Iterator[float]:
         """Iterate over the posterior means; pandas then takes outcomes for a column."""
@@ -713,118 +703,18 @@ class Outcomes:
 
     def __repr__(self) -> str:
         rows = "1 row" if len(self) == 1 else f"{len(self)} rows"
-        return f"<Outcomes: {self.estimand}, {rows}, {self._samples.n_draws} draws>"
+        return f"<Outcomes: {self.estimand}, {rows}, {self._contents.samples.n_draws} draws>"
 
-    def _mapped(self, function: Reduction) -> "Outcomes":
-        """Return a function of the samples, (draws, n) to (draws, n), of the same rows."""
-        mapped = at_once(Mapped(self._samples, function))
-        return self._like(mapped, self._labels, self.estimand, self._covariates, self._support)
-
-    def _at(self, positions: NDArray[np.intp]) -> "Outcomes":
-        """Return some of the rows, by ascending positions."""
-        support = self._support if isinstance(self._support, str) else self._support.at(positions)
-        samples, labels = self._samples.at(positions), self._labels[positions]
-        return self._like(samples, labels, self.estimand, support=support)
-
-    def _contrast(self, other: object, sign: Literal["-", "/"]) -> "Outcomes":
+    def _contrast(self, other: object, sign: Sign) -> "Outcomes":
         if not isinstance(other, Outcomes):
             raise TypeError(f"Outcomes combine with Outcomes, got {type(other).__name__}")
-        if self._shape != other._shape:
-            raise ValueError(
-                f"the draws do not pair: (chain, draw) is {self._shape} here and "
-                f"{other._shape} there; contrast outcomes of one fitted model"
-            )
-        if self._posterior != other._posterior:
-            # Two fits with one seed have draws that move together: their difference would look
-            # far more certain than it is.
-            raise ValueError(
-                "the draws do not pair: they are of two posteriors; contrast outcomes of one "
-                "fitted model"
-            )
-        if not self._labels.equals(other._labels):
-            raise ValueError(
-                f"the rows are not the same: {len(self)} rows here, {len(other)} there, or "
-                "other labels; contrast outcomes of the same rows"
-            )
-        samples = at_once(Contrast(self._samples, other._samples, sign))
-        sides = [_bracketed(self.estimand), _bracketed(other.estimand)]
-        words = f" {sign} ".join(sides)
-        support = joined(self._support, other._support)
-        is_ratio = sign == "/" and self._scale == other._scale == "outcome"
-        scale: Scale = "ratio" if is_ratio else "mixed"
-        return self._like(samples, self._labels, words, self._covariates, support, scale)
-
-    def _like(
-        self,
-        samples: Samples,
-        labels: pd.Index,
-        estimand: str,
-        covariates: pd.DataFrame | None = None,
-        support: Support | str = MADE_BY_HAND,
-        scale: Scale | None = None,
-    ) -> "Outcomes":
-        return from_samples(
-            samples,
-            self._shape,
-            labels,
-            estimand,
-            covariates,
-            self._posterior,
-            support,
-            scale=self._scale if scale is None else scale,
-        )
-
-    def _shares(
-        self, weights: ArrayLike | None, by: Hashable | ArrayLike | None
-    ) -> tuple[NDArray[np.intp], Floats, pd.Index]:
-        """Return the group of each row, its weight, and the labels of the groups."""
-        n = len(self)
-        weight = np.ones(n) if weights is None else self._per_row(weights, "weights", np.float64)
-        if not np.all(np.isfinite(weight)) or np.any(weight < 0):
-            raise ValueError("weights must be finite, not negative, and not all zero")
-        if by is None:
-            return np.zeros(n, dtype=np.intp), weight, pd.Index(["average"])
-        codes, found = pd.factorize(self._groups(by), sort=True)
-        if (codes < 0).any():
-            raise ValueError(f"by has a missing value in row {int(np.argmax(codes < 0))}")
-        return codes, weight, pd.Index(np.asarray(found))
-
-    def _per_row(self, values: ArrayLike, what: str, dtype: Any = None) -> NDArray[Any]:
-        n = len(self)
-        refuse_masked(values, what)
-        if isinstance(values, pd.Series) and not values.index.equals(self._labels):
-            if set(values.index) != set(self._labels) or not values.index.is_unique:
-                raise ValueError(f"{what}: its index is not that of the rows")
-            values = values.reindex(self._labels)
-        if dtype is not None and np.iscomplexobj(values):
-            raise TypeError(f"{what} must be numbers, got complex ones")
-        try:
-            array = np.asarray(values, dtype=dtype)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"{what}: {error}") from error
-        if array.shape != (n,):
-            raise ValueError(f"{what} must have shape {(n,)}, got {array.shape}")
-        return array
-
-    def _groups(self, by: Any) -> NDArray[Any] | pd.Categorical:
-        """Return the group of each row; categories keep their order."""
-        columns: list[Hashable] = []
-        if self._covariates is not None:
-            columns = list(self._covariates.columns)
-        if np.ndim(by) == 0 or (isinstance(by, tuple) and by in columns):
-            if self._covariates is None or by not in columns:
-                raise ValueError(unknown("column in by:", by, columns))
-            by = self._covariates[by].set_axis(self._labels)
-        groups = self._per_row(by, "by")
-        dtype = getattr(by, "dtype", None)
-        if isinstance(dtype, pd.CategoricalDtype):
-            return pd.Categorical(groups, dtype=dtype)
-        return groups
+        words = contrast_in_words(self.estimand, other.estimand, sign)
+        return outcomes_of(self._contents.contrast(other._contents, sign), words)
 
 
 def from_samples(
     samples: Samples,
-    shape: tuple[int, int],
+    shape: Shape,
     labels: pd.Index,
     estimand: str,
     covariates: pd.DataFrame | None = None,
@@ -854,17 +744,40 @@ def from_samples(
     scale : {"outcome", "ratio", "mixed"}
         Whether they are outcomes, ratios of two of them, or something else.
     """
-    if isinstance(labels, pd.MultiIndex):
-        labels = labels.to_flat_index()  # xarray has no dimension with a MultiIndex of its own
+    contents = Contents(samples, shape, labels, covariates, posterior, support, scale)
+    return outcomes_of(contents, estimand)
+
+
+def outcomes_of(contents: Contents, estimand: str) -> Outcomes:
+    """Return the outcomes that hold something; `estimand` says in words what it is."""
+    if isinstance(contents.labels, pd.MultiIndex):  # xarray has no dimension with one of its own
+        contents = replace(contents, labels=contents.labels.to_flat_index())
     outcomes = Outcomes.__new__(Outcomes)
-    outcomes._set(samples, shape, labels, estimand, covariates, posterior, support)
-    outcomes._scale = scale
+    outcomes._contents, outcomes.estimand, outcomes._array = contents, estimand, None
     return outcomes
 
 
-def _interval(prob: float, kind: CiKind) -> Reduction:
-    """Return the interval of each row, as a function of its samples."""
-    return Quantiles(((1 - prob) / 2, (1 + prob) / 2)) if kind == "eti" else HighestDensity(prob)
+def contents_of(outcomes: Outcomes) -> Contents:
+    """Return what outcomes hold."""
+    return outcomes._contents
+
+
+def mapped(outcomes: Outcomes, function: Reduction) -> Outcomes:
+    """Return a function of the samples, (draws, n) to (draws, n), of the same rows."""
+    return outcomes_of(outcomes._contents.mapped(function), outcomes.estimand)
+
+
+def e_value(ratio: ArrayLike) -> Floats:
+    """Return the E-value of a risk ratio (VanderWeele and Ding 2017).
+
+    Examples
+    --------
+    >>> e_value([10.73, 1 / 10.73, 1.0]).round(1)  # smoking and lung cancer
+    array([20.9, 20.9,  1. ])
+    """
+    risk = np.asarray(ratio, dtype=np.float64)
+    risk = np.where(risk < 1, 1 / risk, risk)
+    return risk + np.sqrt(risk * (risk - 1))
 
 
 def refuse_other_than_outcomes(named: object, what: str) -> None:
@@ -874,21 +787,3 @@ def refuse_other_than_outcomes(named: object, what: str) -> None:
     for name, each in named.items():
         if not isinstance(each, Outcomes):
             raise TypeError(f"{what}[{name!r}] must be Outcomes, got {each!r}")
-
-
-def _bracketed(estimand: str) -> str:
-    return f"({estimand})" if " - " in estimand or " / " in estimand else estimand
-
-
-def interval_defaults(prob: float | None, kind: CiKind | None) -> tuple[float, CiKind]:
-    """Return probability and kind of an interval, ArviZ's where None."""
-    if prob is None or kind is None:
-        from arviz_base import rcParams
-
-        prob = rcParams["stats.ci_prob"] if prob is None else prob
-        kind = rcParams["stats.ci_kind"] if kind is None else kind
-    if not isinstance(prob, Real) or not 0 < float(prob) < 1:
-        raise ValueError(f"prob must lie between 0 and 1, got {prob!r}")
-    if kind not in ("eti", "hdi"):
-        raise ValueError(unknown("kind of interval", kind, ("eti", "hdi")))
-    return float(prob), kind

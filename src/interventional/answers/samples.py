@@ -6,36 +6,64 @@ is linear in known terms answers some of that in closed form.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from interventional.numbers import Floats, blocks, is_large, refuse_too_many, rows_of_chunk, slices
+from interventional.answers.reductions import Reduction, mean, std
+from interventional.numbers import (
+    SMALLEST,
+    Floats,
+    blocks,
+    is_large,
+    refuse_too_many,
+    rows_of_chunk,
+)
 
 Rows = slice | NDArray[np.intp]
-Reduction = Callable[[Floats], Floats]
-_TILE = 64  # rows that are transposed at a time, to stay within the processor's cache
+Sign = Literal["-", "/"]  # of a contrast
 
 
 @dataclass(frozen=True, eq=False)
-class Shares:
-    """What part of its group's average each row is.
+class Groups:
+    """Rows in groups to be averaged over, with weights.
 
     Attributes
     ----------
     codes : ndarray of shape (n,)
         The group of each row: 0, 1, ….
-    weights : ndarray of shape (n,)
-        The row's share; those of a group add up to one.
-    n_groups : int
-        How many groups there are.
+    labels : array-like of shape (groups,)
+        The groups: categories in their order, others sorted.
+    shares : ndarray of shape (n,)
+        What part of its group's average a row is; those of a group add up to one.
+    totals : ndarray of shape (groups,)
+        Sums of weights, divided by the largest weight: sums of large ones overflow.
+    unit : float
+        That weight. A group of no weight has a total of zero, and shares of zero.
     """
 
     codes: NDArray[np.intp]
-    weights: Floats
-    n_groups: int
+    labels: Any
+    shares: Floats
+    totals: Floats
+    unit: float
+
+    @classmethod
+    def of(cls, weights: Floats, by: Any = None) -> "Groups":
+        """Return the groups that rows are in, (n,), or one of them all."""
+        codes, labels = np.zeros(len(weights), dtype=np.intp), np.array(["average"], dtype=object)
+        if by is not None:
+            codes, labels = pd.factorize(by, sort=True)
+            if (codes < 0).any():
+                raise ValueError(f"by has a missing value in row {int(np.argmax(codes < 0))}")
+        unit = max(float(weights.max()), SMALLEST)
+        weights = weights / unit
+        totals = np.bincount(codes, weights, minlength=len(labels))
+        shares = weights / np.where(totals > 0, totals, 1.0)[codes]
+        return cls(codes, labels, shares, totals, unit)
 
     def add(self, values: Floats, rows: slice, total: Floats) -> None:
         """Add some rows' part to the averages.
@@ -46,18 +74,18 @@ class Shares:
             What is averaged over rows.
         rows : slice
             Which rows these are.
-        total : ndarray of shape (m, n_groups)
+        total : ndarray of shape (m, groups)
             What they are added to, in place.
         """
-        weights = self.weights[rows]
-        if self.n_groups == 1:
-            total[:, 0] += values @ weights
+        shares = self.shares[rows]
+        if len(self.labels) == 1:
+            total[:, 0] += values @ shares
             return
         # Only groups that occur here: a matrix of rows by groups would be larger than the data.
         codes = self.codes[rows]
         order = np.argsort(codes, kind="stable")
         present, starts = np.unique(codes[order], return_index=True)
-        weighted = values[:, order] * weights[order]
+        weighted = values[:, order] * shares[order]
         total[:, present] += np.add.reduceat(weighted, starts, axis=1)
 
 
@@ -93,15 +121,15 @@ class Samples:
             return self.mean(), self.std(), self.reduce(interval)[0]
         return self.reduce(mean, std, interval)  # type: ignore[return-value]
 
-    def average(self, shares: Shares) -> Floats:
-        """Return averages over rows inside each draw, (n_draws, n_groups)."""
-        refuse_too_many(self.n_draws, shares.n_groups, "groups", "average by fewer groups")
+    def average(self, groups: Groups) -> Floats:
+        """Return averages over rows inside each draw, (n_draws, groups)."""
+        refuse_too_many(self.n_draws, len(groups.labels), "groups", "average by fewer groups")
         linear = self.linear()
         if linear is not None:
-            return linear.average(shares)
-        total = np.zeros((self.n_draws, shares.n_groups))
-        for rows in self.blocks():
-            shares.add(self.block(rows), rows, total)
+            return linear.average(groups)
+        total = np.zeros((self.n_draws, len(groups.labels)))
+        for rows in blocks(self.n, self.n_draws):
+            groups.add(self.block(rows), rows, total)
         return total
 
     def reduce(self, *reductions: Reduction) -> tuple[Floats, ...]:
@@ -113,7 +141,7 @@ class Samples:
             From (n_draws, rows) to (rows, ...).
         """
         parts = []
-        for rows in self.blocks():
+        for rows in blocks(self.n, self.n_draws):
             block = self.block(rows)
             parts.append([reduction(block) for reduction in reductions])
         return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
@@ -124,7 +152,7 @@ class Samples:
         if linear is not None:
             return Held(linear.samples(positions))
         out = np.empty((self.n_draws, len(positions)))
-        for rows in self.blocks():
+        for rows in blocks(self.n, self.n_draws):
             first, last = np.searchsorted(positions, [rows.start, rows.stop])
             if last > first:
                 out[:, first:last] = self.block(rows)[:, positions[first:last] - rows.start]
@@ -139,41 +167,29 @@ class Samples:
             "mean, std, quantile, interval, probability, average and summary work without; for "
             "draws ask for fewer rows at a time, or fit with fewer draws",
         )
-        return self._filled()
+        return self.filled()
 
-    def _filled(self) -> Floats:
+    def filled(self) -> Floats:
         """Return all samples, put together block by block: no side of a contrast is held whole."""
         out = np.empty((self.n_draws, self.n))
-        for rows in self.blocks():
+        for rows in blocks(self.n, self.n_draws):
             out[:, rows] = self.block(rows)
         return out
 
-    def blocks(self) -> Iterator[slice]:
-        """Iterate over blocks of rows."""
-        return blocks(self.n, self.n_draws)
 
-
-@dataclass(frozen=True, eq=False)
 class Held(Samples):
     """Samples in memory, of shape (n_draws, n)."""
 
-    values: Floats
-
-    @property
-    def n_draws(self) -> int:  # type: ignore[override]
-        """How many draws there are."""
-        return self.values.shape[0]
-
-    @property
-    def n(self) -> int:  # type: ignore[override]
-        """How many rows there are."""
-        return self.values.shape[1]
+    def __init__(self, values: Floats):
+        self.values = values
+        self.n_draws, self.n = values.shape
 
     def block(self, rows: slice) -> Floats:
         """Return the samples of consecutive rows."""
         return self.values[:, rows]
 
-    def _filled(self) -> Floats:
+    def filled(self) -> Floats:
+        """Return the samples."""
         return self.values
 
 
@@ -204,7 +220,8 @@ class Chunked(Samples):
         assert out is not None
         return out
 
-    def _filled(self) -> Floats:
+    def filled(self) -> Floats:
+        """Return all samples."""
         return self.block(slice(0, self.n))
 
     def thinned(self, n_draws: int) -> "Chunked":
@@ -216,19 +233,12 @@ class Chunked(Samples):
         return self.chunk(0, slice(0, min(rows_of_chunk(self.n_draws), self.n)))
 
 
-@dataclass(frozen=True, eq=False)
 class Contrast(Samples):
     """The difference or the ratio of samples, paired draw by draw."""
 
-    left: Samples
-    right: Samples
-    sign: Literal["-", "/"]
-    n_draws: int = field(init=False)
-    n: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "n_draws", self.left.n_draws)
-        object.__setattr__(self, "n", self.left.n)
+    def __init__(self, left: Samples, right: Samples, sign: Sign):
+        self.left, self.right, self.sign = left, right, sign
+        self.n_draws, self.n = left.n_draws, left.n
 
     def block(self, rows: slice) -> Floats:
         """Return the contrast of consecutive rows; refuse a ratio to zero."""
@@ -249,18 +259,12 @@ class Contrast(Samples):
         return None if left is None or right is None else left.minus(right)
 
 
-@dataclass(frozen=True, eq=False)
 class Mapped(Samples):
     """A function of samples, from (n_draws, rows) to (n_draws, rows)."""
 
-    inner: Samples
-    function: Reduction
-    n_draws: int = field(init=False)
-    n: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "n_draws", self.inner.n_draws)
-        object.__setattr__(self, "n", self.inner.n)
+    def __init__(self, inner: Samples, function: Reduction):
+        self.inner, self.function = inner, function
+        self.n_draws, self.n = inner.n_draws, inner.n
 
     def block(self, rows: slice) -> Floats:
         """Return the function of consecutive rows."""
@@ -308,11 +312,11 @@ class Linear:
         ]
         return np.concatenate(parts) / np.sqrt(np.float64(len(samples) - 1))
 
-    def average(self, shares: Shares) -> Floats:
+    def average(self, groups: Groups) -> Floats:
         """Return averages over rows inside each draw: of the averages of the terms."""
-        total = np.zeros((self.coefficients.shape[1], shares.n_groups))
+        total = np.zeros((self.coefficients.shape[1], len(groups.labels)))
         for rows in self._blocks():
-            shares.add(self.matrix(rows).T, rows, total)
+            groups.add(self.matrix(rows).T, rows, total)
         return self.coefficients @ total + self.intercept[:, None]
 
     def samples(self, rows: Rows) -> Floats:
@@ -344,76 +348,9 @@ def at_once(samples: Samples) -> Samples:
     """Return samples held in memory if they are few; many stay to be computed."""
     if isinstance(samples, Held) or is_large(samples.n_draws, samples.n):
         return samples
-    return Held(samples.held())
+    return Held(samples.filled())
 
 
 def _refuse_one_draw(n_draws: int) -> None:
     if n_draws < 2:
         raise ValueError("one draw has no standard deviation; fit with more draws or chains")
-
-
-def mean(block: Floats) -> Floats:
-    """Return the mean of each row of a block, (n_draws, rows)."""
-    return np.asarray(block.mean(axis=0))
-
-
-def std(block: Floats) -> Floats:
-    """Return the standard deviation of each row of a block, with Bessel's correction."""
-    return np.asarray(block.std(axis=0, ddof=1))
-
-
-@dataclass(frozen=True)
-class Quantiles:
-    """Quantiles of each row of a block, (rows, len(q)), as `np.quantile` has them.
-
-    A row's draws are sorted where they lie side by side: about twice as fast.
-    """
-
-    q: tuple[float, ...]
-
-    def __call__(self, block: Floats) -> Floats:
-        """Return the quantiles of (n_draws, rows)."""
-        n_draws, n = block.shape
-        exact = np.asarray(self.q) * (n_draws - 1)
-        below = np.floor(exact).astype(np.intp)
-        above = np.minimum(below + 1, n_draws - 1)
-        part = exact - below
-        out = np.empty((n, len(self.q)))
-        for rows in slices(n, _TILE):
-            ordered = block[:, rows].T.copy()
-            ordered.sort(axis=1)
-            low, high = ordered[:, below], ordered[:, above]
-            step = high - low  # from the nearer end, as NumPy does: equal to the last bit
-            out[rows] = np.where(part < 0.5, low + step * part, high - step * (1 - part))
-            out[rows][np.isnan(ordered[:, -1])] = np.nan
-        return out
-
-
-@dataclass(frozen=True)
-class HighestDensity:
-    """The shortest interval of each row of a block, (rows, 2), as ArviZ has it."""
-
-    prob: float
-
-    def __call__(self, block: Floats) -> Floats:
-        """Return the intervals of (n_draws, rows)."""
-        from arviz_stats.base import array_stats
-
-        return np.asarray(array_stats.hdi(block, self.prob, axis=0))
-
-
-@dataclass(frozen=True)
-class Inside:
-    """The share of each row's draws in an open range."""
-
-    above: float | None
-    below: float | None
-
-    def __call__(self, block: Floats) -> Floats:
-        """Return the shares of (n_draws, rows)."""
-        inside: Any = True
-        if self.above is not None:
-            inside = inside & (block > self.above)
-        if self.below is not None:
-            inside = inside & (block < self.below)
-        return np.asarray(inside.mean(axis=0))

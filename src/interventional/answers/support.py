@@ -1,7 +1,6 @@
 """How well the data support an answer, row by row."""
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -9,10 +8,8 @@ from numpy.typing import NDArray
 
 from interventional.numbers import Floats
 
-RARE = 0.1  # overlap: rows are ten times rarer at that level than in general
 MADE_BY_HAND = "support is known of what a fitted model answers, not of outcomes made by hand"
 AVERAGED = "support is known of rows, and these are averages over rows; ask before you average"
-NOT_KEPT = "the model was saved by a version that kept no record of what was seen; fit it again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +18,8 @@ class Support:
 
     Attributes
     ----------
+    supported : ndarray of bool, shape (n,)
+        Whether all of the following is as it should be.
     in_range : ndarray of bool, shape (n,)
         Whether all forced values lie in the range that their columns were observed in.
     distance : ndarray of shape (n,)
@@ -34,6 +33,7 @@ class Support:
         What is not supported, in words.
     """
 
+    supported: NDArray[np.bool_]
     in_range: NDArray[np.bool_]
     distance: Floats
     overlap: Floats
@@ -43,30 +43,18 @@ class Support:
     @classmethod
     def of_observed(cls, n: int) -> "Support":
         """Return the support of rows that are as they were observed."""
-        return cls(np.ones(n, dtype=bool), np.zeros(n), np.ones(n))
-
-    @cached_property
-    def supported(self) -> NDArray[np.bool_]:
-        """Whether the data support what each row is forced to."""
-        return self.in_range & (self.distance <= 1) & (self.overlap >= RARE)
+        yes = np.ones(n, dtype=bool)
+        return cls(yes, yes, np.zeros(n), np.ones(n))
 
     def joined(self, other: "Support") -> "Support":
         """Return the support of a contrast: of each row that of the side that has less."""
         return Support(
+            self.supported & other.supported,
             self.in_range & other.in_range,
             np.maximum(self.distance, other.distance),
             np.minimum(self.overlap, other.overlap),
             self.is_far or other.is_far,
             tuple(dict.fromkeys(self.reasons + other.reasons)),
-        )
-
-    def at(self, positions: NDArray[np.intp]) -> "Support":
-        """Return the support of some of the rows."""
-        return replace(
-            self,
-            in_range=self.in_range[positions],
-            distance=self.distance[positions],
-            overlap=self.overlap[positions],
         )
 
     def table(self, index: pd.Index) -> pd.DataFrame:

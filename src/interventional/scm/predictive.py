@@ -11,7 +11,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from interventional.answers.samples import Linear, Samples, mean
+from interventional.answers.reductions import mean
+from interventional.answers.samples import Linear, Samples
 from interventional.numbers import Floats, refuse_overflow, slices
 from interventional.scm.equations import Equation
 from interventional.scm.families import Family

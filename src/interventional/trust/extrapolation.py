@@ -6,7 +6,8 @@ range, and with the other columns: whether rows with such covariates had such va
 
 import warnings
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtri, erfc
 
 from interventional.answers.samples import Chunked
-from interventional.answers.support import NOT_KEPT, RARE, Support
-from interventional.data.accumulation import Accumulated
+from interventional.answers.support import Support
 from interventional.data.schema import Schema
 from interventional.errors import ExtrapolationWarning
 from interventional.intervention.forward import Query
@@ -24,6 +24,7 @@ from interventional.numbers import Floats, slices
 from interventional.scm.equations import Equation, StructuralModel
 from interventional.trust.overlap import Covariates, Rarity, Training, Usual
 
+_RARE = 0.1  # overlap: rows are ten times rarer at that level than in general
 _SHARE = 0.05  # of the rows: from here on there is a warning
 _DRAWS = 50  # of a distribution, that are looked at for a row
 _MOST = 1 << 22  # of them in all
@@ -55,30 +56,25 @@ def warn(support: Support | str, estimand: str) -> None:
     )
 
 
-def warn_of_numbers(
-    accumulated: Accumulated | None, forced: Iterable[tuple[str, Any]], estimand: str
-) -> None:
+def warn_of_numbers(training: Training, forced: Iterable[tuple[str, Any]], estimand: str) -> None:
     """Warn of forced numbers outside the observed range, where no row has been looked at.
 
     Parameters
     ----------
-    accumulated : Accumulated or None
-        What was seen of the training rows.
+    training : Training
+        What the training rows were.
     forced : iterable of (str, object)
         Columns, and what they are forced to; what is no single number is passed over.
     estimand : str
         What is asked, in words.
     """
-    if accumulated is None:
-        return
-    training, reasons = Training.of(accumulated), []
+    reasons = []
     for name, what in forced:
         j = training.schema.names.index(name)
-        known = j in training.at and training.schema.levels[j] is None
-        if known and isinstance(what, int | float | np.number | np.bool_):
-            value, (low, high) = np.array([float(what)]), training.range(j)
-            if _excess(value, low, high).any():
-                reasons.append(_of_range(training, j, float(what), float(what), 1.0))
+        if j in training.ranges and isinstance(what, int | float | np.number | np.bool_):
+            value = float(what)
+            if _outside(training, j, np.array([value])).any():
+                reasons.append(_of_range(training, j, value, value, 1.0))
     if reasons:
         _warn(
             f"{estimand}: rows are forced beyond what fit has seen: {'; '.join(reasons)}. "
@@ -89,64 +85,59 @@ def warn_of_numbers(
 
 def judge(
     model: StructuralModel,
-    accumulated: Accumulated | None,
+    training: Training,
     query: Query,
     *,
     apart: Collection[str] = (),
-) -> Support | str:
+) -> Support:
     """Return how well the data support a query, row by row.
 
     Parameters
     ----------
     model : StructuralModel
         The equations.
-    accumulated : Accumulated or None
-        What was seen of the training rows.
+    training : Training
+        What the training rows were.
     query : Query
         The rows and what is forced.
     apart : collection of str, optional
         The columns that are judged, each by itself; by default all that are forced, together.
-
-    Returns
-    -------
-    Support, or a str that says why nobody knows
     """
-    if accumulated is None:
-        return NOT_KEPT
-    names, values = model.schema.names, query.values
-    n = len(values)
+    forced = _moved(training, query, apart)
+    n = len(query.values)
+    if not forced:
+        return Support.of_observed(n)
+    follow = {*query.regenerated, *(query.forced if apart else ())}  # no covariates: they move too
+    nodes = (*query.regenerated, model.outcome)
+    reached = [equation for equation in model.equations if equation.node in nodes]
+    joints = _joints(training, reached, set(forced), follow, jointly=not apart)
+    drawn = [j for j, held in forced.items() if isinstance(held, Chunked)]
+    size = _ROWS_OF_DRAWS if drawn else _ROWS
+    what = training, joints, forced, query.values
+    if n <= size:
+        found = _judged(*what, slice(0, n))
+    else:
+        found = _together([_judged(*what, rows) for rows in slices(n, size)])
+    supported = found.in_range & (found.distance <= 1) & (found.overlap >= _RARE)
+    reasons = () if supported.all() else _reasons(training, found, joints)
+    return Support(supported, found.in_range, found.distance, found.overlap, found.is_far, reasons)
+
+
+def _moved(
+    training: Training, query: Query, apart: Collection[str]
+) -> dict[int, Floats | Chunked]:
+    """Return what columns are forced to, those that are not as observed, with fewer draws."""
+    n = len(query.values)
     forced: dict[int, Floats | Chunked] = {}
     for name, held in query.forced.items():
-        j = names.index(name)
-        if apart and name not in apart:
+        j = training.schema.names.index(name)
+        if j not in training.at or (apart and name not in apart):
             continue
         if isinstance(held, Chunked):
             forced[j] = held.thinned(min(held.n_draws, max(1, min(_DRAWS, _MOST // n))))
-        elif not np.array_equal(held, values[:, j]):
+        elif not np.array_equal(held, query.values[:, j]):
             forced[j] = held
-    training = Training.of(accumulated)
-    forced = {j: forced[j] for j in sorted(forced) if j in training.at}
-    if not forced:
-        return Support.of_observed(n)
-    nodes = (*query.regenerated, model.outcome)
-    reached = [equation for equation in model.equations if equation.node in nodes]
-    follow = {*query.regenerated, *(query.forced if apart else ())}  # no covariates: they move too
-    joint = _joint(training, model, reached, set(forced), follow, jointly=not apart)
-    are_drawn = any(isinstance(held, Chunked) for held in forced.values())
-    size = _ROWS_OF_DRAWS if are_drawn else _ROWS
-    found = [_judged(training, joint, forced, values, rows) for rows in slices(n, size)]
-    outside = {j: np.concatenate([block.outside[j] for block in found]) for j in found[0].outside}
-    in_range = ~np.any(list(outside.values()), axis=0)
-    distance, overlap = (
-        np.concatenate([getattr(block, what) for block in found])
-        for what in ("distance", "overlap")
-    )
-    support = Support(in_range, distance, overlap, any(block.is_far for block in found))
-    extremes = {
-        j: (min(b.extremes[j][0] for b in found), max(b.extremes[j][1] for b in found))
-        for j in forced
-    }
-    return replace(support, reasons=_reasons(training, support, outside, extremes, joint))
+    return dict(sorted(forced.items()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +175,7 @@ class _Joint:
             each.append(far)
         if len(each) > 1 and self.jointly:
             return np.linalg.norm(each, axis=0) * self.scale
-        return np.max(each, axis=0) if each else np.zeros(len(values))
+        return np.asarray(np.max(each, axis=0))
 
     def overlap(self, values: Floats, forced: Mapping[int, Floats]) -> Floats:
         """Return how frequent such rows are at the forced levels, compared with all rows."""
@@ -195,9 +186,8 @@ class _Joint:
         return found
 
 
-def _joint(
+def _joints(
     training: Training,
-    model: StructuralModel,
     equations: list[Equation],
     forced: set[int],
     follow: set[str],
@@ -211,16 +201,15 @@ def _joint(
     """
     if not training.n > 3:
         return []
-    names = model.schema.names
-    found: dict[tuple[tuple[int, ...], tuple[int, ...]], _Joint] = {}
+    names = training.schema.names
+    found: dict[Any, _Joint] = {}
     for equation in equations:
         columns = dict(zip(equation.columns, equation.variables, strict=True))
-        moved = sorted(j for j, name in columns.items() if j in forced and name == names[j])
+        moved = sorted([j for j, name in columns.items() if j in forced and name == names[j]])
         others = [j for j in columns if j not in moved and columns[j] not in follow]
-        known = tuple(j for j in others if j in training.at)
-        key = tuple(moved), tuple(training.schema.of_few_levels(known))
+        key = tuple(moved), tuple([j for j in others if j in training.few]), jointly
         if moved and key not in found:
-            found[key] = _compared(training, *key, jointly)
+            found[key] = training.comparisons.get(key, partial(_compared, training, *key))
     return list(found.values())
 
 
@@ -256,7 +245,7 @@ def _reach(training: Training, j: int, normal: float) -> tuple[float, float]:
     As many as normal residuals reach, or as the column itself does around its mean: then values in
     its range are in reach where it does not depend on the covariates.
     """
-    k, sd, (low, high) = training.at[j].start, np.sqrt(training.variance(j)), training.range(j)
+    k, sd, (low, high) = training.at[j].start, np.sqrt(training.variance(j)), training.ranges[j]
     above = training.above[k]
     slack = 1 + 1e-9  # at the very ends of the range
     if not sd > 0:
@@ -269,6 +258,7 @@ class _Block:
     """What is found in some rows."""
 
     outside: Mapping[int, NDArray[np.bool_]]
+    in_range: NDArray[np.bool_]
     distance: Floats
     overlap: Floats
     extremes: Mapping[int, tuple[float, float]]
@@ -277,17 +267,18 @@ class _Block:
 
 def _judged(
     training: Training,
-    joint: list[_Joint],
+    joints: list[_Joint],
     forced: Mapping[int, Floats | Chunked],
     values: Floats,
     rows: slice,
 ) -> _Block:
+    """Return what is found in a block of rows."""
     block = values[rows]
     drawn = {
         j: held.block(rows) if isinstance(held, Chunked) else held[rows][None]
         for j, held in forced.items()
     }
-    n_draws = max(len(each) for each in drawn.values())
+    n_draws = max(map(len, drawn.values()))
     unmoved = np.ones((n_draws, len(block)), dtype=bool)
     outside, extremes, is_far = {}, {}, False
     for j, each in drawn.items():
@@ -299,20 +290,38 @@ def _judged(
     distance, overlap = np.zeros(unmoved.shape), np.ones(unmoved.shape)
     for d in range(n_draws):
         moved = {j: each[d % len(each)] for j, each in drawn.items()}
-        for one in joint:
-            np.maximum(distance[d], one.distance(block, moved), out=distance[d])
-            np.minimum(overlap[d], one.overlap(block, moved), out=overlap[d])
+        for one in joints:
+            if one.usual:
+                np.maximum(distance[d], one.distance(block, moved), out=distance[d])
+            if one.rare:
+                np.minimum(overlap[d], one.overlap(block, moved), out=overlap[d])
     distance[unmoved], overlap[unmoved] = 0.0, 1.0
-    outside = {j: each & ~unmoved for j, each in outside.items()}
-    if n_draws == 1:
-        outside = {j: each[0] for j, each in outside.items()}
-        return _Block(outside, distance[0], overlap[0], extremes, is_far)
+    if n_draws > 1:
+        is_far = False  # tails of a distribution have no end
+        distance = np.quantile(distance, 1 - _OUTSIDE, axis=0)[None]
+        overlap = np.quantile(overlap, _OUTSIDE, axis=0)[None]
+    outside = {j: (each & ~unmoved).mean(axis=0) > _OUTSIDE for j, each in outside.items()}
+    in_range = ~np.any(list(outside.values()), axis=0)
+    return _Block(outside, in_range, distance[0], overlap[0], extremes, is_far)
+
+
+def _together(blocks: list[_Block]) -> _Block:
+    """Return what is found in all rows."""
+
+    def joined(what: str) -> Any:
+        return np.concatenate([getattr(block, what) for block in blocks])
+
+    columns = list(blocks[0].outside)
     return _Block(
-        {j: each.mean(axis=0) > _OUTSIDE for j, each in outside.items()},
-        np.quantile(distance, 1 - _OUTSIDE, axis=0),
-        np.quantile(overlap, _OUTSIDE, axis=0),
-        extremes,
-        is_far=False,  # tails of a distribution have no end
+        {j: np.concatenate([block.outside[j] for block in blocks]) for j in columns},
+        joined("in_range"),
+        joined("distance"),
+        joined("overlap"),
+        {
+            j: (min(b.extremes[j][0] for b in blocks), max(b.extremes[j][1] for b in blocks))
+            for j in columns
+        },
+        any(block.is_far for block in blocks),
     )
 
 
@@ -322,50 +331,41 @@ def _outside(training: Training, j: int, values: Floats) -> Floats:
         shares = training.mean[training.at[j]]
         never = np.append(shares * training.n < 1e-6, False)  # what the model extends to: allowed
         return 0.5 * never[np.minimum(values, len(shares)).astype(np.intp)]
-    return _excess(values, *training.range(j))
-
-
-def _excess(values: Floats, low: float, high: float) -> Floats:
+    low, high = training.ranges[j]
     width = high - low if high > low else max(abs(high), np.finfo(np.float64).tiny)
     beyond = np.maximum(low - values, values - high) / width
     return np.where(beyond > 1e-9, beyond, 0.0)
 
 
-def _reasons(
-    training: Training,
-    support: Support,
-    outside: Mapping[int, NDArray[np.bool_]],
-    extremes: Mapping[int, tuple[float, float]],
-    joint: list[_Joint],
-) -> tuple[str, ...]:
+def _reasons(training: Training, found: _Block, joints: list[_Joint]) -> tuple[str, ...]:
     """Say what is not supported, and in how many rows."""
-    found = [
-        _of_range(training, j, *extremes[j], float(rows.mean()))
-        for j, rows in outside.items()
+    said = [
+        _of_range(training, j, *found.extremes[j], float(rows.mean()))
+        for j, rows in found.outside.items()
         if rows.any()
     ]
-    inside = support.in_range  # where a value is outside its range, that says enough
-    far, rare = inside & (support.distance > 1), inside & (support.overlap < RARE)
+    inside = found.in_range  # where a value is outside its range, that says enough
+    far, rare = inside & (found.distance > 1), inside & (found.overlap < _RARE)
     if far.any():
-        columns = sorted({j for one in joint for j in one.usual})
-        found.append(
-            f"{_forced(training, columns, extremes)}, far from what was observed in rows with "
-            f"such covariates ({_percent(far.mean())} of the rows)"
+        columns = sorted({j for one in joints for j in one.usual})
+        said.append(
+            f"{_forced(training, columns, found.extremes)}, far from what was observed in rows "
+            f"with such covariates ({_percent(far.mean())} of the rows)"
         )
     if rare.any():
-        columns = sorted({j for one in joint for j in one.rare})
-        found.append(
-            f"{_forced(training, columns, extremes)}, which hardly any rows with such covariates "
-            f"had ({_percent(rare.mean())} of the rows)"
+        columns = sorted({j for one in joints for j in one.rare})
+        said.append(
+            f"{_forced(training, columns, found.extremes)}, which hardly any rows with such "
+            f"covariates had ({_percent(rare.mean())} of the rows)"
         )
-    return tuple(found)
+    return tuple(said)
 
 
 def _of_range(training: Training, j: int, least: float, most: float, share: float) -> str:
     what = _forced(training, [j], {j: (least, most)})
     if training.schema.levels[j] is not None:
         return f"{what}, of which some level never occurred ({_percent(share)} of the rows)"
-    low, high = training.range(j)
+    low, high = training.ranges[j]
     return (
         f"{what}, and was observed from {low:g} to {high:g} "
         f"({_percent(share)} of the rows are outside)"

@@ -4,7 +4,7 @@ All of it comes from means and second moments, which are all that is kept of the
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,10 @@ from scipy.special import fdtri
 from interventional.data.accumulation import Accumulated
 from interventional.data.schema import Schema
 from interventional.numbers import Floats
+from interventional.scm.compiling import StructureCache
 
 _CHANCE = 1e-3  # of taking for dependence what is none
+_KEPT = 64  # comparisons, the last ones used
 _SAME = 1e-8  # of a column's spread: what is less is rounding, or a sum of other columns
 
 Columns = Mapping[int, NDArray[Any]]
@@ -33,43 +35,57 @@ class Training:
         Sum of the rows' weights.
     at : dict of int to slice
         Where a column stands among numbers and indicators.
-    mean, low, high : ndarray of shape (coded,)
-        Means, least and greatest values.
+    mean : ndarray of shape (coded,)
+        Means.
     above : ndarray of shape (coded,)
         Mean less least value, to the last digit.
     spread : ndarray of shape (k, coded)
         Columns whose inner products are the centred sums of squares and products.
+    ranges : dict of int to tuple of float
+        The least and the greatest value of each column of numbers.
+    few : frozenset of int
+        The columns of numbers, and those that have few levels.
+    comparisons : StructureCache
+        What forced columns have been compared with so far; neither copied nor pickled.
     """
 
     schema: Schema
     n: float
     at: Mapping[int, slice]
     mean: Floats
-    low: Floats
-    high: Floats
     above: Floats
     spread: Floats
+    ranges: Mapping[int, tuple[float, float]]
+    few: frozenset[int]
+    comparisons: StructureCache = field(default_factory=lambda: StructureCache(_KEPT))
 
     @classmethod
     def of(cls, accumulated: Accumulated) -> "Training":
-        """Read them from the triangular factor of the rows."""
-        factor = accumulated.factor
+        """Read them from the triangular factor of the rows: once for a fitted model."""
+        schema, at, factor = accumulated.schema, accumulated.positions, accumulated.factor
         moved = factor.r[0, 1:] / factor.r[0, 0]
         return cls(
-            accumulated.schema,
+            schema,
             factor.weight,
-            accumulated.positions,
+            at,
             factor.shift + moved,
-            factor.low,
-            factor.high,
             factor.shift - factor.low + moved,
             factor.r[1:, 1:],
+            {
+                j: (float(factor.low[where.start]), float(factor.high[where.start]))
+                for j, where in at.items()
+                if schema.levels[j] is None
+            },
+            frozenset(schema.of_few_levels(at)),
         )
 
-    def range(self, j: int) -> tuple[float, float]:
-        """Return the least and the greatest value of a column of numbers."""
-        k = self.at[j].start
-        return float(self.low[k]), float(self.high[k])
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is known of the rows, without what can be made of it again."""
+        return {name: value for name, value in vars(self).items() if name != "comparisons"}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Restore what is known of the rows."""
+        vars(self).update(state, comparisons=StructureCache(_KEPT))
 
     def variance(self, j: int) -> float:
         """Return the variance of a column of numbers, with Bessel's correction."""
@@ -83,7 +99,7 @@ class Training:
         """
         if self.schema.levels[j] is not None:
             return True
-        k, (low, high) = self.at[j].start, self.range(j)
+        k, (low, high) = self.at[j].start, self.ranges[j]
         width, above = high - low, self.above[k]
         if width == 0:
             return False
@@ -96,7 +112,7 @@ class Training:
         levels = self.schema.levels[j]
         if levels is not None:
             return np.where(values < len(levels), values, -1).astype(np.intp)
-        low, high = self.range(j)
+        low, high = self.ranges[j]
         return np.where(values == low, 0, np.where(values == high, 1, -1))
 
     def indicators(self, j: int) -> tuple[Floats, Floats]:
@@ -104,7 +120,7 @@ class Training:
         columns, shares = self.spread[:, self.at[j]], self.mean[self.at[j]]
         if self.schema.levels[j] is not None:
             return columns, shares
-        low, high = self.range(j)
+        low, high = self.ranges[j]
         column, share = columns[:, 0] / (high - low), self.above[self.at[j].start] / (high - low)
         return np.column_stack([-column, column]), np.array([1 - share, share])
 

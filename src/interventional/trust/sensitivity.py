@@ -1,15 +1,17 @@
 """How strong unmeasured confounding would have to be to change what a model says."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
-from interventional.answers.outcomes import Outcomes, interval_defaults
-from interventional.answers.samples import Chunked, Held, Shares
+from interventional import drawing
+from interventional.answers.outcomes import Outcomes, contents_of, outcomes_of
+from interventional.answers.reductions import interval_defaults
+from interventional.answers.samples import Chunked, Groups, Held
 from interventional.data.accumulation import Accumulated
 from interventional.data.design import TreatmentCoding
 from interventional.errors import listed, unknown
@@ -28,19 +30,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _NONE = 1e-11  # of a mean: a difference below this is rounding
-
-
-def e_value(ratio: ArrayLike) -> Floats:
-    """Return the E-value of a risk ratio (VanderWeele and Ding 2017).
-
-    Examples
-    --------
-    >>> e_value([10.73, 1 / 10.73, 1.0]).round(1)  # smoking and lung cancer
-    array([20.9, 20.9,  1. ])
-    """
-    risk = np.asarray(ratio, dtype=np.float64)
-    risk = np.where(risk < 1, 1 / risk, risk)
-    return risk + np.sqrt(risk * (risk - 1))
 
 
 class Sensitivity:
@@ -117,7 +106,7 @@ class Sensitivity:
         self.threshold = threshold
         self.prob = prob
         self._unit = unit  # the bias at a factor of one: |change of D| sigma / sd(D⊥X), (draws,)
-        self._draws = effect._samples.held()[:, 0]
+        self._draws = contents_of(effect).samples.held()[:, 0]
         self._side = -1.0 if self._draws.mean() < threshold else 1.0
         self._strengths = [
             (name, multiple, *_possible(name, treatment, *strength, multiple))
@@ -330,19 +319,38 @@ class Sensitivity:
         >>> ax.get_xlabel()
         'partial R² of a confounder with price'
         """
-        from interventional.display import plot_sensitivity
-
-        return plot_sensitivity(self, ax)
+        ax = drawing.axes(ax, 5.2, "Sensitivity.plot")
+        limit = float(self.robustness_value().mean()[0])
+        strengths = [strength for _, _, *strength in self._strengths]
+        right = min(0.99, max([1.6 * limit, 0.02, *(1.25 * x for x, _ in strengths)]))
+        top = min(1.0, max([1.6 * limit, 0.02, *(1.15 * y for _, y in strengths)]))
+        x, y = np.meshgrid(np.linspace(0, right, 200), np.linspace(0, top, 200))
+        factor = bias_factor(x, y)
+        adjusted = self._draws.mean() - self._side * factor * self._unit.mean()
+        least = float(np.quantile(self._f(), (1 - self.prob) / 2))
+        drawing.contours(ax, x, y, adjusted)
+        drawing.limit(ax, x, y, self._side * (adjusted - self.threshold), 0.0)
+        drawing.limit(ax, x, y, factor, least, dashed=True)
+        drawing.marks(ax, self._marks(limit))
+        words = f"thick: the effect's mean is {self.threshold:g}; dashed: its "
+        words += f"{drawing.percent(self.prob)} interval reaches it"
+        drawing.heading(ax, words, drawing.LIMIT)
+        return drawing.finished(
+            ax,
+            xlim=(0, right),
+            ylim=(0, top),
+            xlabel=f"partial R² of a confounder with {self.treatment}",
+            ylabel=f"partial R² of a confounder with {self.outcome}",
+        )
 
     def __str__(self) -> str:
         """Say in words what it takes to change the conclusion."""
         (low, high), mean = self.effect.interval(self.prob, "eti")[0], self.effect.mean()[0]
         value = self.robustness_value()
         least = value.quantile((1 - self.prob) / 2)[0]
-        percent = f"{round(100 * self.prob, 6):g}%"
         lines = [
-            f"Average effect of {self.treatment} on {self.outcome}: {mean:.3g}, {percent} "
-            f"interval {low:.3g} to {high:.3g}.",
+            f"Average effect of {self.treatment} on {self.outcome}: {mean:.3g}, "
+            f"{drawing.percent(self.prob)} interval {low:.3g} to {high:.3g}.",
             f"An unmeasured confounder that explains {value.mean()[0]:.1%} of what the other "
             f"columns leave open, of {self.treatment} and of {self.outcome} alike, moves it to "
             f"{self.threshold:g};",
@@ -363,12 +371,23 @@ class Sensitivity:
         value = self.robustness_value().mean()[0]
         return f"<Sensitivity: {self.effect.estimand}, robustness value {value:.3g}>"
 
+    def _marks(self, limit: float) -> list[drawing.Mark]:
+        """Return what stands on the picture: no confounding, benchmarks, the robustness value."""
+        marks: list[drawing.Mark] = [("^", (0.0, 0.0), f"unadjusted: {self._draws.mean():.3g}")]
+        for name, multiple, *strength in self._strengths:
+            left = self.adjusted(*strength).mean()[0]
+            marks.append(("o", (strength[0], strength[1]), f"{multiple:g}× {name}: {left:.3g}"))
+        if limit > 0:
+            marks.append(("s", (limit, limit), f"robustness value: {limit:.3g}"))
+        return marks
+
     def _f(self) -> Floats:
         """Return how far each draw is from the threshold, in units of bias; below 0 beyond it."""
         return self._side * (self._draws - self.threshold) / self._unit
 
     def _one(self, draws: Floats, estimand: str) -> Outcomes:
-        return self.effect._like(Held(draws[:, None]), self.effect._labels, estimand)
+        effect = contents_of(self.effect)
+        return outcomes_of(replace(effect, samples=Held(draws[:, None])), estimand)
 
 
 def analyse(
@@ -552,5 +571,4 @@ def _mean(forced: Forced) -> Floats:
     """Return the mean over rows, (1,) or (draws,)."""
     if not isinstance(forced, Chunked):
         return forced.mean(keepdims=True)
-    n = forced.n
-    return forced.average(Shares(np.zeros(n, dtype=np.intp), np.full(n, 1 / n), 1))[:, 0]
+    return forced.average(Groups.of(np.ones(forced.n)))[:, 0]

@@ -1,0 +1,107 @@
+"""What summaries make of samples: from (draws, rows) to a number or two for each row."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, Literal
+
+import numpy as np
+
+from interventional.errors import unknown
+from interventional.numbers import Floats, slices
+
+Reduction = Callable[[Floats], Floats]
+CiKind = Literal["eti", "hdi"]
+_TILE = 64  # rows that are transposed at a time, to stay within the processor's cache
+
+
+def mean(block: Floats) -> Floats:
+    """Return the mean of each row of a block, (n_draws, rows)."""
+    return np.asarray(block.mean(axis=0))
+
+
+def std(block: Floats) -> Floats:
+    """Return the standard deviation of each row of a block, with Bessel's correction."""
+    return np.asarray(block.std(axis=0, ddof=1))
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Quantiles of each row of a block, (rows, len(q)), as `np.quantile` has them.
+
+    A row's draws are sorted where they lie side by side: about twice as fast.
+    """
+
+    q: tuple[float, ...]
+
+    def __call__(self, block: Floats) -> Floats:
+        """Return the quantiles of (n_draws, rows)."""
+        n_draws, n = block.shape
+        exact = np.asarray(self.q) * (n_draws - 1)
+        below = np.floor(exact).astype(np.intp)
+        above = np.minimum(below + 1, n_draws - 1)
+        part = exact - below
+        out = np.empty((n, len(self.q)))
+        for rows in slices(n, _TILE):
+            ordered = block[:, rows].T.copy()
+            ordered.sort(axis=1)
+            low, high = ordered[:, below], ordered[:, above]
+            step = high - low  # from the nearer end, as NumPy does: equal to the last bit
+            out[rows] = np.where(part < 0.5, low + step * part, high - step * (1 - part))
+            out[rows][np.isnan(ordered[:, -1])] = np.nan
+        return out
+
+
+@dataclass(frozen=True)
+class HighestDensity:
+    """The shortest interval of each row of a block, (rows, 2), as ArviZ has it."""
+
+    prob: float
+
+    def __call__(self, block: Floats) -> Floats:
+        """Return the intervals of (n_draws, rows)."""
+        from arviz_stats.base import array_stats
+
+        return np.asarray(array_stats.hdi(block, self.prob, axis=0))
+
+
+@dataclass(frozen=True)
+class Inside:
+    """The share of each row's draws in an open range."""
+
+    above: float | None
+    below: float | None
+
+    def __call__(self, block: Floats) -> Floats:
+        """Return the shares of (n_draws, rows)."""
+        inside: Any = True
+        if self.above is not None:
+            inside = inside & (block > self.above)
+        if self.below is not None:
+            inside = inside & (block < self.below)
+        return np.asarray(inside.mean(axis=0))
+
+
+def interval_of(prob: float, kind: CiKind) -> Reduction:
+    """Return the interval of each row, (rows, 2), as a function of its samples."""
+    return Quantiles(((1 - prob) / 2, (1 + prob) / 2)) if kind == "eti" else HighestDensity(prob)
+
+
+def interval_defaults(prob: float | None, kind: CiKind | None) -> tuple[float, CiKind]:
+    """Return probability and kind of an interval, ArviZ's where None."""
+    if prob is None or kind is None:
+        from arviz_base import rcParams
+
+        prob = rcParams["stats.ci_prob"] if prob is None else prob
+        kind = rcParams["stats.ci_kind"] if kind is None else kind
+    if not isinstance(prob, Real) or not 0 < float(prob) < 1:
+        raise ValueError(f"prob must lie between 0 and 1, got {prob!r}")
+    if kind not in ("eti", "hdi"):
+        raise ValueError(unknown("kind of interval", kind, ("eti", "hdi")))
+    return float(prob), kind
+
+
+def interval_columns(prob: float, kind: CiKind) -> tuple[str, str]:
+    """Return what ArviZ calls the ends of an interval."""
+    stem = f"{kind}{int(round(100 * prob, 6))}"
+    return f"{stem}_lb", f"{stem}_ub"
