@@ -246,7 +246,7 @@ def test_500_fits_hold_memory_flat(data):
 def test_structures_without_number_hold_no_more_than_the_caches(data):
     """What is compiled for one structure goes when others come."""
     X, y = data
-    caches = [engines._models, engines._scale_priors, forward._functions]
+    caches = [engines._models, engines._scale_priors]
 
     def another(k):
         renamed = X[["a", "b"]].rename(columns={"a": f"column{k}"})
@@ -255,6 +255,7 @@ def test_structures_without_number_hold_no_more_than_the_caches(data):
     for k in range(60):
         another(k)
     assert all(len(cache._kept) <= cache._size for cache in caches)
+    assert forward._compiled.cache_info().currsize <= 64
     small = StructureCache(5)
     for k in range(60):
         small.get(k, lambda k=k: np.zeros(1 << 17) + k)  # a megabyte each

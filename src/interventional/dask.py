@@ -22,7 +22,7 @@ from interventional.data.accumulation import Accumulated
 from interventional.data.table import is_distributed, is_distributed_frame, read_rows, rowless
 from interventional.errors import listed
 from interventional.fitted import Do, Fitted, Kind
-from interventional.intervention.do import describe
+from interventional.intervention.do import describe, forced_columns
 from interventional.trust import extrapolation
 
 
@@ -91,16 +91,18 @@ def ask(
     """
     import dask
 
-    dos = [each for each in (do, baseline) if each is not None]
-    for each in dos:
-        fitted.refuse(each, kind)
+    model, forced = fitted.model, []
+    for each in (do, baseline):
+        if each is not None:
+            columns = forced_columns(each, model.schema, model.outcome)
+            named = [(model.schema.names[j], what) for j, what in columns.items()]
+            model.reached(frozenset([name for name, _ in named]))
+            forced += named
     estimand = (
         fitted.estimand(describe(do), kind)
         if question == "intervene"
         else fitted.difference(do, baseline, kind)
     )
-    names = fitted.model.schema.names
-    forced = [(names[j], v) for each in dos for j, v in fitted.forced(each).items()]
     extrapolation.warn_of_numbers(fitted.training, forced, estimand)
     for key, what in do.items():
         if np.ndim(what) > 0 and not is_distributed(what):

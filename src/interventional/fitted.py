@@ -22,7 +22,6 @@ from interventional.intervention.do import (
     columns_read,
     describe,
     encoded,
-    forced_columns,
     parse_do,
 )
 from interventional.intervention.forward import Query
@@ -342,15 +341,6 @@ class Fitted:
         """Refuse what mixes worlds if mediators and outcome share causes nobody observed."""
         if query.regenerated:
             self.model.reached(frozenset((*query.forced, *query.regenerated)))
-
-    def refuse(self, do: Do, kind: Kind) -> None:
-        """Refuse what no rows could be asked."""
-        self.estimand("", kind)
-        self.model.reached(frozenset(self.model.schema.names[j] for j in self.forced(do)))
-
-    def forced(self, do: Do) -> dict[int, Any]:
-        """Return the entries of `do` by the position of the column that each forces."""
-        return forced_columns(do, self.model.schema, self.model.outcome)
 
     def supported(self, query: Query, *, apart: Collection[str] = ()) -> Support:
         """Return how well the training rows support a query."""

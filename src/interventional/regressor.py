@@ -576,7 +576,8 @@ class BayesianInterventionRegressor(Estimator):
         kind: Kind,
     ) -> Any:
         """Return what each partition answers; refuse and warn at the call."""
-        self._check_fitted()
+        if "fitted_" not in vars(self):
+            self._check_fitted()
         return dask.ask(
             self.fitted_, question, X, do, baseline, kind, self.unseen_levels == "population"
         )

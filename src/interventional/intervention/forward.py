@@ -10,7 +10,9 @@ An answer is `Samples`: each chunk of rows is drawn when it is asked for, from n
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import product
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -19,12 +21,11 @@ from numpy.typing import NDArray
 from interventional.answers.samples import Chunked, Linear, Rows
 from interventional.data.design import TreatmentCoding
 from interventional.numbers import Floats
-from interventional.scm.compiling import StructureCache, python_mode
+from interventional.scm.compiling import building, python_mode
 from interventional.scm.equations import Equation, Regeneration, StructuralModel
 from interventional.scm.generative import generative_model
 from interventional.scm.predictive import refuse_overflow
 
-_functions = StructureCache(64, per_thread=True)
 _INNER = 50  # draws of mediators that an expectation averages over, where it has no closed form
 
 
@@ -78,6 +79,16 @@ class _Plan:
     forced: tuple[str, ...]
     by_draw: tuple[str, ...]
     how: tuple[tuple[str, Regeneration], ...]
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A plan for models of a structure; each thread has functions of its own: inputs are state."""
+
+    structure: tuple[Any, ...]
+    plan: _Plan
+    thread: int
+    model: StructuralModel = field(compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -381,7 +392,7 @@ def _draw(
         tuple(sorted(name for name, value in forced.items() if value.ndim == 2)),
         tuple(sorted(how.items())),
     )
-    compiled = _functions.get((*model.structure, plan), lambda: _compile(model, plan))
+    compiled = _compiled(_Request(model.structure, plan, get_ident(), model))
     names, values = model.schema.names, query.values
     inputs = []
     for name, whole in compiled.held:
@@ -413,6 +424,13 @@ def _needed(model: StructuralModel, plan: _Plan, drawn: Collection[str]) -> tupl
             anew = equation.node in drawn
             needed += equation.parameters if anew else equation.mean_parameters
     return needed
+
+
+@lru_cache(maxsize=64)
+def _compiled(request: _Request) -> _Compiled:
+    """Return what a plan is compiled to, once a structure and thread."""
+    with building:
+        return _compile(request.model, request.plan)
 
 
 def _compile(model: StructuralModel, plan: _Plan) -> _Compiled:

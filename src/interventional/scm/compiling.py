@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
-_building = threading.RLock()  # PyTensor's rewriting is not known to be safe under threads
+building = threading.RLock()  # PyTensor's rewriting is not known to be safe under threads
 
 
 class StructureCache:
@@ -35,7 +35,7 @@ class StructureCache:
         found = self._lookup(key)
         if found is not None:
             return found
-        with _building:
+        with building:
             found = self._lookup(key)  # another thread may have been faster
             if found is None:
                 found = build()

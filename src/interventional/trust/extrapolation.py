@@ -7,7 +7,6 @@ range, and with the other columns: whether rows with such covariates had such va
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ _SHARE = 0.05  # of the rows: from here on there is a warning
 _DRAWS = 50  # of a distribution, that are looked at for a row
 _MOST = 1 << 22  # of them in all
 _OUTSIDE = 0.05  # share of a row's draws that may be unsupported
+_KEPT = 64  # comparisons
 _ROWS, _ROWS_OF_DRAWS = 1 << 14, 1 << 11  # rows that are looked at at a time
 _PACKAGE = str(Path(__file__).parents[1])
 
@@ -209,7 +209,10 @@ def _joints(
         others = [j for j in columns if j not in moved and columns[j] not in follow]
         key = tuple(moved), tuple([j for j in others if j in training.few]), jointly
         if moved and key not in found:
-            found[key] = training.comparisons.get(key, partial(_compared, training, *key))
+            found[key] = training.comparisons.get(key) or _compared(training, *key)
+    if len(training.comparisons) > _KEPT:  # whoever asks of so many sets asks of each once
+        training.comparisons.clear()
+    training.comparisons.update(found)
     return list(found.values())
 
 

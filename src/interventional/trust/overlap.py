@@ -14,10 +14,8 @@ from scipy.special import fdtri
 from interventional.data.accumulation import Accumulated
 from interventional.data.schema import Schema
 from interventional.numbers import Floats
-from interventional.scm.compiling import StructureCache
 
 _CHANCE = 1e-3  # of taking for dependence what is none
-_KEPT = 64  # comparisons, the last ones used
 _SAME = 1e-8  # of a column's spread: what is less is rounding, or a sum of other columns
 
 Columns = Mapping[int, NDArray[Any]]
@@ -45,8 +43,8 @@ class Training:
         The least and the greatest value of each column of numbers.
     few : frozenset of int
         The columns of numbers, and those that have few levels.
-    comparisons : StructureCache
-        What forced columns have been compared with so far; neither copied nor pickled.
+    comparisons : dict
+        What forced columns have been compared with so far.
     """
 
     schema: Schema
@@ -57,7 +55,7 @@ class Training:
     spread: Floats
     ranges: Mapping[int, tuple[float, float]]
     few: frozenset[int]
-    comparisons: StructureCache = field(default_factory=lambda: StructureCache(_KEPT))
+    comparisons: dict[Any, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, accumulated: Accumulated) -> "Training":
@@ -78,14 +76,6 @@ class Training:
             },
             frozenset(schema.of_few_levels(at)),
         )
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what is known of the rows, without what can be made of it again."""
-        return {name: value for name, value in vars(self).items() if name != "comparisons"}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        """Restore what is known of the rows."""
-        vars(self).update(state, comparisons=StructureCache(_KEPT))
 
     def variance(self, j: int) -> float:
         """Return the variance of a column of numbers, with Bessel's correction."""
