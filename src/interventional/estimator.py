@@ -83,7 +83,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         "unseen_levels": [StrOptions({"error", "population"})],
         "fit_intercept": ["boolean"],
         "center_predictors": ["boolean"],
-        "inference": [StrOptions(set(ENGINES))],
+        "inference": [StrOptions({"auto", *ENGINES})],
         "draws": [Interval(Integral, 1, None, closed="left")],
         "tune": [Interval(Integral, 0, None, closed="left")],
         "chains": [Interval(Integral, 1, None, closed="left")],

@@ -19,7 +19,6 @@ from scipy.optimize import minimize
 
 from interventional.errors import unknown
 from interventional.inference.density import LogPosterior, compile_density
-from interventional.inference.engines import APPROXIMATE as ENGINES
 from interventional.inference.laplace import (
     at_the_mode,
     at_the_start,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from interventional.inference.posterior import Sampling
 
+ENGINES = ("laplace", "advi", "pathfinder")
 Draws = dict[str, Floats]
 Stats = dict[str, NDArray[Any]]
 Build = Callable[[], "pm.Model"]

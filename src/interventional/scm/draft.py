@@ -18,7 +18,6 @@ from interventional.data.seen import (
 )
 from interventional.errors import listed, unknown
 from interventional.graph.causal_graph import refuse_typo
-from interventional.inference.engines import choose_engine
 from interventional.numbers import Floats
 from interventional.scm.defaults import resolve
 from interventional.scm.equations import Equation, StructuralModel, check_names
@@ -407,7 +406,7 @@ def _equation(
         isinstance(data, SufficientStatistics)
         and rows.values is not None
         and data.n <= _CANONICAL
-        and choose_engine(specification.inference, equation) == "nuts"
+        and equation.engine(specification.inference) == "nuts"
     ):
         # NUTS is chaotic in the last bit: equal data in another order, or as weights, must come
         # to it equal to the last bit.

@@ -139,6 +139,34 @@ class Equation:
             self.exposure,
         )
 
+    @property
+    def exact_obstacle(self) -> str | None:
+        """Say what keeps the exact engine from this equation; None if nothing does."""
+        if self.is_categorical:
+            return f"{self.node!r} is a column of levels"
+        if self.record.inner is None:
+            return f"the family of {self.node!r} is {self.family!r}"
+        return self.priors.conjugacy_obstacle
+
+    def engine(self, inference: str) -> str:
+        """Return the engine that ``inference=`` asks for; for ``"auto"`` the best that serves.
+
+        Raises
+        ------
+        ValueError
+            If the exact engine is asked for, and something keeps it from this equation.
+        """
+        obstacle = self.exact_obstacle
+        if inference == "exact" and obstacle is not None:
+            raise ValueError(
+                "inference='exact' draws Gaussian and lognormal equations under Normal or Flat "
+                "priors of coefficients, one hierarchical one among them, and any positive prior "
+                f"of sigma, but {obstacle}; use inference='auto', 'nuts' or 'laplace'"
+            )
+        if inference == "auto":
+            return "exact" if obstacle is None else "nuts"
+        return inference
+
     def group_name(self, group: Group) -> str:
         """Return the name of the variable of some coefficients: one vector if they are all."""
         several = len(self.priors.groups) > 1
