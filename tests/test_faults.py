@@ -23,7 +23,7 @@ import interventional
 from interventional import BayesianInterventionRegressor, CausalGraph
 from interventional import estimator as estimator_module
 from interventional import regressor as regressor_module
-from interventional.inference import approximate, engines, exact, nuts
+from interventional.inference import engines, exact, laplace, nuts
 from interventional.scm.compiling import StructureCache
 
 N = 40
@@ -83,7 +83,7 @@ STAGES = {
     "the density of sigma": (engines, "_prior_density", "exact"),
     "the draws": (exact, "draw", "exact"),
     "the result": (estimator_module, "to_datatree", "exact"),
-    "the mode": (approximate, "sample", "laplace"),
+    "the mode": (laplace, "sample", "laplace"),
     "the sampler": (nuts, "sample", "nuts"),
     "after the sampler": (estimator_module, "to_datatree", "nuts"),
 }

@@ -105,7 +105,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         unseen_levels: Literal["error", "population"] = "error",
         fit_intercept: bool = True,
         center_predictors: bool = True,
-        inference: Literal["auto", "exact", "nuts", "laplace", "advi", "pathfinder"] = "auto",
+        inference: Literal["auto", "exact", "nuts", "laplace"] = "auto",
         draws: int = 1000,
         tune: int = 1000,
         chains: int = 4,

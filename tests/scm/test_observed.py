@@ -10,8 +10,7 @@ from pymc_extras.prior import Prior
 
 from interventional import BayesianInterventionRegressor
 from interventional.data.schema import Schema
-from interventional.inference import approximate
-from interventional.inference import engines as inference
+from interventional.inference import engines, laplace
 from interventional.inference.density import LogPosterior, compile_density
 from interventional.scm.compiling import StructureCache
 from interventional.scm.draft import draft, specify
@@ -81,8 +80,8 @@ def test_a_density_compiled_for_two_columns_is_right_for_five(family):
 def kept(monkeypatch):
     """The caches of what engines compile, empty."""
     caches = {"laplace": StructureCache(8), "auto": StructureCache(8)}
-    monkeypatch.setattr(approximate, "_densities", caches["laplace"])
-    monkeypatch.setattr(inference, "_scale_priors", caches["auto"])
+    monkeypatch.setattr(laplace, "_densities", caches["laplace"])
+    monkeypatch.setattr(engines, "_scale_priors", caches["auto"])
     return {engine: cache._kept for engine, cache in caches.items()}
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from interventional.data.seen import DistinctRows, SufficientStatistics
 from interventional.errors import unknown
-from interventional.inference import approximate, diagnostics, exact, hierarchical, nuts
+from interventional.inference import diagnostics, exact, hierarchical, laplace, nuts
 from interventional.inference.posterior import Posterior, Sampling, label
 from interventional.numbers import Floats
 from interventional.scm.compiling import StructureCache, python_mode
@@ -141,17 +141,17 @@ def _nuts(equation: Equation, data: Data, sampling: Sampling) -> Drawn:
     return nuts.sample(build, numbers, key, sampling, partial(label, equation))
 
 
-def _approximate(engine: str, equation: Equation, data: Data, sampling: Sampling) -> Drawn:
-    """Draw from a Gaussian approximation to the posterior of the observed PyMC model."""
+def _laplace(equation: Equation, data: Data, sampling: Sampling) -> Drawn:
+    """Draw from Laplace's approximation of the posterior of the observed PyMC model."""
     _refuse_improper(equation, data)
     build, numbers = _observed(equation, data)
-    return approximate.sample(engine, build, numbers, _key(equation, data), sampling)
+    return laplace.sample(build, numbers, _key(equation, data), sampling)
 
 
 ENGINES: Mapping[str, Callable[[Equation, Data, Sampling], Drawn]] = {
     "exact": _exact,
     "nuts": _nuts,
-    **{engine: partial(_approximate, engine) for engine in approximate.ENGINES},
+    "laplace": _laplace,
 }
 
 
