@@ -22,12 +22,12 @@ from interventional.numbers import Floats
 from interventional.scm.defaults import resolve
 from interventional.scm.equations import Equation, StructuralModel, check_names
 from interventional.scm.families import (
-    CATEGORICAL,
     FAMILIES,
     IDENTITY,
     adds_up,
     check_name,
     no_batches,
+    of_node,
 )
 from interventional.scm.priors import is_pooling
 
@@ -109,13 +109,10 @@ class Draft:
 
     def as_seen(self, node: str, values: Floats) -> Floats:
         """Return a node as inference sees it; refuse what its family does not take."""
-        family = self.families[node]
-        if family == CATEGORICAL:
-            return values
+        record = FAMILIES[self.families[node]]
         outcome = node == self.specification.outcome
-        FAMILIES[family].check(values, "y" if outcome else f"column {node!r}")
-        inner = FAMILIES[family].inner
-        return values if inner is None else inner(values)
+        record.check(values, "y" if outcome else f"column {node!r}")
+        return values if record.inner is None else record.inner(values)
 
     def pooled(self, node: str, part: Schema) -> tuple[int, ...]:
         """Return which columns of an equation have levels that share a prior learnt from them."""
@@ -158,11 +155,6 @@ class Draft:
                     f"the design of {node!r} is fitted to all rows at once, so that batches do "
                     "not add up; transform X beforehand, or call fit with all rows in memory"
                 )
-            if self.families[node] == CATEGORICAL:
-                raise ValueError(
-                    f"{node!r} is a column of levels that has an equation, so that batches do "
-                    "not add up; call fit with all rows in memory"
-                )
             if not self.adds_up(node):
                 raise ValueError(no_batches(node, self.families[node]))
 
@@ -177,7 +169,7 @@ def draft(specification: Specification, schema: Schema) -> Draft:
     regressions = _regressions(graph, schema, outcome, exposure)
     nodes = [node for node, _, _ in regressions]
     families = _families(specification.family, nodes, schema, outcome)
-    if exposure is not None and not _may_count(families[outcome]):
+    if exposure is not None and not FAMILIES[families[outcome]].may_count_exposure:
         raise ValueError(
             f"exposure={specification.exposure!r} is for counts, family='poisson' or "
             f"'negative_binomial'; the family of {outcome!r} is {families[outcome]!r}"
@@ -203,25 +195,8 @@ def _families(given: Any, nodes: list[str], schema: Schema, outcome: str) -> dic
     families = {}
     for node in nodes:
         levels = () if node == outcome else schema.categories(schema.names.index(node))
-        name = chosen.get(node, CATEGORICAL if levels else "gaussian")
-        if name == CATEGORICAL and not levels:
-            what = "the outcome" if node == outcome else "a column of numbers"
-            raise ValueError(
-                f"family 'categorical' is for columns of levels or bools; {node!r} is {what}"
-            )
-        if name == "bernoulli" and len(levels) == 2:
-            name = CATEGORICAL  # the same model, which knows the levels
-        if levels and name != CATEGORICAL:
-            raise ValueError(
-                f"family {name!r} is for numbers; {node!r} is a column of levels, whose family "
-                "is 'categorical'"
-            )
-        families[node] = name
+        families[node] = of_node(chosen.get(node), node, levels, is_outcome=node == outcome)
     return families
-
-
-def _may_count(family: str) -> bool:
-    return family != CATEGORICAL and FAMILIES[family].may_count_exposure
 
 
 def _exposure(
@@ -363,8 +338,7 @@ def _taken(
     for node, columns, variables in regressions:
         levels = schema.categories(schema.names.index(node)) if node in schema.names else ()
         suffixes: tuple[str, ...] = _SUFFIXES + _OF_LEVELS if len(levels) > 2 else _SUFFIXES
-        if families[node] != CATEGORICAL:
-            suffixes += tuple(f"_{name}" for name in FAMILIES[families[node]].dispersion)
+        suffixes += tuple(f"_{name}" for name in FAMILIES[families[node]].dispersion)
         taken |= {node + suffix for suffix in suffixes}
         taken |= {v for j, v in zip(columns, variables, strict=True) if v != schema.names[j]}
     return taken
@@ -426,8 +400,6 @@ def _seen(rows: _Rows, intercept: bool, accumulated: Accumulated | None) -> Data
         return None
     assert rows.values is not None
     matrix = rows.design.matrix(rows.values)
-    if rows.family == CATEGORICAL:
-        return distinct_rows(matrix, rows.response, rows.weights, intercept=intercept)
     record = FAMILIES[rows.family]
     if record.inner is not None:
         return sufficient_statistics(matrix, rows.response, rows.weights, intercept=intercept)

@@ -10,7 +10,7 @@ from interventional.data.design import Design
 from interventional.data.schema import Schema
 from interventional.errors import listed
 from interventional.numbers import Floats
-from interventional.scm.families import CATEGORICAL, FAMILIES, Family
+from interventional.scm.families import FAMILIES, Family
 from interventional.scm.priors import EquationPriors, Group
 
 if TYPE_CHECKING:
@@ -65,29 +65,24 @@ class Equation:
     exposure: int | None = None
 
     @property
-    def is_categorical(self) -> bool:
-        """Whether the node is one of levels or bools."""
-        return self.family == CATEGORICAL
-
-    @property
     def record(self) -> Family:
-        """The family of a node of numbers."""
+        """The family of the node."""
         return FAMILIES[self.family]
 
     @property
     def is_linear(self) -> bool:
         """Whether the expected node is the linear predictor."""
-        return not self.is_categorical and not self.record.link.tensor
+        return not self.record.link.tensor
 
     @property
     def is_discrete(self) -> bool:
         """Whether the node is a level or a whole number."""
-        return self.is_categorical or self.record.discrete
+        return self.record.discrete
 
     @property
     def codes(self) -> range:
         """The few values that the node may take, where it is one of levels; else nothing."""
-        return range(len(self.levels) or 2 * (self.family == "bernoulli"))
+        return self.record.codes(self.levels)
 
     @property
     def has_intercept(self) -> bool:
@@ -110,15 +105,13 @@ class Equation:
     @property
     def dispersion(self) -> tuple[str, ...]:
         """The names of the parameters that the family has besides the coefficients."""
-        return () if self.is_categorical else tuple(self.record.dispersion)
+        return tuple(self.record.dispersion)
 
     @property
     def mean_parameters(self) -> tuple[str, ...]:
         """The names of the parameters of the expected node."""
         names: tuple[str, ...] = ("intercept", "beta") if self.has_intercept else ("beta",)
-        if not self.is_categorical:
-            names += self.record.mean_needs
-        return tuple(f"{self.node}_{name}" for name in names)
+        return tuple(f"{self.node}_{name}" for name in names + self.record.mean_needs)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -142,7 +135,7 @@ class Equation:
     @property
     def exact_obstacle(self) -> str | None:
         """Say what keeps the exact engine from this equation; None if nothing does."""
-        if self.is_categorical:
+        if self.record.of_levels:
             return f"{self.node!r} is a column of levels"
         if self.record.inner is None:
             return f"the family of {self.node!r} is {self.family!r}"

@@ -163,29 +163,13 @@ def rows_model(equation: Equation, rows: DistinctRows) -> "pm.Model":
             eta += intercept
         if rows.offset is not None:
             eta += shared[OFFSET]
-        once = _seen_once(equation, eta, dispersion, shared[TARGET])
+        record = equation.record
+        record.variable(name, eta, dispersion)
         if rows.are_weighted:
             # A row of weight w has w times the log density; once it is counted by being observed.
+            once = record.log_density_tensor(shared[TARGET], eta, dispersion)
             pm.Potential(f"{name}_weights", (shared[WEIGHTS] - 1) * once)
     return pm.observe(model, {name: shared[SEEN]})
-
-
-def _seen_once(equation: Equation, eta: Any, dispersion: Mapping[str, Any], target: Any) -> Any:
-    """Add the node to the model in context; return the log density of each row, seen once."""
-    import pymc as pm
-    import pytensor.tensor as pt
-
-    name = equation.node
-    if equation.is_categorical and equation.n_blocks > 1:
-        eta = pt.concatenate([pt.zeros_like(eta[:, :1]), eta], axis=1)
-        pm.Categorical(name, logit_p=eta)
-        own = pt.eq(target[:, None], np.arange(len(equation.levels)))
-        return (own * pt.special.log_softmax(eta, axis=1)).sum(axis=1)
-    if len(equation.codes) == 2:
-        pm.Bernoulli(name, logit_p=eta)
-        return target * eta - pt.softplus(eta)
-    equation.record.variable(name, eta, dispersion)
-    return equation.record.log_density_tensor(target, eta, dispersion)
 
 
 def rows_data(equation: Equation, rows: DistinctRows) -> dict[str, Any]:
