@@ -14,7 +14,7 @@ from interventional.inference import engines, laplace
 from interventional.inference.density import LogPosterior, compile_density
 from interventional.scm.compiling import StructureCache
 from interventional.scm.draft import draft, specify
-from interventional.scm.observed import rows_data, rows_model
+from interventional.scm.observed import observed_data, observed_model
 
 PRIORS = {
     "beta": Prior("Normal", mu=0.1, sigma=0.7),
@@ -57,8 +57,8 @@ def by_hand(family, p):
 @pytest.mark.parametrize("family", ["poisson", "gamma"])
 def test_a_density_compiled_for_two_columns_is_right_for_five(family):
     two, five = seen(family, 2), seen(family, 5)
-    density = compile_density(rows_model(*two), rows_data(*two))
-    posterior = LogPosterior(density, density.arrays(rows_data(*five)))
+    density = compile_density(observed_model(*two), observed_data(*two))
+    posterior = LogPosterior(density, density.arrays(observed_data(*five)))
     model, truth = by_hand(family, 5)
     np.testing.assert_allclose(posterior.start(), truth.start(), rtol=1e-10)
     rng = np.random.default_rng(0)

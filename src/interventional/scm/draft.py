@@ -10,8 +10,7 @@ from interventional.data.accumulation import Accumulated
 from interventional.data.design import Design, TreatmentCoding, make_design
 from interventional.data.schema import Schema
 from interventional.data.seen import (
-    DistinctRows,
-    SufficientStatistics,
+    Seen,
     distinct_rows,
     merge_equal_rows,
     sufficient_statistics,
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from interventional.graph.causal_graph import CausalGraph
 
 _CANONICAL = 100_000  # rows that are sorted before NUTS, which is slow for more
-Data = SufficientStatistics | DistinctRows | None
 # What the model appends to the name of a node; and to that of one of three levels or more.
 _SUFFIXES = ("_mu", "_beta", "_intercept", "_term", "_residual", "_weights")
 _OF_LEVELS = ("_level", "_block", "_score")
@@ -233,7 +231,7 @@ def specify(
     target: Floats | None = None,
     weights: Floats | None = None,
     accumulated: Accumulated | None = None,
-) -> tuple[StructuralModel, list[Data]]:
+) -> tuple[StructuralModel, list[Seen | None]]:
     """Return the structural model of some data, and what each equation sees of them.
 
     Parameters
@@ -372,26 +370,26 @@ class _Rows:
 
 def _equation(
     rows: _Rows, priors: Any, specification: Specification, accumulated: Accumulated | None
-) -> tuple[Equation, Data]:
+) -> tuple[Equation, Seen | None]:
     """Return an equation whose priors are scaled by its data, and what it sees of them."""
     data = _seen(rows, specification.fit_intercept, accumulated)
     equation = _conditioned(rows, priors, specification, data)
     if (
-        isinstance(data, SufficientStatistics)
+        equation.record.inner is not None
         and rows.values is not None
-        and data.n <= _CANONICAL
+        and rows.response is not None
+        and len(rows.values) <= _CANONICAL
         and equation.engine(specification.inference) == "nuts"
     ):
         # NUTS is chaotic in the last bit: equal data in another order, or as weights, must come
         # to it equal to the last bit.
-        assert rows.response is not None
         merged = merge_equal_rows(rows.design.matrix(rows.values), rows.response, rows.weights)
         data = sufficient_statistics(*merged, intercept=specification.fit_intercept)
         equation = _conditioned(rows, priors, specification, data)
     return equation, data
 
 
-def _seen(rows: _Rows, intercept: bool, accumulated: Accumulated | None) -> Data:
+def _seen(rows: _Rows, intercept: bool, accumulated: Accumulated | None) -> Seen | None:
     """Return what the likelihood of an equation sees of its rows."""
     if accumulated is not None:
         assert isinstance(rows.design, TreatmentCoding)
@@ -421,7 +419,9 @@ def _seen(rows: _Rows, intercept: bool, accumulated: Accumulated | None) -> Data
     )
 
 
-def _conditioned(rows: _Rows, priors: Any, specification: Specification, data: Data) -> Equation:
+def _conditioned(
+    rows: _Rows, priors: Any, specification: Specification, data: Seen | None
+) -> Equation:
     fit_intercept = specification.fit_intercept
     centred = specification.center_predictors and fit_intercept
     resolved = resolve(
