@@ -33,7 +33,7 @@ from interventional.inference.engines import ENGINES, infer_all
 from interventional.inference.posterior import Sampling, to_datatree
 from interventional.intervention.simulation import simulate
 from interventional.numbers import Floats
-from interventional.scm.draft import Draft, Specification, draft, positive, specify
+from interventional.scm.draft import Draft, draft, positive, specify
 from interventional.scm.families import FAMILIES, LOG, adds_up, no_batches
 from interventional.scm.generative import generative_model
 from interventional.scm.predictive import Predictive
@@ -174,10 +174,10 @@ class Estimator(RegressorMixin, BaseEstimator):
             if is_distributed(X):
                 self._read_meta(X)
                 total = accumulate(self, X, y, sample_weight)
-                self._condition(draft(self._specification(), total.schema), total)
+                self._condition(draft(total.schema, **self._parameters()), total)
                 return self
             schema, values, target, weights = self._read_training(X, y, sample_weight)
-            parsed = draft(self._specification(), schema)
+            parsed = draft(schema, **self._parameters())
             seen = parsed.as_seen(self.outcome, target)
             accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights)
             self._condition(parsed, accumulated, values, target, weights)
@@ -237,7 +237,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 batch = self._batch(X, y, sample_weight, first=before is None)
             total = batch if before is None else before + batch
             try:
-                self._condition(draft(self._specification(), total.schema), total)
+                self._condition(draft(total.schema, **self._parameters()), total)
             except UndeterminedError as error:
                 for name in set(_POSTERIOR) & set(vars(self)):
                     delattr(self, name)
@@ -249,7 +249,7 @@ class Estimator(RegressorMixin, BaseEstimator):
     ) -> Accumulated:
         """Return what Gaussian equations see of a batch."""
         schema, values, target, weights = self._read_training(X, y, sample_weight, first)
-        parsed = draft(self._specification(), schema)
+        parsed = draft(schema, **self._parameters())
         parsed.refuse_batches()
         target = parsed.as_seen(self.outcome, target)
         return Accumulated.of(schema, parsed.columns, values, target, weights)
@@ -523,7 +523,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         size = checks.positive_size(n_samples)
         with restored(self):
             schema, values, target, _ = self._read_training(X, y, None)
-            model, _ = specify(draft(self._specification(), schema), values, target)
+            model, _ = specify(draft(schema, **self._parameters()), values, target)
         labels = checks.labels_of(X, len(target))
         rng = _generator(random_state)
         return checks.prior_predictive(model, values, target, labels, size, rng)
@@ -656,7 +656,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 if y is not None:
                     target = read_outcome(y, X, self)
                     check_consistent_length(values, target)
-                model, _ = specify(draft(self._specification(), schema), values, target)
+                model, _ = specify(draft(schema, **self._parameters()), values, target)
         index = X.index if isinstance(X, pd.DataFrame) else range(len(values))
         built = generative_model(model, values, list(index))
         if target is None:
@@ -864,18 +864,19 @@ class Estimator(RegressorMixin, BaseEstimator):
         wider, values = self._facing(X)
         return Predictive.of(wider._model.of_outcome, values, wider._draws())
 
-    def _specification(self) -> Specification:
-        return Specification(
-            self.outcome,
-            self.graph,
-            self.design,
-            self.priors,
-            self.fit_intercept,
-            self.center_predictors,
-            self.inference,
-            self.family,
-            self.exposure,
-        )
+    def _parameters(self) -> dict[str, Any]:
+        """Return the parameters that say what the model is."""
+        return {
+            "outcome": self.outcome,
+            "graph": self.graph,
+            "design": self.design,
+            "priors": self.priors,
+            "fit_intercept": self.fit_intercept,
+            "center_predictors": self.center_predictors,
+            "inference": self.inference,
+            "family": self.family,
+            "exposure": self.exposure,
+        }
 
     def _draws(self, *, with_scales: bool = False) -> dict[str, Floats]:
         """Return the posterior draws of all equations' parameters, (draws, ...) each.

@@ -16,9 +16,7 @@ Y = X @ [1.0, -1.0] + X[:, 0] ** 2
 
 def test_an_unknown_engine_is_refused():
     schema = Schema.of(X)
-    model, (seen,) = specify(
-        draft(BayesianInterventionRegressor()._specification(), schema), schema.encode(X), Y
-    )
+    model, (seen,) = specify(draft(schema, outcome="y"), schema.encode(X), Y)
     sampling = Sampling(draws=10, tune=10, chains=1, seed=0, n_jobs=1, verbose=False)
     with pytest.raises(ValueError, match="'laplas'; did you mean 'laplace'"):
         infer(model.of_outcome, seen, "laplas", sampling)

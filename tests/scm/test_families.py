@@ -13,7 +13,7 @@ from interventional import BayesianInterventionRegressor
 from interventional.data.schema import Schema
 from interventional.scm import predictive
 from interventional.scm.compiling import python_mode
-from interventional.scm.draft import Specification, draft, specify
+from interventional.scm.draft import draft, specify
 from interventional.scm.families import FAMILIES, check_name
 from interventional.scm.predictive import Predictive
 
@@ -570,9 +570,9 @@ class Drawn:
             X["t"] = rng.uniform(0.5, 4.0, size=7)
         schema = Schema.of(X)
         exposure = "t" if with_exposure else None
-        said = Specification("y", None, None, None, True, True, "auto", record.name, exposure)
+        parsed = draft(schema, outcome="y", family=record.name, exposure=exposure)
         values = schema.encode(X)
-        equation = specify(draft(said, schema), values)[0].of_outcome
+        equation = specify(parsed, values)[0].of_outcome
         intercept = rng.normal(0.3, 0.3, size=n_draws)
         beta = rng.normal([0.8, -0.5], 0.2, size=(n_draws, 2))
         self.dispersion = varied(record, rng, n_draws)

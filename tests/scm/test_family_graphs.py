@@ -452,7 +452,7 @@ def test_densities(family, exposure):
     model = estimator(family=family, exposure="people" if exposure else None)
     textbook = model.build_model(X, y)
     schema = Schema.of(X)
-    made, (seen,) = specify(draft(model._specification(), schema), schema.encode(X), y)
+    made, (seen,) = specify(draft(schema, **model._parameters()), schema.encode(X), y)
     assert isinstance(seen, DistinctRows) == (family not in ("gaussian", "lognormal"))
     if isinstance(seen, DistinctRows):
         assert len(seen.target) == 12

@@ -34,7 +34,7 @@ def seen(family, p, priors=PRIORS):
     X, y = rows(family, p)
     model = BayesianInterventionRegressor(family=family, priors=priors)
     schema = Schema.of(X)
-    made, (data,) = specify(draft(model._specification(), schema), schema.encode(X), y)
+    made, (data,) = specify(draft(schema, **model._parameters()), schema.encode(X), y)
     return made.of_outcome, data
 
 

@@ -213,7 +213,7 @@ def _read(
     schema, values, target, _ = fresh._read_training(X, y, None)
     weights = read_weights(sample_weight, X, len(values))
     table: intervention.Table = X if isinstance(X, pd.DataFrame) else values
-    parsed = draft(fresh._specification(), schema)
+    parsed = draft(schema, **fresh._parameters())
     names: list[str] = []
     for side in (do, baseline):
         if side is not None:
