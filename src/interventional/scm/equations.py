@@ -1,7 +1,8 @@
 """Structural equations as values."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -64,17 +65,17 @@ class Equation:
     levels: tuple[Any, ...] = ()
     exposure: int | None = None
 
-    @property
+    @cached_property
     def record(self) -> Family:
         """The family of the node."""
         return FAMILIES[self.family]
 
-    @property
+    @cached_property
     def is_linear(self) -> bool:
         """Whether the expected node is the linear predictor."""
         return not self.record.link.tensor
 
-    @property
+    @cached_property
     def is_discrete(self) -> bool:
         """Whether the node is a level or a whole number."""
         return self.record.discrete
@@ -84,12 +85,12 @@ class Equation:
         """The few values that the node may take, where it is one of levels; else nothing."""
         return self.record.codes(self.levels)
 
-    @property
+    @cached_property
     def has_intercept(self) -> bool:
         """Whether the equation has an intercept."""
         return self.priors.intercept is not None
 
-    @property
+    @cached_property
     def n_blocks(self) -> int:
         """How many blocks of coefficients there are: levels but the first; else one."""
         return max(len(self.levels) - 1, 1)
@@ -102,24 +103,24 @@ class Equation:
         blocks = self.levels[1:]
         return tuple(f"{level}: {term}" for level in blocks for term in self.design.terms)
 
-    @property
+    @cached_property
     def dispersion(self) -> tuple[str, ...]:
         """The names of the parameters that the family has besides the coefficients."""
         return tuple(self.record.dispersion)
 
-    @property
+    @cached_property
     def mean_parameters(self) -> tuple[str, ...]:
         """The names of the parameters of the expected node."""
         names: tuple[str, ...] = ("intercept", "beta") if self.has_intercept else ("beta",)
         return tuple(f"{self.node}_{name}" for name in names + self.record.mean_needs)
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[str, ...]:
         """The names of all parameters."""
         others = tuple(f"{self.node}_{name}" for name in self.dispersion)
         return tuple(dict.fromkeys(self.mean_parameters + others))
 
-    @property
+    @cached_property
     def structure(self) -> tuple[Any, ...]:
         """What two equations share if one compiled graph serves both."""
         return (
@@ -179,6 +180,10 @@ class Equation:
         """Return what is added to the linear predictor of encoded rows: log exposures."""
         return None if self.exposure is None else np.log(values[:, self.exposure])
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled."""
+        return _as_made(self)
+
 
 @dataclass(frozen=True, eq=False)
 class StructuralModel:
@@ -202,7 +207,7 @@ class StructuralModel:
     equations: tuple[Equation, ...]
     graph: "CausalGraph | None" = None
 
-    @property
+    @cached_property
     def of_outcome(self) -> Equation:
         """The outcome's equation."""
         return self.equations[-1]
@@ -248,7 +253,20 @@ class StructuralModel:
 
     def equation(self, node: str) -> Equation:
         """Return the equation of a node."""
-        return next(equation for equation in self.equations if equation.node == node)
+        return self._by_node[node]
+
+    @cached_property
+    def _by_node(self) -> dict[str, Equation]:
+        return {equation.node: equation for equation in self.equations}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled."""
+        return _as_made(self)
+
+
+def _as_made(value: Equation | StructuralModel) -> dict[str, Any]:
+    """Return the fields alone: what was computed of them once is computed anew elsewhere."""
+    return {each.name: getattr(value, each.name) for each in fields(value)}
 
 
 def check_names(outcome: str, schema: Schema, taken: Iterable[str]) -> None:
