@@ -32,24 +32,20 @@ class StructureCache:
         """
         if self._per_thread:
             key = (threading.get_ident(), key)
-        found = self._lookup(key)
-        if found is not None:
-            return found
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
         with _building:
-            found = self._lookup(key)  # another thread may have been faster
-            if found is None:
+            with self._lock:
+                found = self._kept.get(key)
+            if found is None:  # else another thread has been faster
                 found = build()
                 with self._lock:
                     self._kept[key] = found
                     while len(self._kept) > self._size:
                         self._kept.popitem(last=False)
         return found
-
-    def _lookup(self, key: Hashable) -> Any:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
 
 
 def python_mode() -> Any:
