@@ -36,7 +36,7 @@ LEVELS = (0.5, 0.8, 0.94, 0.99)
 JOINT = 0.01  # the chance that a right program has anything to mark
 _ROWS, _NEW = 3, 2  # whose expectations and new outcomes are looked at
 _CHUNK = 100
-_COMPILED = ("nuts", "laplace", "advi", "pathfinder")  # whose scenarios stay in one process
+_COMPILED = ("nuts", "laplace")  # whose scenarios stay in one process
 GROUPS = {
     "parameters": "parameters",
     "expected": "E[y given do], rows",
@@ -269,7 +269,7 @@ def run(share: float, only: str, jobs: int) -> dict[str, Any]:
         size = n if every[k].engine in _COMPILED else _CHUNK
         tasks += [(k, range(i, min(i + size, n))) for i in range(0, n, size)]
     # what takes long goes first, so that no process waits for it at the end
-    order = ("nuts", "laplace", "pathfinder", "advi", "exact")
+    order = ("nuts", "laplace", "exact")
     tasks.sort(key=lambda task: order.index(every[task[0]].engine))
     parts = joblib.Parallel(n_jobs=jobs, batch_size=1, verbose=5)(
         joblib.delayed(_ranks_of)(*task) for task in tasks

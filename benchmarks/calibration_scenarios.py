@@ -599,11 +599,6 @@ class CategoricalMediator:
 LAPLACE = (
     "Laplace is a Gaussian at the mode: exact where the posterior is one, nearly so with many rows"
 )
-ADVI = (
-    "mean-field ADVI has the variances of a coefficient given all others, too small where columns "
-    "are correlated, here by 0.8"
-)
-PATHFINDER = "Pathfinder resamples the draws of a few Gaussians along its paths"
 
 DISPERSION: dict[str, dict[str, Known]] = {
     "gaussian": {"sigma": half_normal(1)},
@@ -767,21 +762,5 @@ def scenarios() -> list[Scenario]:
         400,
         inference="laplace",
         approximate=LAPLACE,
-    )
-    add(
-        "gaussian, n = 50, by ADVI",
-        "Approximations",
-        alike,
-        300,
-        inference="advi",
-        approximate=ADVI,
-    )
-    add(
-        "gaussian, n = 50, by Pathfinder",
-        "Approximations",
-        alike,
-        150,
-        inference="pathfinder",
-        approximate=PATHFINDER,
     )
     return found

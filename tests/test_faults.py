@@ -22,7 +22,7 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 import interventional
 from interventional import BayesianInterventionRegressor, CausalGraph
 from interventional import estimator as estimator_module
-from interventional.inference import approximate, engines, exact, nuts
+from interventional.inference import engines, exact, laplace, nuts
 from interventional.intervention import forward
 from interventional.scm.compiling import StructureCache
 
@@ -83,7 +83,7 @@ STAGES = {
     "the density of sigma": (engines, "_prior_density", "exact"),
     "the draws": (exact, "draw", "exact"),
     "the result": (estimator_module.Fitted, "of", "exact"),
-    "the mode": (approximate, "sample", "laplace"),
+    "the mode": (laplace, "sample", "laplace"),
     "the sampler": (nuts, "sample", "nuts"),
     "after the sampler": (estimator_module.Fitted, "of", "nuts"),
 }

@@ -31,7 +31,7 @@ from interventional.inference.engines import ENGINES, infer_all
 from interventional.inference.posterior import Sampling
 from interventional.intervention.simulation import simulate, with_drawn
 from interventional.numbers import Floats
-from interventional.scm.draft import Draft, Specification, draft, specify
+from interventional.scm.draft import Draft, draft, specify
 from interventional.scm.families import FAMILIES, LOG, adds_up, no_batches
 from interventional.scm.generative import generative_model, observed_rows
 from interventional.scm.predictive import Predictive
@@ -78,7 +78,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         "unseen_levels": [StrOptions({"error", "population"})],
         "fit_intercept": ["boolean"],
         "center_predictors": ["boolean"],
-        "inference": [StrOptions(set(ENGINES))],
+        "inference": [StrOptions({"auto", *ENGINES})],
         "draws": [Interval(Integral, 1, None, closed="left")],
         "tune": [Interval(Integral, 0, None, closed="left")],
         "chains": [Interval(Integral, 1, None, closed="left")],
@@ -100,7 +100,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         unseen_levels: Literal["error", "population"] = "error",
         fit_intercept: bool = True,
         center_predictors: bool = True,
-        inference: Literal["auto", "exact", "nuts", "laplace", "advi", "pathfinder"] = "auto",
+        inference: Literal["auto", "exact", "nuts", "laplace"] = "auto",
         draws: int = 1000,
         tune: int = 1000,
         chains: int = 4,
@@ -169,10 +169,10 @@ class Estimator(RegressorMixin, BaseEstimator):
             if is_distributed(X):
                 read_columns(X, self, reset=True)
                 total = dask.accumulate(clone(self)._batch, X, y, sample_weight)
-                self._condition(draft(self._specification(), total.schema), total)
+                self._condition(draft(total.schema, **self._parameters()), total)
                 return self
             schema, values, target, weights = self._read_training(X, y, sample_weight)
-            parsed = draft(self._specification(), schema)
+            parsed = draft(schema, **self._parameters())
             seen = parsed.as_seen(self.outcome, target)
             accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights)
             self._condition(parsed, accumulated, values, target, weights)
@@ -232,7 +232,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 batch = self._batch(X, y, sample_weight, first=before is None)
             total = batch if before is None else before + batch
             try:
-                self._condition(draft(self._specification(), total.schema), total)
+                self._condition(draft(total.schema, **self._parameters()), total)
             except UndeterminedError as error:
                 for name in set(_POSTERIOR) & set(vars(self)):
                     delattr(self, name)
@@ -244,7 +244,7 @@ class Estimator(RegressorMixin, BaseEstimator):
     ) -> Accumulated:
         """Return what Gaussian equations see of a batch."""
         schema, values, target, weights = self._read_training(X, y, sample_weight, first)
-        parsed = draft(self._specification(), schema)
+        parsed = draft(schema, **self._parameters())
         parsed.refuse_batches()
         target = parsed.as_seen(self.outcome, target)
         return Accumulated.of(schema, parsed.columns, values, target, weights)
@@ -516,7 +516,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         size = checks.positive_size(n_samples)
         with restored(self):
             schema, values, target, _ = self._read_training(X, y, None)
-            model, _ = specify(draft(self._specification(), schema), values, target)
+            model, _ = specify(draft(schema, **self._parameters()), values, target)
         labels = checks.labels_of(X, len(target))
         rng = _generator(random_state)
         return checks.prior_predictive(model, values, target, labels, size, rng)
@@ -637,7 +637,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 if y is not None:
                     target = read_outcome(y, X, self)
                     check_consistent_length(values, target)
-                model, _ = specify(draft(self._specification(), schema), values, target)
+                model, _ = specify(draft(schema, **self._parameters()), values, target)
         built = generative_model(model, values, list(Table.of(X).index))
         if target is None:
             return built
@@ -771,15 +771,16 @@ class Estimator(RegressorMixin, BaseEstimator):
         fitted, table = self._facing(X)
         return fitted.predictive(fitted.encoded(table))
 
-    def _specification(self) -> Specification:
-        return Specification(
-            self.outcome,
-            self.graph,
-            self.design,
-            self.priors,
-            self.fit_intercept,
-            self.center_predictors,
-            self.inference,
-            self.family,
-            self.exposure,
-        )
+    def _parameters(self) -> dict[str, Any]:
+        """Return the parameters that say what the model is."""
+        return {
+            "outcome": self.outcome,
+            "graph": self.graph,
+            "design": self.design,
+            "priors": self.priors,
+            "fit_intercept": self.fit_intercept,
+            "center_predictors": self.center_predictors,
+            "inference": self.inference,
+            "family": self.family,
+            "exposure": self.exposure,
+        }

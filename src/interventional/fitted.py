@@ -197,7 +197,7 @@ class Fitted:
         observed = {model.outcome: target}
         for node in (*query.regenerated, model.outcome):
             equation = model.equation(node)
-            if equation.is_categorical or equation.record.noise is None:
+            if equation.record.noise is None:
                 raise ValueError(
                     f"counterfactual: the intervention changes {node!r}, whose noise is not "
                     "additive, so that no residual of the row's own can be kept; use intervene"
@@ -318,7 +318,7 @@ class Fitted:
         """Refuse what is no count where a column of counts is given: it would be rounded."""
         for equation in self.model.equations[:-1]:
             node = equation.node
-            if equation.is_categorical or not equation.is_discrete or node in reached:
+            if not equation.is_discrete or node in reached:
                 continue
             held, where = forced.get(node), f"do[{node!r}]"
             if held is None:

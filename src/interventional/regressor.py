@@ -76,12 +76,11 @@ class BayesianInterventionRegressor(Estimator):
     center_predictors : bool, default True
         Whether the prior of the intercept holds where the predictors are at their means; else it
         holds at zero.
-    inference : {"auto", "exact", "nuts", "laplace", "advi", "pathfinder"}, default "auto"
+    inference : {"auto", "exact", "nuts", "laplace"}, default "auto"
         ``"exact"``: independent draws from the exact posterior, for Gaussian and lognormal
         equations under Normal and Flat priors of the coefficients, one group of which may learn
-        its scale. ``"nuts"``: NUTS. ``"laplace"``, ``"advi"``, ``"pathfinder"``: Gaussian
-        approximations, which warn where they are poor ones. ``"auto"``: exact wherever it applies,
-        else NUTS.
+        its scale. ``"nuts"``: NUTS. ``"laplace"``: a Gaussian approximation, which warns where it
+        is a poor one. ``"auto"``: exact wherever it applies, else NUTS.
     draws, tune, chains : int, default 1000, 1000, 4
         Draws a chain, warm-up iterations a chain (NUTS), and chains.
     random_state : int, RandomState or None, default None
@@ -548,7 +547,7 @@ class BayesianInterventionRegressor(Estimator):
         with restored(self):
             self._validate_params()
             table, schema, values, target, weights = self._read_rows(X, y, sample_weight)
-            parsed = draft(self._specification(), schema)
+            parsed = draft(schema, **self._parameters())
         return refutation.refute(
             self,
             parsed,

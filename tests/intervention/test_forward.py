@@ -1,5 +1,8 @@
 """The posterior predictive under `do`, against PyMC by hand, algebra and SciPy."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pymc as pm
@@ -17,6 +20,7 @@ from sklearn.preprocessing import (
 )
 
 from interventional import BayesianInterventionRegressor, numbers
+from interventional.intervention import forward
 from interventional.scm.compiling import python_mode
 
 LEVELS = ["high", "low", "mid"]  # as they are sorted, the order of their codes
@@ -359,3 +363,24 @@ def test_answers_are_the_same_in_threads():
         answers = list(pool.map(ask, values))
     for value, answer in zip(values, answers, strict=True):
         np.testing.assert_allclose(answer, model.predict(X.assign(b=float(value))), rtol=1e-10)
+
+
+def test_threads_have_compiled_functions_of_their_own():
+    """Their inputs are their state: a function shared by threads would mix questions up."""
+    rng = np.random.default_rng(5)
+    X = pd.DataFrame(rng.normal(size=(40, 2)), columns=["first", "second"])
+    model = BayesianInterventionRegressor(random_state=0, draws=50).fit(X, X.sum(axis=1) + 1)
+    expected = [model.intervene(X, {"first": float(k)}).draws.values for k in range(4)]
+    forward._compiled.cache_clear()
+    barrier = threading.Barrier(4)
+
+    def ask(k):
+        barrier.wait()
+        return [model.intervene(X, {"first": float(k)}).draws.values for _ in range(5)]
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(ask, range(4)))
+    assert forward._compiled.cache_info().misses == 4
+    for found, right in zip(answers, expected, strict=True):
+        for each in found:
+            np.testing.assert_array_equal(each, right)

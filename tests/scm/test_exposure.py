@@ -314,7 +314,7 @@ def few_distinct(family, n=2000, exposure=False):
 def seen_by(model, X, y, weights=None):
     """The equation of the outcome, and what inference sees of rows."""
     schema = Schema.of(X)
-    parsed = draft(model._specification(), schema)
+    parsed = draft(schema, **model._parameters())
     made, (seen,) = specify(parsed, schema.encode(X), y, weights)
     return made.of_outcome, seen
 

@@ -7,13 +7,13 @@ import pytensor.tensor as pt
 import pytest
 from conftest import N_STANDARD_ERRORS, assert_mean, family_wise
 from scipy import stats
-from scipy.special import expit, logsumexp
+from scipy.special import expit, logsumexp, softmax
 
 from interventional import BayesianInterventionRegressor
 from interventional.data.schema import Schema
 from interventional.scm import predictive
 from interventional.scm.compiling import python_mode
-from interventional.scm.draft import Specification, draft, specify
+from interventional.scm.draft import draft, specify
 from interventional.scm.families import FAMILIES, check_name
 from interventional.scm.predictive import Predictive
 
@@ -28,7 +28,9 @@ DISPERSION = {
     "bernoulli": {},
     "beta": {"phi": 4.0},
 }
-every_family = pytest.mark.parametrize("record", FAMILIES.values(), ids=FAMILIES)
+# Columns of levels, of which an outcome is none, have tests of their own.
+NUMBERS = [record for record in FAMILIES.values() if not record.of_levels]
+every_family = pytest.mark.parametrize("record", NUMBERS, ids=lambda record: record.name)
 
 
 def of_families(*names):
@@ -95,10 +97,10 @@ def varied(record, rng, n, spread=0.2):
 
 
 def test_these_are_all_families():
-    assert set(DISPERSION) == set(FAMILIES)
+    assert {*DISPERSION, "categorical"} == set(FAMILIES)
     for name, record in FAMILIES.items():
         assert record.name == name
-        assert set(record.dispersion) == set(DISPERSION[name])
+        assert set(record.dispersion) == set(DISPERSION.get(name, {}))
 
 
 @every_family
@@ -146,6 +148,57 @@ def test_mean_and_variance_are_those_of_scipy(record):
     np.testing.assert_allclose(tensor, mean, rtol=1e-12)
 
 
+class TestColumnsOfLevels:
+    """Softmax of what each level but the first has against it; of two levels the logistic."""
+
+    record = FAMILIES["categorical"]
+
+    def eta(self, levels, n=4000):
+        eta = np.random.default_rng(5).uniform(-2, 2, size=(n, levels - 1))
+        return (eta[:, 0] if levels == 2 else eta), softmax(np.c_[np.zeros(n), eta], axis=1)
+
+    @pytest.mark.parametrize("levels", [2, 3, 5])
+    def test_probabilities_and_log_density(self, levels):
+        eta, p = self.eta(levels)
+        tensor = pt.as_tensor(eta)
+        mean = self.record.mean_tensor(tensor, {}).eval(mode=python_mode())
+        np.testing.assert_allclose(mean, p[:, 1] if levels == 2 else p, rtol=1e-12)
+        y = np.random.default_rng(6).integers(levels, size=len(p))
+        expected = np.log(p[np.arange(len(p)), y])
+        found = self.record.log_density_tensor(y, tensor, {}).eval(mode=python_mode())
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
+        with pm.Model(coords={"obs": range(len(p))}):
+            node = self.record.variable("m", tensor, {}, dims="obs")
+        by_pymc = pm.logp(node, y).eval(mode=python_mode())
+        np.testing.assert_allclose(by_pymc, expected, rtol=1e-9)
+
+    @pytest.mark.parametrize("add", ["variable", "drawn"])
+    @pytest.mark.parametrize("levels", [2, 3, 5])
+    def test_draws_have_the_probabilities(self, levels, add):
+        eta, p = self.eta(levels)
+        with pm.Model(coords={"obs": range(len(p)), "m_level": range(levels)}) as model:
+            node = getattr(self.record, add)("m", pt.as_tensor(eta), {}, dims="obs")
+        assert model.named_vars_to_dims["m"] == ("obs",)
+        y = pm.draw(node, random_seed=7, mode=python_mode())
+        for level in range(levels):
+            assert_mean((y == level) - p[:, level], 0.0)
+
+    def test_what_default_priors_are_scaled_by(self):
+        """Even odds, and what one row tells of them: 2 is one over the root of 1/4."""
+        assert self.record.typical(np.array([0.0, 2.0, 2.0]), None, None) == 0.0
+        assert self.record.pseudo_sigma(0.0) == 2.0
+        assert self.record.link.unit == 1.5
+
+    def test_what_it_takes_and_has_not(self):
+        assert self.record.takes(np.arange(5.0)).all()
+        assert not self.record.takes(np.array([0.5, -1.0])).any()
+        assert self.record.discrete
+        assert self.record.noise is self.record.inner is None
+        assert self.record.codes("pqr") == range(3)
+        assert FAMILIES["bernoulli"].codes(()) == range(2)
+        assert FAMILIES["poisson"].codes(()) == range(0)
+
+
 @pytest.mark.parametrize("sigma", [1e-6, 1.0, 1e6])
 @pytest.mark.parametrize("nu", [0.5, 1.0, 2.0])
 def test_student_t_of_few_degrees_of_freedom_has_no_variance(nu, sigma):
@@ -164,7 +217,7 @@ def test_samples_have_the_moments_of_the_family(record):
     known = distribution(record.name, eta[0], d)
     assert y.shape == eta.shape
     assert record.takes(y).all()
-    limit = family_wise(6 * len(FAMILIES))
+    limit = family_wise(6 * len(NUMBERS))
     mean, std = known.mean(), known.std()
     assert np.all(np.abs(y.mean(axis=0) - mean) < limit * std / np.sqrt(n))
     squares = (y - mean) ** 2
@@ -398,7 +451,7 @@ def test_values_outside_the_support_are_named(record):
 
 
 def test_names_of_families():
-    for name in (*FAMILIES, "categorical"):
+    for name in FAMILIES:
         check_name(name, "y")
     with pytest.raises(ValueError, match="did you mean 'poisson'"):
         check_name("poison", "y")
@@ -517,9 +570,9 @@ class Drawn:
             X["t"] = rng.uniform(0.5, 4.0, size=7)
         schema = Schema.of(X)
         exposure = "t" if with_exposure else None
-        said = Specification("y", None, None, None, True, True, "auto", record.name, exposure)
+        parsed = draft(schema, outcome="y", family=record.name, exposure=exposure)
         values = schema.encode(X)
-        equation = specify(draft(said, schema), values)[0].of_outcome
+        equation = specify(parsed, values)[0].of_outcome
         intercept = rng.normal(0.3, 0.3, size=n_draws)
         beta = rng.normal([0.8, -0.5], 0.2, size=(n_draws, 2))
         self.dispersion = varied(record, rng, n_draws)

@@ -14,11 +14,11 @@ from scipy.special import expit, logit
 
 from interventional import BayesianInterventionRegressor
 from interventional.data.schema import Schema
-from interventional.data.seen import SufficientStatistics
+from interventional.data.seen import DistinctRows
 from interventional.intervention import forward
 from interventional.scm.compiling import python_mode
 from interventional.scm.draft import draft, specify
-from interventional.scm.observed import compact_model, rows_model
+from interventional.scm.observed import observed_model
 
 pytestmark = [
     pytest.mark.xdist_group("family-graphs"),  # a structure is compiled once
@@ -452,13 +452,12 @@ def test_densities(family, exposure):
     model = estimator(family=family, exposure="people" if exposure else None)
     textbook = model.build_model(X, y)
     schema = Schema.of(X)
-    made, (seen,) = specify(draft(model._specification(), schema), schema.encode(X), y)
-    if isinstance(seen, SufficientStatistics):
-        small = compact_model(made.of_outcome, seen)
-    else:
+    made, (seen,) = specify(draft(schema, **model._parameters()), schema.encode(X), y)
+    assert isinstance(seen, DistinctRows) == (family not in ("gaussian", "lognormal"))
+    if isinstance(seen, DistinctRows):
         assert len(seen.target) == 12
         assert seen.are_weighted
-        small = rows_model(made.of_outcome, seen)
+    small = observed_model(made.of_outcome, seen)
     assert {v.name for v in textbook.value_vars} == {v.name for v in small.value_vars}
     by_textbook = textbook.compile_logp(jacobian=False, mode=python_mode())
     by_small = small.compile_logp(jacobian=False, mode=python_mode())

@@ -14,7 +14,7 @@ from interventional.data.seen import sufficient_statistics
 from interventional.scm.compiling import python_mode
 from interventional.scm.defaults import resolve
 from interventional.scm.equations import Equation
-from interventional.scm.observed import compact_model
+from interventional.scm.observed import observed_model
 
 N_POINTS = 25
 
@@ -35,7 +35,7 @@ def compact(X, y, weights=None, *, priors=None, design=None, intercept=True, cen
         priors, made, values, statistics.moments, fit_intercept=intercept, center=center
     )
     where = statistics.x_mean if center else np.zeros(len(made.terms))
-    return compact_model(
+    return observed_model(
         Equation(
             "y", tuple(range(len(made.schema.names))), made.schema.names, made, resolved, where
         ),

@@ -10,12 +10,11 @@ from pymc_extras.prior import Prior
 
 from interventional import BayesianInterventionRegressor
 from interventional.data.schema import Schema
-from interventional.inference import approximate
-from interventional.inference import engines as inference
+from interventional.inference import engines, laplace
 from interventional.inference.density import LogPosterior, compile_density
 from interventional.scm.compiling import StructureCache
 from interventional.scm.draft import draft, specify
-from interventional.scm.observed import rows_data, rows_model
+from interventional.scm.observed import observed_data, observed_model
 
 PRIORS = {
     "beta": Prior("Normal", mu=0.1, sigma=0.7),
@@ -35,7 +34,7 @@ def seen(family, p, priors=PRIORS):
     X, y = rows(family, p)
     model = BayesianInterventionRegressor(family=family, priors=priors)
     schema = Schema.of(X)
-    made, (data,) = specify(draft(model._specification(), schema), schema.encode(X), y)
+    made, (data,) = specify(draft(schema, **model._parameters()), schema.encode(X), y)
     return made.of_outcome, data
 
 
@@ -58,8 +57,8 @@ def by_hand(family, p):
 @pytest.mark.parametrize("family", ["poisson", "gamma"])
 def test_a_density_compiled_for_two_columns_is_right_for_five(family):
     two, five = seen(family, 2), seen(family, 5)
-    density = compile_density(rows_model(*two), rows_data(*two))
-    posterior = LogPosterior(density, density.arrays(rows_data(*five)))
+    density = compile_density(observed_model(*two), observed_data(*two))
+    posterior = LogPosterior(density, density.arrays(observed_data(*five)))
     model, truth = by_hand(family, 5)
     np.testing.assert_allclose(posterior.start(), truth.start(), rtol=1e-10)
     rng = np.random.default_rng(0)
@@ -81,8 +80,8 @@ def test_a_density_compiled_for_two_columns_is_right_for_five(family):
 def kept(monkeypatch):
     """The caches of what engines compile, empty."""
     caches = {"laplace": StructureCache(8), "auto": StructureCache(8)}
-    monkeypatch.setattr(approximate, "_densities", caches["laplace"])
-    monkeypatch.setattr(inference, "_scale_priors", caches["auto"])
+    monkeypatch.setattr(laplace, "_densities", caches["laplace"])
+    monkeypatch.setattr(engines, "_scale_priors", caches["auto"])
     return {engine: cache._kept for engine, cache in caches.items()}
 
 

@@ -226,9 +226,9 @@ def test_a_prior_at_the_true_bias_recovers_the_effect():
 
 def test_students_t_may_be_confounded():
     X, _ = rows(10, 0)
-    specification = BayesianInterventionRegressor(family="student_t")._specification()
     schema = Schema.of(X)
-    model, _ = specify(draft(specification, schema), schema.encode(X))
+    parsed = draft(schema, outcome="y", family="student_t")
+    model, _ = specify(parsed, schema.encode(X))
     assert list(parse(BIAS, model)) == ["dose"]
 
 

@@ -1,9 +1,9 @@
 """What a likelihood sees of its rows: for a Gaussian a triangular factor and five numbers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -34,6 +34,26 @@ class Moments:
     y_mean: float
     y_scale: float
     noise: float = 1.0
+
+
+class Seen(Protocol):
+    """What an equation saw of the rows: sufficient statistics, or distinct rows."""
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+
+    @property
+    def x_mean(self) -> Floats:
+        """Means of the terms, (terms,); zeros for a model without an intercept."""
+
+    @property
+    def moments(self) -> Moments:
+        """What default priors are scaled by."""
+
+    @property
+    def structure(self) -> Hashable:
+        """What it shares with others if one compiled likelihood serves both."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +101,11 @@ class SufficientStatistics:
     def has_residual(self) -> bool:
         """Whether least squares leaves something over that tells of sigma."""
         return self.dof > 0 and self.rss > 0
+
+    @property
+    def structure(self) -> Hashable:
+        """Whether there is a likelihood of the residual; the rest is numbers."""
+        return self.has_residual
 
     @property
     def moments(self) -> Moments:
@@ -313,6 +338,11 @@ class DistinctRows:
         scale, size = np.sqrt(variance), np.abs(self.x_mean)
         scale = np.where(scale > 1e-13 * size, scale, np.where(size > 0, size, 1.0))
         return Moments(self.n, self.x_mean, scale, self.y_mean, self.y_scale, self.noise)
+
+    @property
+    def structure(self) -> Hashable:
+        """Whether there are weights, and an offset; the rest is numbers."""
+        return self.are_weighted, self.offset is None
 
     @property
     def are_weighted(self) -> bool:

@@ -37,8 +37,6 @@ class Density:
     start, slope, products, heights, outputs : callable
         Of nothing: where to start. Of x: log density and gradient. Of x and rows t: the products
         of the Hessian with them. Of many x: log densities; and values of the variables.
-    compile_slopes : callable
-        Compiles what gives log densities and gradients of many x.
     calling : Lock
         The inputs of a compiled function are its state.
     """
@@ -50,7 +48,6 @@ class Density:
     products: Callable[..., Any]
     heights: Callable[..., Any]
     outputs: Callable[..., Any]
-    compile_slopes: Callable[[], Callable[..., Any]]
     calling: threading.Lock
 
     def arrays(self, data: Mapping[str, Any]) -> list[NDArray[Any]]:
@@ -85,12 +82,6 @@ class LogPosterior:
         return np.concatenate(
             [self._call(self.density.heights, x)[0] for x in self._blocks(points)]
         )
-
-    def slopes(self, compiled: Callable[..., Any], points: Floats) -> tuple[Floats, Floats]:
-        """Return values and gradients at many points, by what the density compiled for it."""
-        parts = [self._call(compiled, x) for x in self._blocks(points)]
-        values, gradients = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return values, gradients
 
     def variables(self, points: Floats) -> dict[str, Floats]:
         """Return the model's variables at many points, constrained as they are in the model."""
@@ -165,7 +156,7 @@ def compile_density(model: "pm.Model", data: Mapping[str, Any]) -> Density:
     tangent, tangents, points = pt.vector("t"), pt.matrix("tangents"), pt.matrix("points")
     product: Any = pt.grad(pt.dot(gradient, tangent), x)
     products = vectorize_graph(product, {tangent: tangents})
-    heights, gradients, *many = vectorize_graph([joined[0], gradient, *joined[1:]], {x: points})
+    heights, *many = vectorize_graph(joined, {x: points})
     return Density(
         tuple(inputs.values()),
         tuple((name, x in set(ancestors([o]))) for name, o in zip(names, joined[1:], strict=True)),
@@ -174,7 +165,6 @@ def compile_density(model: "pm.Model", data: Mapping[str, Any]) -> Density:
         compiled([x, tangents], [products]),
         compiled([points], [heights]),
         compiled([points], many),
-        lambda: compiled([points], [heights, gradients]),
         threading.Lock(),
     )
 

@@ -1,66 +1,34 @@
-"""From a structural model and its data to draws: `infer_all` picks the engines and runs them."""
+"""From a structural model and what it saw of the data to draws: who draws each equation."""
 
 import threading
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from interventional.data.seen import DistinctRows, SufficientStatistics
+from interventional.data.seen import Seen, SufficientStatistics
 from interventional.errors import unknown
-from interventional.inference import diagnostics, exact
-from interventional.inference.posterior import label
+from interventional.inference import diagnostics, exact, hierarchical, laplace, nuts
+from interventional.inference.posterior import Posterior, Sampling, label
 from interventional.numbers import Floats
 from interventional.scm.compiling import StructureCache, python_mode
 from interventional.scm.equations import Equation, StructuralModel
-from interventional.scm.observed import (
-    DATA,
-    OBSERVED,
-    compact_data,
-    compact_model,
-    rows_data,
-    rows_model,
-)
+from interventional.scm.observed import DATA, OBSERVED, observed_data, observed_model
 from interventional.scm.shrinkage import TARGET_ACCEPT
 
-if TYPE_CHECKING:
-    import pymc as pm
-from interventional.inference.posterior import Posterior, Sampling
-
-APPROXIMATE = ("laplace", "advi", "pathfinder")
-ENGINES = ("auto", "exact", "nuts", *APPROXIMATE)
+Drawn = tuple[dict[str, Floats], dict[str, NDArray[Any]], str, list[str]]
 _models = StructureCache(64)
 _scale_priors = StructureCache(64)
 _calling = threading.Lock()  # the inputs of a compiled function are its state
 
 
-def choose_engine(inference: str, equation: Equation) -> str:
-    """Return the engine that was asked for, or for ``"auto"`` the best that serves."""
-    if inference not in ENGINES:
-        raise ValueError(unknown("inference", inference, ENGINES))
-    obstacle = equation.priors.conjugacy_obstacle
-    if equation.is_categorical:
-        obstacle = f"{equation.node!r} is a column of levels"
-    elif equation.record.inner is None:
-        obstacle = f"the family of {equation.node!r} is {equation.family!r}"
-    if inference == "exact" and obstacle is not None:
-        raise ValueError(
-            "inference='exact' draws Gaussian and lognormal equations under Normal or Flat "
-            "priors of coefficients, one hierarchical one among them, and any positive prior of "
-            f"sigma, but {obstacle}; use inference='auto', 'nuts' or 'laplace'"
-        )
-    if inference == "auto":
-        return "exact" if obstacle is None else "nuts"
-    return inference
-
-
 def infer_all(
     model: StructuralModel,
-    data: Sequence[SufficientStatistics | DistinctRows | None],
+    seen: Sequence[Seen | None],
     inference: str,
     sampling: Sampling,
 ) -> list[Posterior]:
@@ -80,9 +48,9 @@ def infer_all(
         seed = sampling.seed
         if k < last:
             seed = int(np.random.SeedSequence([seed, k]).generate_state(1)[0] >> 1)
-        return infer(model.equations[k], data[k], inference, replace(sampling, seed=seed))
+        return infer(model.equations[k], seen[k], inference, replace(sampling, seed=seed))
 
-    by_nuts = [choose_engine(inference, e) for e in model.equations].count("nuts")
+    by_nuts = [equation.engine(inference) for equation in model.equations].count("nuts")
     side_by_side = min(sampling.n_jobs // sampling.chains, by_nuts)
     if side_by_side < 2:
         posteriors = [draw(k) for k in range(last + 1)]
@@ -98,7 +66,7 @@ def infer_all(
 
 def infer(
     equation: Equation,
-    data: SufficientStatistics | DistinctRows | None,
+    seen: Seen | None,
     inference: str,
     sampling: Sampling,
 ) -> Posterior:
@@ -107,92 +75,37 @@ def infer(
     The observed model is built once per structure. NUTS samples it; the exact engine takes from it
     the density of sigma's prior and knows the rest in closed form.
     """
-    engine = choose_engine(inference, equation)
-    name = equation.node
-    stats: Mapping[str, NDArray[Any]] = {}
-    troubles: Sequence[str] = ()
-    library = "interventional"
-    assert data is not None
-    key = _key(equation, data)
-    if engine == "exact":
-        assert isinstance(data, SufficientStatistics)
-        variables = _exact(equation, data, key, sampling)
-    else:
-        if isinstance(data, SufficientStatistics):
-            sigma = equation.priors.sigma
-            plain = sigma is not None and sigma.is_plain
-            log_prior = None
-            if plain:
-                log_prior, _ = _prior_density(key, equation, data, f"{name}_sigma")
-            exact.refuse_improper(equation, data, log_prior)
-        variables, stats, library, troubles = _sampled(engine, equation, data, key, sampling)
+    if inference not in ("auto", *ENGINES):
+        raise ValueError(unknown("inference", inference, ("auto", *ENGINES)))
+    assert seen is not None
+    engine, name = equation.engine(inference), equation.node
+    variables, stats, library, troubles = ENGINES[engine](equation, seen, sampling)
     # What the sampler moves in stead of coefficients is nobody's parameter.
     variables = {key: value for key, value in variables.items() if not key.endswith("_raw")}
     if equation.has_intercept:  # from the means of the predictors to zero
         beta = variables[f"{name}_beta"]
         if equation.n_blocks > 1:
             beta = beta.reshape(*beta.shape[:2], equation.n_blocks, -1)
-        variables[f"{name}_intercept"] = variables[f"{name}_intercept"] - beta @ data.x_mean
+        variables[f"{name}_intercept"] = variables[f"{name}_intercept"] - beta @ seen.x_mean
     return Posterior(engine, library, variables, stats, troubles)
 
 
-def _key(equation: Equation, data: SufficientStatistics | DistinctRows) -> Hashable:
-    """Return what two observed models share if one compiled graph serves both."""
-    key = (equation.node, equation.priors.skeleton)
-    if isinstance(data, SufficientStatistics):
-        return (*key, data.has_residual)
-    return (*key, equation.family, equation.n_blocks, data.are_weighted, data.offset is None)
-
-
-def _sampled(
-    engine: str,
-    equation: Equation,
-    data: SufficientStatistics | DistinctRows,
-    key: Hashable,
-    sampling: Sampling,
-) -> tuple[dict[str, Floats], dict[str, NDArray[Any]], str, list[str]]:
-    """Draw by NUTS, or from an approximation, from the observed PyMC model."""
-
-    def build() -> "pm.Model":
-        if isinstance(data, SufficientStatistics):
-            return compact_model(equation, data)
-        return rows_model(equation, data)
-
-    if isinstance(data, SufficientStatistics):
-        numbers = compact_data(equation, data)
-    else:
-        numbers = rows_data(equation, data)
-    if engine == "nuts":
-        from interventional.inference import nuts
-
-        if equation.priors.shrinks:
-            sampling = replace(sampling, target_accept=TARGET_ACCEPT)
-        # nutpie compiles for a number of parameters, and of what a Gaussian equation observes.
-        key = (key, len(equation.coefficients), len(numbers.get(OBSERVED, ())))
-        return nuts.sample(build, numbers, key, sampling, partial(label, equation))
-    from interventional.inference import approximate
-
-    return approximate.sample(engine, build, numbers, key, sampling)
-
-
-def _exact(
-    equation: Equation, statistics: SufficientStatistics, key: Hashable, sampling: Sampling
-) -> dict[str, Floats]:
+def _exact(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
+    """Draw independently from the exact posterior."""
+    assert isinstance(seen, SufficientStatistics)
     name, n_draws = equation.node, sampling.chains * sampling.draws
     rng = np.random.default_rng(sampling.seed)
-    sigma = _prior_density(key, equation, statistics, f"{name}_sigma")
+    sigma = _prior_density(equation, seen, f"{name}_sigma")
     learning = equation.priors.learning
     if learning is None:
-        draws = exact.draw(equation, statistics, *sigma, n_draws, rng)
+        draws = exact.draw(equation, seen, *sigma, n_draws, rng)
     else:
-        from interventional.inference import hierarchical
-
         scale_name = equation.scale_name(learning)
         mu, unit = learning.prior.location_and_unit(len(learning.terms))
         hierarchy = hierarchical.Hierarchy(
-            learning.terms, mu, unit, *_prior_density(key, equation, statistics, scale_name)
+            learning.terms, mu, unit, *_prior_density(equation, seen, scale_name)
         )
-        draws = hierarchical.draw(equation, statistics, hierarchy, *sigma, n_draws, rng)
+        draws = hierarchical.draw(equation, seen, hierarchy, *sigma, n_draws, rng)
     variables = {
         f"{name}_{parameter}": values.reshape(sampling.chains, sampling.draws, *values.shape[1:])
         for parameter, values in draws.items()
@@ -203,13 +116,56 @@ def _exact(
         beta = variables[f"{name}_beta"]
         for group in equation.priors.groups:
             variables[equation.group_name(group)] = beta[..., list(group.terms)]
-    return variables
+    return variables, {}, "interventional", []
+
+
+def _nuts(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
+    """Draw by NUTS from the observed PyMC model."""
+    _refuse_improper(equation, seen)
+    build, numbers = partial(observed_model, equation, seen), observed_data(equation, seen)
+    if equation.priors.shrinks:
+        sampling = replace(sampling, target_accept=TARGET_ACCEPT)
+    # nutpie compiles for a number of parameters, and of what a Gaussian equation observes.
+    key = (_key(equation, seen), len(equation.coefficients), len(numbers.get(OBSERVED, ())))
+    return nuts.sample(build, numbers, key, sampling, partial(label, equation))
+
+
+def _laplace(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
+    """Draw from Laplace's approximation of the posterior of the observed PyMC model."""
+    _refuse_improper(equation, seen)
+    build, numbers = partial(observed_model, equation, seen), observed_data(equation, seen)
+    return laplace.sample(build, numbers, _key(equation, seen), sampling)
+
+
+ENGINES: Mapping[str, Callable[[Equation, Seen, Sampling], Drawn]] = {
+    "exact": _exact,
+    "nuts": _nuts,
+    "laplace": _laplace,
+}
+
+
+def _key(equation: Equation, seen: Seen) -> Hashable:
+    """Return what two observed models share if one compiled graph serves both."""
+    # A lognormal equation is Gaussian in logarithms.
+    family = "gaussian" if equation.record.inner is not None else equation.family
+    return equation.node, equation.priors.skeleton, family, equation.n_blocks, seen.structure
+
+
+def _refuse_improper(equation: Equation, seen: Seen) -> None:
+    """Refuse a Gaussian equation whose posterior does not exist."""
+    if not isinstance(seen, SufficientStatistics):
+        return
+    sigma, log_prior = equation.priors.sigma, None
+    if sigma is not None and sigma.is_plain:
+        log_prior, _ = _prior_density(equation, seen, f"{equation.node}_sigma")
+    exact.refuse_improper(equation, seen, log_prior)
 
 
 def _prior_density(
-    key: Hashable, equation: Equation, statistics: SufficientStatistics, variable: str
+    equation: Equation, statistics: SufficientStatistics, variable: str
 ) -> tuple[exact.LogDensity, float]:
     """Return the log density of a scale's prior in the observed PyMC model, and a likely value."""
+    key = _key(equation, statistics)
 
     def compile_prior() -> Any:
         import pymc as pm
@@ -219,7 +175,7 @@ def _prior_density(
         from pytensor.graph.replace import graph_replace
         from pytensor.graph.traversal import graph_inputs
 
-        model = _models.get(key, lambda: compact_model(equation, statistics))
+        model = _models.get(key, lambda: observed_model(equation, statistics))
         prior = model[variable]
         scale, numbers = pt.vector("scale"), pt.vector("numbers")
         outputs = [pm.logp(prior, scale), support_point(prior)]
@@ -230,7 +186,7 @@ def _prior_density(
         )
 
     function = _scale_priors.get((key, variable), compile_prior)
-    numbers = compact_data(equation, statistics)[DATA]
+    numbers = observed_data(equation, statistics)[DATA]
 
     def evaluate(scale: Floats) -> Any:
         with _calling:

@@ -1,13 +1,32 @@
-"""Laplace's approximation: a Gaussian with the mode and the curvature of the posterior."""
+r"""Laplace's approximation: a Gaussian with the mode and the curvature of the posterior.
 
+It is one of the unconstrained parameters x of the observed PyMC model (a positive parameter is
+there by its logarithm), the Jacobian of the transforms included; its draws are mapped back. It is
+exact where the posterior is Gaussian. Elsewhere the mode is off the mean, for an intercept of
+counts by about parameters/(2 sum(y)).
+
+Draws are independent. How far they can be trusted is told by the tail of the importance ratios
+p(x)/q(x): its shape, Pareto k-hat, should be below min(1 - 1/log10(S), 0.7) for S draws (Vehtari,
+Simpson, Gelman, Yao & Gabry 2024, "Pareto smoothed importance sampling", JMLR 25(72)).
+"""
+
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 
-from interventional.inference.density import LogPosterior
+from interventional.inference.density import LogPosterior, compile_density
+from interventional.inference.posterior import Sampling
 from interventional.numbers import Floats
+from interventional.scm.compiling import StructureCache
 
+if TYPE_CHECKING:
+    import pymc as pm
+
+_densities = StructureCache(32)
 _WEIGHED = 2**18  # draws times rows to spend on k-hat
 _FEWEST_WEIGHED = 250
 _NEWTON_STEPS = 100
@@ -36,35 +55,83 @@ class Gaussian:
             * solve_triangular(self.factor, z.T, lower=True, trans="T", check_finite=False).T
         )
 
-    def pull(self, gradient: Floats) -> Floats:
-        """Return a gradient by z, given that by x."""
-        return solve_triangular(self.factor, self.scale * gradient, lower=True, check_finite=False)
-
     def draw(self, size: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """Return draws, and their log density."""
         z = rng.standard_normal((size, len(self.mean)))
         log_volume = np.log(self.scale).sum() - np.log(np.diag(self.factor)).sum()
-        return self.mean + self.shift(z), log_normal(z) - log_volume
+        log_normal = -0.5 * (z**2).sum(axis=1) - z.shape[1] / 2 * np.log(2 * np.pi)
+        return self.mean + self.shift(z), log_normal - log_volume
 
 
-def log_normal(z: Floats) -> Floats:
-    """Return the standard normal log density of each row."""
-    return -0.5 * (z**2).sum(axis=1) - z.shape[1] / 2 * np.log(2 * np.pi)
+def sample(
+    build: "Callable[[], pm.Model]", data: Mapping[str, Any], key: Hashable, sampling: Sampling
+) -> tuple[dict[str, Floats], dict[str, NDArray[Any]], str, list[str]]:
+    """Draw from Laplace's approximation of the posterior of an observed model.
 
+    Parameters
+    ----------
+    build : callable
+        Returns the observed model.
+    data : mapping
+        The data of the model, by the names of its shared variables.
+    key : hashable
+        The structure of the model; equal keys share what is compiled.
+    sampling : Sampling
+        How many draws, from which seed. There is nothing to tune, and no process is started.
 
-def laplace(
-    posterior: LogPosterior, size: int, rng: np.random.Generator
-) -> tuple[Floats, Floats, list[str]]:
-    """Return draws of x, log importance ratios of some of them, and what went wrong."""
+    Returns
+    -------
+    variables, sample_stats : dict
+        Draws of every variable; and ``pareto_k``, the same number for every draw (NaN for fewer
+        than 25 draws). Both by name, with leading shape (chains, draws).
+    library : str
+        Whose the engine is.
+    troubles : list of str
+        What is wrong with the approximation: that k-hat is too high, or Newton's method stopped
+        early.
+
+    Raises
+    ------
+    ValueError
+        If the log density is not finite at its start, or not curved at its maximum.
+    """
+    density = _densities.get(key, lambda: compile_density(build(), data))
+    posterior = LogPosterior(density, density.arrays(data))
+    shape = (sampling.chains, sampling.draws)
     approximation, troubles = at_the_mode(posterior)
-    x, log_q = approximation.draw(size, rng)
-    return x, log_ratios(posterior, x, log_q), troubles
-
-
-def log_ratios(posterior: LogPosterior, x: Floats, log_q: Floats) -> Floats:
-    """Return log p/q at the first draws, as many as are quickly weighed."""
+    x, log_q = approximation.draw(shape[0] * shape[1], np.random.default_rng(sampling.seed))
     weighed = max(_WEIGHED // posterior.rows, _FEWEST_WEIGHED)
-    return posterior.heights(x[:weighed]) - log_q[:weighed]
+    k_hat, threshold = pareto_k(posterior.heights(x[:weighed]) - log_q[:weighed])
+    if k_hat > threshold:
+        troubles = [*troubles, f"Pareto k-hat is {k_hat:.2f} (should be below {threshold:.2f})"]
+    variables = {
+        name: values.reshape(*shape, *values.shape[1:])
+        for name, values in posterior.variables(x).items()
+    }
+    return variables, {"pareto_k": np.full(shape, k_hat)}, "interventional", troubles
+
+
+def pareto_k(log_ratios: Floats) -> tuple[float, float]:
+    """Return Pareto k-hat of importance ratios, and the threshold that it should not exceed.
+
+    Parameters
+    ----------
+    log_ratios : ndarray of shape (draws,)
+        Log of target over proposal density at draws from the proposal.
+    """
+    from arviz_stats.base import array_stats
+
+    size = len(log_ratios)
+    if size < 25:  # a tail of less than five
+        return np.nan, np.nan
+    threshold = min(1 - 1 / np.log10(size), 0.7)
+    log_ratios = log_ratios[np.isfinite(log_ratios)]  # what is left out has no weight
+    if len(log_ratios) < 25:
+        return np.inf, threshold
+    if np.ptp(log_ratios) < 1e-6:  # equal weights, up to rounding, have no tail
+        return 0.0, threshold
+    k_hat = float(array_stats.psislw(-log_ratios)[1])
+    return (k_hat if np.isfinite(k_hat) else np.inf), threshold
 
 
 def at_the_mode(posterior: LogPosterior) -> tuple[Gaussian, list[str]]:
@@ -107,13 +174,6 @@ def at_the_mode(posterior: LogPosterior) -> tuple[Gaussian, list[str]]:
             "has no maximum. Give informative priors, or use inference='nuts'"
         )
     return Gaussian(x, scale, factor), troubles
-
-
-def at_the_start(posterior: LogPosterior) -> Gaussian:
-    """Return a Gaussian where PyMC starts, with the curvature there as far as it is one."""
-    start = posterior.start()
-    scale, factor = _unit_diagonal(posterior.curvature(start))
-    return Gaussian(start, scale, np.eye(len(start)) if factor is None else factor)
 
 
 def _unit_diagonal(curvature: Floats) -> tuple[Floats, Floats | None]:

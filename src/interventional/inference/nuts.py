@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interventional.inference.diagnostics import Label, by_position, of_chains
+from interventional.inference.posterior import Sampling
 from interventional.numbers import Floats
 from interventional.scm.compiling import StructureCache
 
 if TYPE_CHECKING:
     import pymc as pm
-
-    from interventional.inference.posterior import Sampling
 
 Draws = dict[str, Floats]
 Stats = dict[str, NDArray[Any]]
@@ -28,7 +27,7 @@ def sample(
     build: "Callable[[], pm.Model]",
     data: Mapping[str, Any],
     key: Hashable,
-    sampling: "Sampling",
+    sampling: Sampling,
     label: Label = by_position,
 ) -> tuple[Draws, Stats, str, list[str]]:
     """Sample an observed model, through nutpie, or PyMC's own sampler where nutpie is absent.
@@ -65,7 +64,7 @@ def sample(
 
 
 def _sample_nutpie(
-    build: "Callable[[], pm.Model]", data: Mapping[str, Any], key: Hashable, sampling: "Sampling"
+    build: "Callable[[], pm.Model]", data: Mapping[str, Any], key: Hashable, sampling: Sampling
 ) -> tuple[Draws, Stats]:
     import nutpie
 
@@ -112,7 +111,7 @@ def _stack(
     return stacked
 
 
-def _sample_pymc(model: "pm.Model", sampling: "Sampling") -> tuple[Draws, Stats]:
+def _sample_pymc(model: "pm.Model", sampling: Sampling) -> tuple[Draws, Stats]:
     import pymc as pm
 
     log = logging.getLogger("pymc")

@@ -15,13 +15,10 @@ class StructureCache:
     ----------
     size : int
         How many results are kept.
-    per_thread : bool, default False
-        Whether each thread has results of its own: for compiled functions, whose inputs are state.
     """
 
-    def __init__(self, size: int, *, per_thread: bool = False):
+    def __init__(self, size: int):
         self._size = size
-        self._per_thread = per_thread
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
@@ -30,26 +27,20 @@ class StructureCache:
 
         Constructions happen one at a time; one that fails keeps nothing.
         """
-        if self._per_thread:
-            key = (threading.get_ident(), key)
-        found = self._lookup(key)
-        if found is not None:
-            return found
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
         with building:
-            found = self._lookup(key)  # another thread may have been faster
-            if found is None:
+            with self._lock:
+                found = self._kept.get(key)
+            if found is None:  # else another thread has been faster
                 found = build()
                 with self._lock:
                     self._kept[key] = found
                     while len(self._kept) > self._size:
                         self._kept.popitem(last=False)
         return found
-
-    def _lookup(self, key: Hashable) -> Any:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
 
 
 def python_mode() -> Any:

@@ -10,7 +10,7 @@ from interventional.data.seen import Moments
 from interventional.errors import UndeterminedError, listed, unknown
 from interventional.numbers import SMALLEST, Floats
 from interventional.scm.compiling import StructureCache, python_mode
-from interventional.scm.families import CATEGORICAL, DISPERSIONS, FAMILIES, IDENTITY, LOGIT
+from interventional.scm.families import DISPERSIONS, FAMILIES, IDENTITY
 from interventional.scm.priors import LOCATIONS, one_each
 from interventional.scm.shrinkage import KINDS
 
@@ -50,7 +50,7 @@ def resolve(
     family : str
         How the node is distributed.
     """
-    defaults = {} if family == CATEGORICAL else dict(FAMILIES[family].dispersion)
+    defaults = dict(FAMILIES[family].dispersion)
     given = _checked(user, design, fit_intercept, tuple(defaults), family)
     n_terms = len(design.terms)
     if moments is None:
@@ -89,8 +89,6 @@ def resolve(
 
 def _unit(family: str) -> float:
     """Return the standard deviation of a default coefficient, in y_scale / x_scale."""
-    if family == CATEGORICAL:
-        return LOGIT.unit
     record = FAMILIES[family]  # where inference is Gaussian, y_scale is that of what is Gaussian
     return (IDENTITY if record.inner is not None else record.link).unit
 

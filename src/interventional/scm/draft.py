@@ -9,26 +9,20 @@ import numpy as np
 from interventional.data.accumulation import Accumulated
 from interventional.data.design import Design, TreatmentCoding, make_design
 from interventional.data.schema import Schema
-from interventional.data.seen import (
-    DistinctRows,
-    SufficientStatistics,
-    distinct_rows,
-    merge_equal_rows,
-    sufficient_statistics,
-)
+from interventional.data.seen import Seen, distinct_rows, merge_equal_rows, sufficient_statistics
 from interventional.errors import listed, unknown
 from interventional.graph.causal_graph import over_columns
-from interventional.inference.engines import choose_engine
 from interventional.numbers import Floats
 from interventional.scm.defaults import resolve
 from interventional.scm.equations import Equation, StructuralModel, check_names
 from interventional.scm.families import (
-    CATEGORICAL,
     FAMILIES,
     IDENTITY,
+    Family,
     adds_up,
     check_name,
     no_batches,
+    of_node,
 )
 from interventional.scm.priors import is_pooling
 
@@ -36,25 +30,11 @@ if TYPE_CHECKING:
     from interventional.graph.causal_graph import CausalGraph
 
 _CANONICAL = 100_000  # rows that are sorted before NUTS, which is slow for more
-Data = SufficientStatistics | DistinctRows | None
+# Node, and positions and variables of its regressors.
+Regression = tuple[str, tuple[int, ...], tuple[str, ...]]
 # What the model appends to the name of a node; and to that of one of three levels or more.
 _SUFFIXES = ("_mu", "_beta", "_intercept", "_term", "_residual", "_weights")
 _OF_LEVELS = ("_level", "_block", "_score")
-
-
-@dataclass(frozen=True)
-class Specification:
-    """The parameters of the estimator that say what the model is."""
-
-    outcome: str
-    graph: Any
-    design: Any
-    priors: Any
-    fit_intercept: bool
-    center_predictors: bool
-    inference: str
-    family: Any = "gaussian"
-    exposure: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +43,13 @@ class Draft:
 
     Attributes
     ----------
-    specification : Specification
-        What the model is.
     schema : Schema
         What the columns are.
+    outcome : str
+        The name of the outcome.
     graph : CausalGraph or None
         Over columns and outcome.
-    regressions : list of (node, columns, variables)
+    regressions : sequence of (node, columns, variables)
         The equations.
     designs, priors : mapping
         What the user gave for each node.
@@ -77,21 +57,21 @@ class Draft:
         How each node is distributed.
     exposure : int or None
         Position of the column that the outcome is proportional to.
+    fit_intercept, center_predictors, inference
+        As in the estimator.
     """
 
-    specification: Specification
     schema: Schema
+    outcome: str
     graph: "CausalGraph | None"
-    regressions: Sequence[tuple[str, tuple[int, ...], tuple[str, ...]]]
+    regressions: Sequence[Regression]
     designs: Mapping[str, Any]
     priors: Mapping[str, Any]
     families: Mapping[str, str]
     exposure: int | None
-
-    @property
-    def outcome(self) -> str:
-        """The name of the outcome."""
-        return self.specification.outcome
+    fit_intercept: bool
+    center_predictors: bool
+    inference: str
 
     @property
     def nodes(self) -> list[str]:
@@ -100,7 +80,7 @@ class Draft:
 
     def position(self, node: str) -> int | None:
         """Return the position of a node's column; None for the outcome."""
-        return None if node == self.specification.outcome else self.schema.names.index(node)
+        return None if node == self.outcome else self.schema.names.index(node)
 
     def levels(self, node: str) -> tuple[Any, ...]:
         """Return the levels of a node; nothing for one of numbers."""
@@ -109,21 +89,40 @@ class Draft:
 
     def adds_up(self, node: str) -> bool:
         """Whether what an equation sees of the rows is a sum over rows, of columns as they are."""
-        is_outcome = node == self.specification.outcome
-        sums = adds_up(self.families[node], is_outcome=is_outcome)
+        sums = adds_up(self.families[node], is_outcome=node == self.outcome)
         return sums and self.designs.get(node) is None
 
     def as_seen(self, node: str, values: Floats) -> Floats:
         """Return a node as inference sees it; refuse what its family does not take."""
-        family = self.families[node]
-        if family == CATEGORICAL:
-            return values
-        outcome = node == self.specification.outcome
-        FAMILIES[family].check(values, "y" if outcome else f"column {node!r}")
-        inner = FAMILIES[family].inner
-        return values if inner is None else inner(values)
+        record = FAMILIES[self.families[node]]
+        record.check(values, "y" if node == self.outcome else f"column {node!r}")
+        return values if record.inner is None else record.inner(values)
 
-    def pooled(self, node: str, part: Schema) -> tuple[int, ...]:
+    def response(self, node: str, values: Floats | None, target: Floats | None) -> Floats | None:
+        """Return a node as inference sees it; None if nobody has seen it."""
+        j = self.position(node)
+        found = target if j is None else None if values is None else values[:, j]
+        return None if found is None else self.as_seen(node, found)
+
+    def rows(self, columns: tuple[int, ...], values: Floats | None) -> Floats | None:
+        """Return some columns of encoded rows."""
+        if values is None or len(columns) == len(self.schema.names):
+            return values
+        return values[:, columns]
+
+    def exposures(self, node: str, values: Floats | None) -> Floats | None:
+        """Return the exposures of a node, which must be positive; None where it has none."""
+        if self.exposure is None or node != self.outcome or values is None:
+            return None
+        return positive(values[:, self.exposure])
+
+    def design(self, node: str, columns: tuple[int, ...], rows: Floats | None) -> Design:
+        """Return the design of an equation, fitted to the rows of its columns."""
+        schema = self.schema
+        part = schema if len(columns) == len(schema.names) else schema.subset(columns)
+        return make_design(part, self.designs.get(node), rows, self._pooled(node, part))
+
+    def _pooled(self, node: str, part: Schema) -> tuple[int, ...]:
         """Return which columns of an equation have levels that share a prior learnt from them."""
         given = self.priors.get(node)
         if not isinstance(given, Mapping):
@@ -164,34 +163,50 @@ class Draft:
                     f"the design of {node!r} is fitted to all rows at once, so that batches do "
                     "not add up; transform X beforehand, or call fit with all rows in memory"
                 )
-            if self.families[node] == CATEGORICAL:
-                raise ValueError(
-                    f"{node!r} is a column of levels that has an equation, so that batches do "
-                    "not add up; call fit with all rows in memory"
-                )
             if not self.adds_up(node):
                 raise ValueError(no_batches(node, self.families[node]))
 
 
-def draft(specification: Specification, schema: Schema) -> Draft:
-    """Parse the parameters in the light of what the columns are."""
-    outcome = specification.outcome
+def draft(
+    schema: Schema,
+    *,
+    outcome: str,
+    graph: Any = None,
+    design: Any = None,
+    priors: Any = None,
+    fit_intercept: bool = True,
+    center_predictors: bool = True,
+    inference: str = "auto",
+    family: Any = "gaussian",
+    exposure: Any = None,
+) -> Draft:
+    """Parse the parameters of the estimator in the light of what the columns are."""
     if "/" in outcome:
         raise ValueError(f"outcome={outcome!r}: no name in the model may hold a '/'")
-    graph = over_columns(specification.graph, schema.names, outcome)
-    exposure = _exposure(specification, schema, graph)
-    regressions = _regressions(graph, schema, outcome, exposure)
+    graph = over_columns(graph, schema.names, outcome)
+    position = _exposure(exposure, schema, graph, outcome)
+    regressions = _regressions(graph, schema, outcome, position)
     nodes = [node for node, _, _ in regressions]
-    families = _families(specification.family, nodes, schema, outcome)
-    if exposure is not None and not _may_count(families[outcome]):
+    families = _families(family, nodes, schema, outcome)
+    if position is not None and not FAMILIES[families[outcome]].may_count_exposure:
         raise ValueError(
-            f"exposure={specification.exposure!r} is for counts, family='poisson' or "
-            f"'negative_binomial'; the family of {outcome!r} is {families[outcome]!r}"
+            f"exposure={exposure!r} is for counts, family='poisson' or 'negative_binomial'; the "
+            f"family of {outcome!r} is {families[outcome]!r}"
         )
     check_names(outcome, schema, _taken(regressions, schema, families))
-    designs = _by_node(specification.design, nodes, outcome, "design")
-    priors = _priors_by_node(specification.priors, nodes, outcome)
-    return Draft(specification, schema, graph, regressions, designs, priors, families, exposure)
+    return Draft(
+        schema,
+        outcome,
+        graph,
+        regressions,
+        _by_node(design, nodes, outcome, "design"),
+        _priors_by_node(priors, nodes, outcome),
+        families,
+        position,
+        fit_intercept,
+        center_predictors,
+        inference,
+    )
 
 
 def _families(given: Any, nodes: list[str], schema: Schema, outcome: str) -> dict[str, str]:
@@ -209,32 +224,12 @@ def _families(given: Any, nodes: list[str], schema: Schema, outcome: str) -> dic
     families = {}
     for node in nodes:
         levels = () if node == outcome else schema.categories(schema.names.index(node))
-        name = chosen.get(node, CATEGORICAL if levels else "gaussian")
-        if name == CATEGORICAL and not levels:
-            what = "the outcome" if node == outcome else "a column of numbers"
-            raise ValueError(
-                f"family 'categorical' is for columns of levels or bools; {node!r} is {what}"
-            )
-        if name == "bernoulli" and len(levels) == 2:
-            name = CATEGORICAL  # the same model, which knows the levels
-        if levels and name != CATEGORICAL:
-            raise ValueError(
-                f"family {name!r} is for numbers; {node!r} is a column of levels, whose family "
-                "is 'categorical'"
-            )
-        families[node] = name
+        families[node] = of_node(chosen.get(node), node, levels, is_outcome=node == outcome)
     return families
 
 
-def _may_count(family: str) -> bool:
-    return family != CATEGORICAL and FAMILIES[family].may_count_exposure
-
-
-def _exposure(
-    specification: Specification, schema: Schema, graph: "CausalGraph | None"
-) -> int | None:
+def _exposure(key: Any, schema: Schema, graph: "CausalGraph | None", outcome: str) -> int | None:
     """Return the position of the column of exposures."""
-    key = specification.exposure
     if key is None:
         return None
     if not isinstance(key, Hashable):
@@ -249,11 +244,10 @@ def _exposure(
     name = schema.names[position]
     if schema.categories(position):
         raise ValueError(f"exposure: column {name!r} holds levels or bools; it must hold numbers")
-    if graph is not None and name not in graph.parents(specification.outcome):
+    if graph is not None and name not in graph.parents(outcome):
         raise ValueError(
-            f"exposure: the graph does not have {name!r} as a cause of "
-            f"{specification.outcome!r}, to which it is in proportion; add "
-            f"'{name} -> {specification.outcome}'"
+            f"exposure: the graph does not have {name!r} as a cause of {outcome!r}, to which it "
+            f"is in proportion; add '{name} -> {outcome}'"
         )
     return position
 
@@ -264,7 +258,7 @@ def specify(
     target: Floats | None = None,
     weights: Floats | None = None,
     accumulated: Accumulated | None = None,
-) -> tuple[StructuralModel, list[Data]]:
+) -> tuple[StructuralModel, list[Seen | None]]:
     """Return the structural model of some data, and what each equation sees of them.
 
     Parameters
@@ -281,44 +275,112 @@ def specify(
     accumulated : Accumulated, optional
         What equations without a design see of the rows.
     """
-    schema = parsed.schema
-    equations, seen = [], []
-    for node, columns, variables in parsed.regressions:
-        at = parsed.position(node)
-        part = schema if len(columns) == len(schema.names) else schema.subset(columns)
-        inner = values
-        if values is not None and part is not schema:
-            inner = values[:, columns]
-        response = target if at is None else None if values is None else values[:, at]
-        if response is not None:
-            response = parsed.as_seen(node, response)
-        exposure = parsed.exposure if at is None else None
-        rows = _Rows(
-            node,
-            columns,
-            variables,
-            make_design(part, parsed.designs.get(node), inner, parsed.pooled(node, part)),
-            inner,
-            response,
-            weights,
-            parsed.levels(node),
-            at,
-            parsed.families[node],
-            exposure,
-            None if exposure is None or values is None else positive(values[:, exposure]),
-        )
-        known = accumulated if parsed.adds_up(node) else None
-        equation, data = _equation(rows, parsed.priors.get(node), parsed.specification, known)
-        equations.append(equation)
-        seen.append(data)
-    return StructuralModel(
-        parsed.specification.outcome, schema, tuple(equations), parsed.graph
-    ), seen
+    found = [
+        _equation(parsed, regression, values, target, weights, accumulated)
+        for regression in parsed.regressions
+    ]
+    equations = tuple(equation for equation, _ in found)
+    model = StructuralModel(parsed.outcome, parsed.schema, equations, parsed.graph)
+    return model, [seen for _, seen in found]
+
+
+def _equation(
+    parsed: Draft,
+    regression: Regression,
+    values: Floats | None,
+    target: Floats | None,
+    weights: Floats | None,
+    accumulated: Accumulated | None,
+) -> tuple[Equation, Seen | None]:
+    """Return an equation whose priors are scaled by its data, and what it sees of them."""
+    node, columns, _ = regression
+    family, intercept = FAMILIES[parsed.families[node]], parsed.fit_intercept
+    rows, response = parsed.rows(columns, values), parsed.response(node, values, target)
+    design = parsed.design(node, columns, rows)
+    exposures = parsed.exposures(node, values)
+    seen: Seen | None = None
+    if accumulated is not None and parsed.adds_up(node):
+        assert isinstance(design, TreatmentCoding)
+        seen = accumulated.statistics(design, columns, parsed.position(node), intercept)
+    elif rows is not None and response is not None:
+        seen = _seen(family, design.matrix(rows), response, weights, exposures, intercept)
+    equation = _scaled(parsed, regression, design, rows, seen)
+    if rows is None or response is None or len(rows) > _CANONICAL:
+        return equation, seen
+    if family.inner is not None and equation.engine(parsed.inference) == "nuts":
+        # NUTS is chaotic in the last bit: equal data in another order, or as weights, must come
+        # to it equal to the last bit.
+        merged = merge_equal_rows(design.matrix(rows), response, weights)
+        seen = sufficient_statistics(*merged, intercept=intercept)
+        equation = _scaled(parsed, regression, design, rows, seen)
+    return equation, seen
+
+
+def _seen(
+    family: Family,
+    matrix: Floats,
+    response: Floats,
+    weights: Floats | None,
+    exposures: Floats | None,
+    intercept: bool,
+) -> Seen:
+    """Return what the likelihood of an equation sees of its rows."""
+    if family.inner is not None:
+        return sufficient_statistics(matrix, response, weights, intercept=intercept)
+    typical = family.typical(response, weights, exposures)
+    if family.link is IDENTITY:
+        squares = np.square(response - typical)
+        scale = noise = float(np.sqrt(np.average(squares, weights=weights)))
+    else:
+        scale, noise = 1.0, family.pseudo_sigma(typical)
+    return distinct_rows(
+        matrix,
+        response,
+        weights,
+        y_mean=typical,
+        y_scale=scale,
+        noise=noise,
+        offset=None if exposures is None else np.log(exposures),
+        intercept=intercept,
+    )
+
+
+def _scaled(
+    parsed: Draft, regression: Regression, design: Design, rows: Floats | None, seen: Seen | None
+) -> Equation:
+    """Return an equation with its priors scaled by what it saw."""
+    node, columns, variables = regression
+    intercept, centered = parsed.fit_intercept, parsed.center_predictors
+    family, levels = parsed.families[node], parsed.levels(node)
+    exposure = parsed.exposure if node == parsed.outcome else None
+    priors = resolve(
+        parsed.priors.get(node),
+        design,
+        rows,
+        None if seen is None else seen.moments,
+        fit_intercept=intercept,
+        center=centered,
+        family=family,
+    )
+    center = np.zeros(len(design.terms))
+    if intercept and centered and seen is not None:
+        center = seen.x_mean
+    elif intercept and centered and rows is not None:
+        center = design.matrix(rows).mean(axis=0)
+    return Equation(node, columns, variables, design, priors, center, family, levels, exposure)
+
+
+def positive(exposures: Floats) -> Floats:
+    """Return exposures, all of which must be above zero."""
+    if not (exposures > 0).all():
+        row = int(np.argmax(~(exposures > 0)))
+        raise ValueError(f"the exposure must be positive; it is {exposures[row]:g} in row {row}")
+    return exposures
 
 
 def _regressions(
     graph: "CausalGraph | None", schema: Schema, outcome: str, exposure: int | None
-) -> list[tuple[str, tuple[int, ...], tuple[str, ...]]]:
+) -> list[Regression]:
     """Return for each equation its node, and positions and variables of its regressors."""
     if graph is None:
         columns = tuple(j for j in range(len(schema.names)) if j != exposure)
@@ -337,130 +399,16 @@ def _regressions(
     return found
 
 
-def _taken(
-    regressions: list[tuple[str, tuple[int, ...], tuple[str, ...]]],
-    schema: Schema,
-    families: Mapping[str, str],
-) -> set[str]:
+def _taken(regressions: list[Regression], schema: Schema, families: Mapping[str, str]) -> set[str]:
     """Return the names that the model has for other things than columns."""
     taken = set()
     for node, columns, variables in regressions:
         levels = schema.categories(schema.names.index(node)) if node in schema.names else ()
         suffixes: tuple[str, ...] = _SUFFIXES + _OF_LEVELS if len(levels) > 2 else _SUFFIXES
-        if families[node] != CATEGORICAL:
-            suffixes += tuple(f"_{name}" for name in FAMILIES[families[node]].dispersion)
+        suffixes += tuple(f"_{name}" for name in FAMILIES[families[node]].dispersion)
         taken |= {node + suffix for suffix in suffixes}
         taken |= {v for j, v in zip(columns, variables, strict=True) if v != schema.names[j]}
     return taken
-
-
-def positive(exposures: Floats) -> Floats:
-    """Return exposures, all of which must be above zero."""
-    if not (exposures > 0).all():
-        row = int(np.argmax(~(exposures > 0)))
-        raise ValueError(f"the exposure must be positive; it is {exposures[row]:g} in row {row}")
-    return exposures
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The data of one equation before anything is made of them."""
-
-    node: str
-    columns: tuple[int, ...]
-    variables: tuple[str, ...]
-    design: Design
-    values: Floats | None
-    response: Floats | None
-    weights: Floats | None
-    levels: tuple[Any, ...]
-    position: int | None
-    family: str
-    exposure: int | None
-    exposures: Floats | None
-
-
-def _equation(
-    rows: _Rows, priors: Any, specification: Specification, accumulated: Accumulated | None
-) -> tuple[Equation, Data]:
-    """Return an equation whose priors are scaled by its data, and what it sees of them."""
-    data = _seen(rows, specification.fit_intercept, accumulated)
-    equation = _conditioned(rows, priors, specification, data)
-    if (
-        isinstance(data, SufficientStatistics)
-        and rows.values is not None
-        and data.n <= _CANONICAL
-        and choose_engine(specification.inference, equation) == "nuts"
-    ):
-        # NUTS is chaotic in the last bit: equal data in another order, or as weights, must come
-        # to it equal to the last bit.
-        assert rows.response is not None
-        merged = merge_equal_rows(rows.design.matrix(rows.values), rows.response, rows.weights)
-        data = sufficient_statistics(*merged, intercept=specification.fit_intercept)
-        equation = _conditioned(rows, priors, specification, data)
-    return equation, data
-
-
-def _seen(rows: _Rows, intercept: bool, accumulated: Accumulated | None) -> Data:
-    """Return what the likelihood of an equation sees of its rows."""
-    if accumulated is not None:
-        assert isinstance(rows.design, TreatmentCoding)
-        return accumulated.statistics(rows.design, rows.columns, rows.position, intercept)
-    if rows.response is None:
-        return None
-    assert rows.values is not None
-    matrix = rows.design.matrix(rows.values)
-    if rows.family == CATEGORICAL:
-        return distinct_rows(matrix, rows.response, rows.weights, intercept=intercept)
-    record = FAMILIES[rows.family]
-    if record.inner is not None:
-        return sufficient_statistics(matrix, rows.response, rows.weights, intercept=intercept)
-    typical = record.typical(rows.response, rows.weights, rows.exposures)
-    if record.link is IDENTITY:
-        squares = np.square(rows.response - typical)
-        scale = noise = float(np.sqrt(np.average(squares, weights=rows.weights)))
-    else:
-        scale, noise = 1.0, record.pseudo_sigma(typical)
-    return distinct_rows(
-        matrix,
-        rows.response,
-        rows.weights,
-        y_mean=typical,
-        y_scale=scale,
-        noise=noise,
-        offset=None if rows.exposures is None else np.log(rows.exposures),
-        intercept=intercept,
-    )
-
-
-def _conditioned(rows: _Rows, priors: Any, specification: Specification, data: Data) -> Equation:
-    fit_intercept = specification.fit_intercept
-    centred = specification.center_predictors and fit_intercept
-    resolved = resolve(
-        priors,
-        rows.design,
-        rows.values,
-        None if data is None else data.moments,
-        fit_intercept=fit_intercept,
-        center=specification.center_predictors,
-        family=rows.family,
-    )
-    center = np.zeros(len(rows.design.terms))
-    if centred and data is not None:
-        center = data.x_mean
-    elif centred and rows.values is not None:
-        center = rows.design.matrix(rows.values).mean(axis=0)
-    return Equation(
-        rows.node,
-        rows.columns,
-        rows.variables,
-        rows.design,
-        resolved,
-        center,
-        rows.family,
-        rows.levels,
-        rows.exposure,
-    )
 
 
 def _by_node(given: Any, nodes: list[str], outcome: str, what: str) -> Mapping[str, Any]:

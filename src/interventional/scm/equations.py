@@ -1,7 +1,7 @@
 """Structural equations as values."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +12,7 @@ from interventional.data.schema import Schema
 from interventional.errors import listed
 from interventional.graph.identification import regenerated
 from interventional.numbers import Floats
-from interventional.scm.families import CATEGORICAL, FAMILIES, Family
+from interventional.scm.families import FAMILIES, Family
 from interventional.scm.priors import EquationPriors, Group
 
 if TYPE_CHECKING:
@@ -66,37 +66,32 @@ class Equation:
     levels: tuple[Any, ...] = ()
     exposure: int | None = None
 
-    @property
-    def is_categorical(self) -> bool:
-        """Whether the node is one of levels or bools."""
-        return self.family == CATEGORICAL
-
-    @property
+    @cached_property
     def record(self) -> Family:
-        """The family of a node of numbers."""
+        """The family of the node."""
         return FAMILIES[self.family]
 
-    @property
+    @cached_property
     def is_linear(self) -> bool:
         """Whether the expected node is the linear predictor."""
-        return not self.is_categorical and not self.record.link.tensor
+        return not self.record.link.tensor
 
-    @property
+    @cached_property
     def is_discrete(self) -> bool:
         """Whether the node is a level or a whole number."""
-        return self.is_categorical or self.record.discrete
+        return self.record.discrete
 
     @property
     def codes(self) -> range:
         """The few values that the node may take, where it is one of levels; else nothing."""
-        return range(len(self.levels) or 2 * (self.family == "bernoulli"))
+        return self.record.codes(self.levels)
 
-    @property
+    @cached_property
     def has_intercept(self) -> bool:
         """Whether the equation has an intercept."""
         return self.priors.intercept is not None
 
-    @property
+    @cached_property
     def n_blocks(self) -> int:
         """How many blocks of coefficients there are: levels but the first; else one."""
         return max(len(self.levels) - 1, 1)
@@ -109,26 +104,24 @@ class Equation:
         blocks = self.levels[1:]
         return tuple(f"{level}: {term}" for level in blocks for term in self.design.terms)
 
-    @property
+    @cached_property
     def dispersion(self) -> tuple[str, ...]:
         """The names of the parameters that the family has besides the coefficients."""
-        return () if self.is_categorical else tuple(self.record.dispersion)
+        return tuple(self.record.dispersion)
 
-    @property
+    @cached_property
     def mean_parameters(self) -> tuple[str, ...]:
         """The names of the parameters of the expected node."""
         names: tuple[str, ...] = ("intercept", "beta") if self.has_intercept else ("beta",)
-        if not self.is_categorical:
-            names += self.record.mean_needs
-        return tuple(f"{self.node}_{name}" for name in names)
+        return tuple(f"{self.node}_{name}" for name in names + self.record.mean_needs)
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[str, ...]:
         """The names of all parameters."""
         others = tuple(f"{self.node}_{name}" for name in self.dispersion)
         return tuple(dict.fromkeys(self.mean_parameters + others))
 
-    @property
+    @cached_property
     def structure(self) -> tuple[Any, ...]:
         """What two equations share if one compiled graph serves both."""
         return (
@@ -140,6 +133,34 @@ class Equation:
             self.levels,
             self.exposure,
         )
+
+    @property
+    def exact_obstacle(self) -> str | None:
+        """Say what keeps the exact engine from this equation; None if nothing does."""
+        if self.record.of_levels:
+            return f"{self.node!r} is a column of levels"
+        if self.record.inner is None:
+            return f"the family of {self.node!r} is {self.family!r}"
+        return self.priors.conjugacy_obstacle
+
+    def engine(self, inference: str) -> str:
+        """Return the engine that ``inference=`` asks for; for ``"auto"`` the best that serves.
+
+        Raises
+        ------
+        ValueError
+            If the exact engine is asked for, and something keeps it from this equation.
+        """
+        obstacle = self.exact_obstacle
+        if inference == "exact" and obstacle is not None:
+            raise ValueError(
+                "inference='exact' draws Gaussian and lognormal equations under Normal or Flat "
+                "priors of coefficients, one hierarchical one among them, and any positive prior "
+                f"of sigma, but {obstacle}; use inference='auto', 'nuts' or 'laplace'"
+            )
+        if inference == "auto":
+            return "exact" if obstacle is None else "nuts"
+        return inference
 
     def group_name(self, group: Group) -> str:
         """Return the name of the variable of some coefficients: one vector if they are all."""
@@ -159,6 +180,10 @@ class Equation:
     def offset(self, values: Floats) -> Floats | None:
         """Return what is added to the linear predictor of encoded rows: log exposures."""
         return None if self.exposure is None else np.log(values[:, self.exposure])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled."""
+        return _as_made(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +208,7 @@ class StructuralModel:
     equations: tuple[Equation, ...]
     graph: "CausalGraph | None" = None
 
-    @property
+    @cached_property
     def of_outcome(self) -> Equation:
         """The outcome's equation."""
         return self.equations[-1]
@@ -218,7 +243,20 @@ class StructuralModel:
 
     def equation(self, node: str) -> Equation:
         """Return the equation of a node."""
-        return next(equation for equation in self.equations if equation.node == node)
+        return self._by_node[node]
+
+    @cached_property
+    def _by_node(self) -> dict[str, Equation]:
+        return {equation.node: equation for equation in self.equations}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled."""
+        return _as_made(self)
+
+
+def _as_made(value: Equation | StructuralModel) -> dict[str, Any]:
+    """Return the fields alone: what was computed of them once is computed anew elsewhere."""
+    return {each.name: getattr(value, each.name) for each in fields(value)}
 
 
 def check_names(outcome: str, schema: Schema, taken: Iterable[str]) -> None:

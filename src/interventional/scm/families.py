@@ -2,16 +2,15 @@
 
 Each is a record in `FAMILIES`, which holds all that the package knows of it: the link, the
 parameters besides the linear predictor and their default priors, the support, the distribution in
-PyMC and the same in NumPy. Adding a family is adding a record. (A node of levels is categorical,
-which has a linear predictor for each level and is written out in `model.py`.)
+PyMC and the same in NumPy. Adding a family is adding a record.
 
 The linear predictor is called ``eta``, what comes of it by the inverse of the link ``mu``, and the
 other parameters by their names in a mapping.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.random import Generator
@@ -114,6 +113,7 @@ class Family:
     discrete: bool = False
     inner: Callable[[Floats], Floats] | None = field(default=None, repr=False)
     noise: Literal["additive", "multiplicative"] | None = None
+    of_levels: ClassVar[bool] = False  # whether a node is a column of levels or bools
 
     @property
     def mean_needs(self) -> tuple[str, ...]:
@@ -139,6 +139,10 @@ class Family:
 
         parameters = self.parameters(eta, self._inverse_tensor(eta), dispersion)
         return getattr(pm, self.distribution)(name, **parameters, **dims)
+
+    def drawn(self, name: str, eta: Any, dispersion: Dispersion, dims: str) -> Any:
+        """Add such a node that is there to be drawn, and not to be observed."""
+        return self.variable(name, eta, dispersion, dims=dims)
 
     def log_density_tensor(self, y: Any, eta: Any, dispersion: Dispersion) -> Any:
         """Return the log density of outcomes as a tensor."""
@@ -200,6 +204,10 @@ class Family:
         """Return the outcome that has a noise beside an expectation; tensors too."""
         return mean * residual if self.noise == "multiplicative" else mean + residual
 
+    def codes(self, levels: Sequence[Any]) -> range:
+        """Return the few values that a node may take; nothing where they are not few."""
+        return range(0)
+
     def _toward_mean(self, eta: Any, dispersion: Dispersion) -> Any:
         return eta + dispersion["sigma"] ** 2 / 2 if self.mean_needs else eta
 
@@ -207,6 +215,88 @@ class Family:
         import pytensor.tensor as pt
 
         return getattr(pt, self.link.tensor)(eta) if self.link.tensor else eta
+
+
+@dataclass(frozen=True)
+class Binary(Family):
+    """The family of 0 and 1."""
+
+    def log_density_tensor(self, y: Any, eta: Any, dispersion: Dispersion) -> Any:
+        """Return the log probability of outcomes as a tensor."""
+        import pytensor.tensor as pt
+
+        return y * eta - pt.softplus(eta)
+
+    def codes(self, levels: Sequence[Any]) -> range:
+        """Return the two values that a node may take."""
+        return range(2)
+
+
+@dataclass(frozen=True)
+class Levels(Binary):
+    """The family of a column of levels or bools, by their codes 0, 1, ….
+
+    Two levels are a family of 0 and 1, with the log-odds of the second for eta, (n,). Of more, eta
+    are those of each but the first against the first, (n, levels - 1); of tensors, as none of
+    these is an outcome, which is what all that is for arrays serves.
+    """
+
+    of_levels: ClassVar[bool] = True
+
+    def mean_tensor(self, eta: Any, dispersion: Dispersion) -> Any:
+        """Return the probability of the second of two levels, or those of all, (n, levels)."""
+        import pytensor.tensor as pt
+
+        if eta.ndim == 1:
+            return super().mean_tensor(eta, dispersion)
+        return pt.special.softmax(_against_first(eta), axis=1)
+
+    def variable(self, name: str, eta: Any, dispersion: Dispersion, **dims: Any) -> Any:
+        """Add a node of this family to the PyMC model in context."""
+        import pymc as pm
+
+        if eta.ndim == 1:
+            return super().variable(name, eta, dispersion, **dims)
+        return pm.Categorical(name, logit_p=_against_first(eta), **dims)
+
+    def drawn(self, name: str, eta: Any, dispersion: Dispersion, dims: str) -> Any:
+        """Add a node that is there to be drawn: the level whose score is the largest.
+
+        PyTensor draws a Categorical in a Python loop.
+        """
+        import pymc as pm
+        import pytensor.tensor as pt
+
+        if eta.ndim == 1:
+            return super().drawn(name, eta, dispersion, dims)
+        log_p = pt.log(self.mean_tensor(eta, dispersion))
+        scores = pm.Gumbel(f"{name}_score", log_p, 1.0, dims=(dims, f"{name}_level"))
+        return pm.Deterministic(name, pt.argmax(scores, axis=1), dims=dims)
+
+    def log_density_tensor(self, y: Any, eta: Any, dispersion: Dispersion) -> Any:
+        """Return the log probability of codes as a tensor."""
+        import pytensor.tensor as pt
+
+        if eta.ndim == 1:
+            return super().log_density_tensor(y, eta, dispersion)
+        scores = _against_first(eta)
+        own = pt.eq(y[:, None], np.arange(scores.type.shape[1]))
+        return (own * pt.special.log_softmax(scores, axis=1)).sum(axis=1)
+
+    def typical(self, values: Floats, weights: Floats | None, exposure: Floats | None) -> float:
+        """Return the log-odds where the intercept's prior holds: even ones."""
+        return 0.0
+
+    def codes(self, levels: Sequence[Any]) -> range:
+        """Return the values that a node may take."""
+        return range(len(levels))
+
+
+def _against_first(eta: Any) -> Any:
+    """Return log-odds with those of the first level, which are 0."""
+    import pytensor.tensor as pt
+
+    return pt.concatenate([pt.zeros_like(eta[:, :1]), eta], axis=1)
 
 
 def _whole(y: Floats) -> NDArray[np.bool_]:
@@ -226,6 +316,16 @@ _MANY = 1e18
 _LAST_WHOLE = 2.0**53  # of the floats that have neighbours one away
 _LOG_2PI = float(np.log(2 * np.pi))
 
+_BERNOULLI: Mapping[str, Any] = {
+    "link": LOGIT,
+    "distribution": "Bernoulli",
+    "parameters": lambda eta, mu, d: {"p": mu},
+    "dispersion": {},
+    "variance": lambda mean, d: mean * (1 - mean),
+    "log_density": lambda y, eta, mu, d: y * eta - np.logaddexp(0, eta),
+    "sample": lambda rng, eta, mu, d: (rng.uniform(size=mu.shape) < mu).astype(np.float64),
+    "discrete": True,
+}
 _RECORDS = (
     Family(
         name="gaussian",
@@ -340,18 +440,11 @@ _RECORDS = (
         ),
         discrete=True,
     ),
-    Family(
+    Binary(
         name="bernoulli",
-        link=LOGIT,
-        distribution="Bernoulli",
-        parameters=lambda eta, mu, d: {"p": mu},
-        dispersion={},
         support="0 and 1",
         takes=lambda y: (y == 0) | (y == 1),
-        variance=lambda mean, d: mean * (1 - mean),
-        log_density=lambda y, eta, mu, d: y * eta - np.logaddexp(0, eta),
-        sample=lambda rng, eta, mu, d: (rng.uniform(size=mu.shape) < mu).astype(np.float64),
-        discrete=True,
+        **_BERNOULLI,
     ),
     Family(
         name="beta",
@@ -379,10 +472,9 @@ _RECORDS = (
             rng.beta(mu * d["phi"] + _TINY, expit(-eta) * d["phi"] + _TINY), _TINY, _NEARLY_ONE
         ),
     ),
+    Levels(name="categorical", support="codes", takes=_whole, **_BERNOULLI),
 )
 FAMILIES: Mapping[str, Family] = {record.name: record for record in _RECORDS}
-CATEGORICAL = "categorical"
-NAMES = (*FAMILIES, CATEGORICAL)
 # What any family has besides the coefficients; all of it positive.
 DISPERSIONS = tuple(dict.fromkeys(name for record in _RECORDS for name in record.dispersion))
 
@@ -392,26 +484,57 @@ def adds_up(name: str, *, is_outcome: bool) -> bool:
 
     A column stands in other equations as it is, so that no transform of it is summed as well.
     """
-    inner = FAMILIES[name].inner if name in FAMILIES else None
+    inner = FAMILIES[name].inner
     return inner is not None and (is_outcome or inner is _same)
 
 
 def no_batches(node: str, name: str) -> str:
     """Say why an equation does not take its rows in batches."""
-    return (
-        f"the family of {node!r} is {name!r}, whose likelihood is no sum over rows, so that "
-        "batches do not add up; call fit with all rows in memory"
-    )
+    what = f"the family of {node!r} is {name!r}, whose likelihood is no sum over rows"
+    if FAMILIES[name].of_levels:
+        what = f"{node!r} is a column of levels that has an equation"
+    return f"{what}, so that batches do not add up; call fit with all rows in memory"
 
 
 def check_name(name: object, node: str) -> None:
     """Refuse what is no family."""
     if not isinstance(name, str):
-        raise TypeError(f"the family of {node!r} must be one of {', '.join(NAMES)}, got {name!r}")
+        raise TypeError(
+            f"the family of {node!r} must be one of {', '.join(FAMILIES)}, got {name!r}"
+        )
     if name == "binomial":
         raise ValueError(
             f"unknown family 'binomial' of {node!r}: k of m trials are a row with outcome 1 and "
             "sample_weight k, and one with outcome 0 and sample_weight m - k, under 'bernoulli'"
         )
-    if name not in NAMES:
-        raise ValueError(unknown(f"family of {node!r}:", name, NAMES))
+    if name not in FAMILIES:
+        raise ValueError(unknown(f"family of {node!r}:", name, FAMILIES))
+
+
+def of_node(given: str | None, node: str, levels: Sequence[Any], *, is_outcome: bool) -> str:
+    """Return the name of a node's family: the user's, else that of what its column holds.
+
+    Parameters
+    ----------
+    given : str or None
+        What the user says.
+    node : str
+        The name of the node.
+    levels : sequence
+        Its levels; nothing for one of numbers.
+    is_outcome : bool
+        Whether it is the outcome.
+    """
+    if given is None:
+        return "categorical" if levels else "gaussian"
+    if FAMILIES[given].of_levels and not levels:
+        what = "the outcome" if is_outcome else "a column of numbers"
+        raise ValueError(f"family {given!r} is for columns of levels or bools; {node!r} is {what}")
+    if given == "bernoulli" and len(levels) == 2:
+        return "categorical"  # the same model, which knows the levels
+    if levels and not FAMILIES[given].of_levels:
+        raise ValueError(
+            f"family {given!r} is for numbers; {node!r} is a column of levels, whose family is "
+            "'categorical'"
+        )
+    return given

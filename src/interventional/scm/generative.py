@@ -98,36 +98,16 @@ def _add_equation(
     predictor = linear_predictor(equation, matrix, beta)
     if intercept is not None:
         predictor += intercept
-    if equation.is_categorical:
-        return _add_categorical(equation, predictor, how)
     if exposure is not None:
         predictor += pt.log(exposure)
     record = equation.record
-    mu = pm.Deterministic(f"{name}_mu", record.mean_tensor(predictor, dispersion), dims="obs")
-    drawn = record.variable(name, predictor, dispersion, dims="obs")
+    mean = record.mean_tensor(predictor, dispersion)
+    mu = pm.Deterministic(f"{name}_mu", mean, dims=("obs", f"{name}_level")[: mean.ndim])
+    add = record.drawn if how == "draw" else record.variable
+    drawn = add(name, predictor, dispersion, dims="obs")
     if how == "residual":
         return record.with_residual(mu, pm.Data(f"{name}_residual", np.zeros(1), dims="obs"))
     return mu if how == "mean" else drawn.astype("float64")
-
-
-def _add_categorical(equation: Equation, predictor: Any, how: Regeneration | None) -> Any:
-    import pymc as pm
-    import pytensor.tensor as pt
-
-    name = equation.node
-    if equation.n_blocks == 1:
-        mu = pm.Deterministic(f"{name}_mu", pt.sigmoid(predictor), dims="obs")
-        drawn = pm.Bernoulli(name, mu, dims="obs")
-        return mu if how == "mean" else drawn.astype("float64")
-    against_first = pt.concatenate([pt.zeros_like(predictor[:, :1]), predictor], axis=1)
-    mu = pt.special.softmax(against_first, axis=1)
-    mu = pm.Deterministic(f"{name}_mu", mu, dims=("obs", f"{name}_level"))
-    if how == "draw":  # PyTensor draws a Categorical in a Python loop; the largest score is one
-        scores = pm.Gumbel(f"{name}_score", pt.log(mu), 1.0, dims=("obs", f"{name}_level"))
-        drawn = pm.Deterministic(name, pt.argmax(scores, axis=1), dims="obs")
-    else:
-        drawn = pm.Categorical(name, mu, dims="obs")
-    return drawn.astype("float64")
 
 
 def add_coords(built: "pm.Model", equation: Equation) -> None:

@@ -1,11 +1,28 @@
-"""Observed models of a size that does not grow with the rows."""
+r"""The observed model of one equation: of a size that does not grow with the rows.
+
+Of a Gaussian equation it is one over sufficient statistics. With the QR decomposition of the
+centred, weighted design, a Gaussian likelihood of n rows is, up to a constant, that of
+
+.. math::
+
+    \bar y \sim N(a, \sigma^2/W), \quad z \sim N(R\beta, \sigma^2 I_k), \quad
+    \mathrm{rss} \sim \mathrm{Gamma}((W - 1 - k)/2,\ 1/(2\sigma^2)),
+
+with W the sum of the weights and a the intercept at the means of the predictors. Of any other
+family it is one over distinct rows and their weights.
+
+All numbers, those in the priors and the number of coefficients included, are shared variables, so
+that they can be swapped without compiling again.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interventional.data.seen import DistinctRows, SufficientStatistics
+from interventional.data.seen import DistinctRows, Seen, SufficientStatistics
 from interventional.numbers import Floats
 from interventional.scm.equations import Equation
 from interventional.scm.generative import (
@@ -18,195 +35,164 @@ from interventional.scm.generative import (
 if TYPE_CHECKING:
     import pymc as pm
 
-# The names of the shared vectors that hold a compact model's single numbers. They are two because
-# `pm.observe` copies the variables of a model, but not those of what is observed.
+# The names of the shared vectors that hold single numbers: one compiles faster than a dozen
+# variables. They are two because `pm.observe` copies the variables of a model, but not those of
+# what is observed.
 OBSERVED, DATA = "observed_numbers", "known_numbers"
 # Likewise those of distinct rows.
-SEEN, TARGET = "observed_nodes", "node_of_row"
-MATRIX, WEIGHTS, OFFSET = "distinct_rows", "weight_of_row", "offset_of_row"
+_SEEN, _TARGET = "observed_nodes", "node_of_row"
+_MATRIX, _WEIGHTS, _OFFSET = "distinct_rows", "weight_of_row", "offset_of_row"
 
 
-def compact_model(equation: Equation, statistics: SufficientStatistics) -> "pm.Model":
-    r"""Return the observed model of one equation over its sufficient statistics.
-
-    With the QR decomposition of the centred, weighted design, a Gaussian likelihood of n rows is,
-    up to a constant, that of
-
-    .. math::
-
-        \bar y \sim N(a, \sigma^2/W), \quad z \sim N(R\beta, \sigma^2 I_k), \quad
-        \mathrm{rss} \sim \mathrm{Gamma}((W - 1 - k)/2,\ 1/(2\sigma^2)),
-
-    with W the sum of the weights and a the intercept at the means of the predictors. All numbers,
-    those in the priors and the number of coefficients included, are shared variables
-    (`compact_data`), so that they can be swapped without compiling again. Single numbers are
-    elements of two vectors, which compile faster than a dozen variables.
+def observed_model(equation: Equation, seen: Seen) -> "pm.Model":
+    """Return the observed model of an equation; its intercept is that at the predictors' means.
 
     Parameters
     ----------
     equation : Equation
         The equation.
-    statistics : SufficientStatistics
+    seen : Seen
         What the likelihood sees.
-
-    Returns
-    -------
-    pm.Model
-        Its intercept is the one at the means of the predictors.
     """
     import pymc as pm
     import pytensor
-    import pytensor.tensor as pt
 
-    name = equation.node
-    data = _tensors(_compact_numbers(equation, statistics))
-    observations = pytensor.shared(_compact_seen(statistics), name=OBSERVED)
-    observed = {}
+    likelihood = _likelihood(equation, seen)
+    numbers = _numbers(likelihood)
+    arrays = {**likelihood.arrays(), **_vectors(numbers)}
+    data: dict[str, Any] = {
+        name: pytensor.shared(value, name=name) for name, value in arrays.items()
+    }
+    single = [name for name, value in numbers.items() if not value.ndim]
+    data |= {name: data[DATA][i] for i, name in enumerate(single)}
     with pm.Model() as model:
         add_coords(model, equation)
         beta, intercept, dispersion = add_parameters(
-            equation, lambda beta: pt.dot(data["shift"], beta), lambda path: data[path]
+            equation, partial(likelihood.shifted, data["shift"]), data.__getitem__
         )
-        sigma = dispersion["sigma"]
-        if intercept is not None:
-            pm.Normal(f"{name}_mean", intercept, sigma / pt.sqrt(data["weight"]))
-            observed[f"{name}_mean"] = observations[0]
-        pm.Normal(f"{name}_z", pt.dot(data["r"], beta), sigma)
-        observed[f"{name}_z"] = observations[2:]
-        dof, rss = data["dof"], data["rss"]
-        if statistics.has_residual:
-            pm.Gamma(f"{name}_rss", dof / 2, 1 / (2 * sigma**2))
-            observed[f"{name}_rss"] = observations[1]
-        else:
-            # No degrees of freedom are left, or weights that sum to less than there are rows.
-            pm.Potential(f"{name}_rss", -dof * pt.log(sigma) - rss / (2 * sigma**2))
+        observed = likelihood.add(data, beta, intercept, dispersion)
     return pm.observe(model, observed)
 
 
-def compact_data(equation: Equation, statistics: SufficientStatistics) -> dict[str, Any]:
-    """Return the data of the compact model by name."""
-    return {
-        OBSERVED: _compact_seen(statistics),
-        **_arrays(_compact_numbers(equation, statistics)),
-        **_lengths(equation),
-    }
+def observed_data(equation: Equation, seen: Seen) -> dict[str, Any]:
+    """Return the data of the observed model by name.
 
-
-def _arrays(numbers: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Return the single ones of some numbers in one vector, and what is an array by its name."""
-    single = [value for value in numbers.values() if not value.ndim]
-    return {DATA: np.array(single), **{k: v for k, v in numbers.items() if v.ndim}}
-
-
-def _tensors(numbers: Mapping[str, Floats]) -> dict[str, Any]:
-    """Return shared tensors that hold numbers, by their names."""
-    import pytensor
-
-    shared = {key: pytensor.shared(v, name=key) for key, v in _arrays(numbers).items()}
-    single = [key for key, value in numbers.items() if not value.ndim]
-    return {**shared, **{key: shared[DATA][i] for i, key in enumerate(single)}}
-
-
-def _lengths(equation: Equation) -> dict[str, int]:
-    """Return the length of the coefficients, shared by PyMC under the name of their dimension."""
-    return {f"{equation.node}_term": len(equation.coefficients)}
-
-
-def _compact_seen(statistics: SufficientStatistics) -> Floats:
-    return np.array([statistics.y_mean, statistics.rss, *statistics.z])
-
-
-def _compact_numbers(equation: Equation, statistics: SufficientStatistics) -> dict[str, Floats]:
-    """Return what is known besides what is observed, by name."""
-    known = {
-        "weight": statistics.weight,
-        "shift": statistics.x_mean - equation.center,
-        "r": statistics.r,
-        "rss": statistics.rss,
-        "dof": statistics.dof,
-        **prior_numbers(equation),
-    }
-    return {key: np.asarray(value, dtype=np.float64) for key, value in known.items()}
-
-
-def rows_model(equation: Equation, rows: DistinctRows) -> "pm.Model":
-    """Return the observed model of an equation over its distinct rows and their weights.
-
-    Parameters
-    ----------
-    equation : Equation
-        The equation, of any family.
-    rows : DistinctRows
-        What the likelihood sees.
-
-    Returns
-    -------
-    pm.Model
-        Its intercept is the one at the means of the predictors.
+    The length of the coefficients is among them, which PyMC shares under the name of their
+    dimension.
     """
-    import pymc as pm
-    import pytensor
+    likelihood = _likelihood(equation, seen)
+    length = {f"{equation.node}_term": len(equation.coefficients)}
+    return {**likelihood.arrays(), **_vectors(_numbers(likelihood)), **length}
 
-    name = equation.node
-    arrays = _row_arrays(equation, rows)
-    shared = {key: pytensor.shared(value, name=key) for key, value in arrays.items()}
-    data = _tensors(_known_numbers(equation, rows))
-    with pm.Model() as model:
-        add_coords(model, equation)
-        beta, intercept, dispersion = add_parameters(
-            equation,
-            lambda beta: linear_predictor(equation, data["shift"][None], beta)[0],
-            lambda path: data[path],
-        )
-        eta = linear_predictor(equation, shared[MATRIX], beta)
+
+@dataclass(frozen=True)
+class _OfSums:
+    """The likelihood of a Gaussian equation, over sufficient statistics."""
+
+    equation: Equation
+    seen: SufficientStatistics
+
+    def arrays(self) -> dict[str, Any]:
+        """Return what is observed, and what the likelihood is over, by name."""
+        return {OBSERVED: np.array([self.seen.y_mean, self.seen.rss, *self.seen.z])}
+
+    def numbers(self) -> dict[str, Any]:
+        """Return what else is known, by name."""
+        seen = self.seen
+        return {"weight": seen.weight, "r": seen.r, "rss": seen.rss, "dof": seen.dof}
+
+    def shifted(self, shift: Any, beta: Any) -> Any:
+        """Return how much more the intercept is than its prior has it."""
+        import pytensor.tensor as pt
+
+        return pt.dot(shift, beta)
+
+    def add(
+        self, data: Mapping[str, Any], beta: Any, intercept: Any, dispersion: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Add it to the model in context; return what each variable is observed at."""
+        import pymc as pm
+        import pytensor.tensor as pt
+
+        name, sigma, observed = self.equation.node, dispersion["sigma"], {}
+        if intercept is not None:
+            pm.Normal(f"{name}_mean", intercept, sigma / pt.sqrt(data["weight"]))
+            observed[f"{name}_mean"] = data[OBSERVED][0]
+        pm.Normal(f"{name}_z", pt.dot(data["r"], beta), sigma)
+        observed[f"{name}_z"] = data[OBSERVED][2:]
+        dof, rss = data["dof"], data["rss"]
+        if self.seen.has_residual:
+            pm.Gamma(f"{name}_rss", dof / 2, 1 / (2 * sigma**2))
+            observed[f"{name}_rss"] = data[OBSERVED][1]
+        else:
+            # No degrees of freedom are left, or weights that sum to less than there are rows.
+            pm.Potential(f"{name}_rss", -dof * pt.log(sigma) - rss / (2 * sigma**2))
+        return observed
+
+
+@dataclass(frozen=True)
+class _OfRows:
+    """The likelihood of an equation of any family, over distinct rows and their weights."""
+
+    equation: Equation
+    seen: DistinctRows
+
+    def arrays(self) -> dict[str, Any]:
+        """Return what is observed, and what the likelihood is over, by name."""
+        seen = self.seen
+        target = seen.target.astype(np.int64) if self.equation.is_discrete else seen.target
+        matrix = seen.matrix - seen.x_mean
+        data = {_MATRIX: matrix, _WEIGHTS: seen.weights, _SEEN: target, _TARGET: target}
+        return data if seen.offset is None else {**data, _OFFSET: seen.offset}
+
+    def numbers(self) -> dict[str, Any]:
+        """Return what else is known, by name."""
+        return {}
+
+    def shifted(self, shift: Any, beta: Any) -> Any:
+        """Return how much more the intercept is than its prior has it."""
+        return linear_predictor(self.equation, shift[None], beta)[0]
+
+    def add(
+        self, data: Mapping[str, Any], beta: Any, intercept: Any, dispersion: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Add it to the model in context; return what each variable is observed at."""
+        import pymc as pm
+
+        name, record = self.equation.node, self.equation.record
+        eta = linear_predictor(self.equation, data[_MATRIX], beta)
         if intercept is not None:
             eta += intercept
-        if rows.offset is not None:
-            eta += shared[OFFSET]
-        once = _seen_once(equation, eta, dispersion, shared[TARGET])
-        if rows.are_weighted:
+        if self.seen.offset is not None:
+            eta += data[_OFFSET]
+        record.variable(name, eta, dispersion)
+        if self.seen.are_weighted:
             # A row of weight w has w times the log density; once it is counted by being observed.
-            pm.Potential(f"{name}_weights", (shared[WEIGHTS] - 1) * once)
-    return pm.observe(model, {name: shared[SEEN]})
+            once = record.log_density_tensor(data[_TARGET], eta, dispersion)
+            pm.Potential(f"{name}_weights", (data[_WEIGHTS] - 1) * once)
+        return {name: data[_SEEN]}
 
 
-def _seen_once(equation: Equation, eta: Any, dispersion: Mapping[str, Any], target: Any) -> Any:
-    """Add the node to the model in context; return the log density of each row, seen once."""
-    import pymc as pm
-    import pytensor.tensor as pt
-
-    name = equation.node
-    if equation.is_categorical and equation.n_blocks > 1:
-        eta = pt.concatenate([pt.zeros_like(eta[:, :1]), eta], axis=1)
-        pm.Categorical(name, logit_p=eta)
-        own = pt.eq(target[:, None], np.arange(len(equation.levels)))
-        return (own * pt.special.log_softmax(eta, axis=1)).sum(axis=1)
-    if len(equation.codes) == 2:
-        pm.Bernoulli(name, logit_p=eta)
-        return target * eta - pt.softplus(eta)
-    equation.record.variable(name, eta, dispersion)
-    return equation.record.log_density_tensor(target, eta, dispersion)
+def _likelihood(equation: Equation, seen: Seen) -> _OfSums | _OfRows:
+    """Return the likelihood of what an equation saw."""
+    if isinstance(seen, SufficientStatistics):
+        return _OfSums(equation, seen)
+    assert isinstance(seen, DistinctRows)
+    return _OfRows(equation, seen)
 
 
-def rows_data(equation: Equation, rows: DistinctRows) -> dict[str, Any]:
-    """Return the data of the model over distinct rows by name."""
-    return {
-        **_row_arrays(equation, rows),
-        **_arrays(_known_numbers(equation, rows)),
-        **_lengths(equation),
+def _numbers(likelihood: _OfSums | _OfRows) -> dict[str, Floats]:
+    """Return what is known besides the arrays, by name."""
+    equation = likelihood.equation
+    known = {
+        **likelihood.numbers(),
+        "shift": likelihood.seen.x_mean - equation.center,
+        **prior_numbers(equation),
     }
+    return {name: np.asarray(value, dtype=np.float64) for name, value in known.items()}
 
 
-def _row_arrays(equation: Equation, rows: DistinctRows) -> dict[str, Any]:
-    target = rows.target.astype(np.int64) if equation.is_discrete else rows.target
-    data = {
-        MATRIX: rows.matrix - rows.x_mean,
-        WEIGHTS: rows.weights,
-        SEEN: target,
-        TARGET: target,
-    }
-    return data if rows.offset is None else {**data, OFFSET: rows.offset}
-
-
-def _known_numbers(equation: Equation, rows: DistinctRows) -> dict[str, Floats]:
-    return {"shift": rows.x_mean - equation.center, **prior_numbers(equation)}
+def _vectors(numbers: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Return the single ones of some numbers in one vector, and what is an array by its name."""
+    single = [value for value in numbers.values() if not value.ndim]
+    return {DATA: np.array(single), **{name: v for name, v in numbers.items() if v.ndim}}

@@ -1,4 +1,4 @@
-"""The Gaussian approximations against closed forms, maximum likelihood, and NUTS."""
+"""Laplace's approximation against closed forms, maximum likelihood, and NUTS."""
 
 import re
 import threading
@@ -11,11 +11,12 @@ import pytest
 import statsmodels.api as sm
 from conftest import family_wise
 
-from interventional.inference import approximate, nuts
+from interventional.inference import laplace, nuts
+from interventional.inference.density import LogPosterior, compile_density
 from interventional.inference.posterior import Sampling
 from interventional.scm.compiling import python_mode
 
-pytestmark = pytest.mark.xdist_group("approximate")  # a structure is compiled once
+pytestmark = pytest.mark.xdist_group("laplace")  # a structure is compiled once
 
 SAMPLING = Sampling(draws=1000, tune=1000, chains=4, seed=0, n_jobs=1, verbose=False)
 
@@ -35,13 +36,13 @@ class Written:
             observed = self.write(shared)
         return pm.observe(model, observed) if observed else model
 
-    def sample(self, engine="laplace", key=None, sampling=SAMPLING):
+    def sample(self, key=None, sampling=SAMPLING):
         key = self.write.__name__ if key is None else key
-        return approximate.sample(engine, self.build, self.data, key, sampling)
+        return laplace.sample(self.build, self.data, key, sampling)
 
     def posterior(self):
-        density = approximate.compile_density(self.build(), self.data)
-        return approximate.LogPosterior(density, density.arrays(self.data))
+        density = compile_density(self.build(), self.data)
+        return LogPosterior(density, density.arrays(self.data))
 
 
 def flat_logistic(data):
@@ -126,11 +127,11 @@ def conjugate(data):
     return np.linalg.solve(precision, shift), precision
 
 
-def assert_gaussian(draws, mean, precision, inflation=1.0):
-    """Draws (n, p) have this mean and precision; variances of their means are inflated by this."""
+def assert_gaussian(draws, mean, precision):
+    """Draws (n, p) have this mean and precision."""
     n, p = draws.shape
     z = (draws - mean) @ np.linalg.cholesky(precision)
-    limit = np.sqrt(inflation) * family_wise(p + p * (p + 1) // 2)
+    limit = family_wise(p + p * (p + 1) // 2)
     assert np.abs(z.mean(axis=0)).max() < limit / np.sqrt(n)
     error = np.sqrt((1 + np.eye(p)) / n)  # of the covariances of standard normal draws
     assert (np.abs(z.T @ z / n - np.eye(p)) / error).max() < limit
@@ -232,15 +233,14 @@ def test_the_density_holds_far_out():
 
 
 @pytest.mark.nuts
-@pytest.mark.parametrize("engine", ["laplace", "pathfinder"])
 @pytest.mark.parametrize("write", [logistic, poisson])
-def test_many_rows_give_the_posterior_of_nuts(write, engine, by_nuts):
+def test_many_rows_give_the_posterior_of_nuts(write, by_nuts):
     """A posterior of p coefficients is skewed: Laplace's mode is off its mean by O(p / n).
 
     For the intercept of counts that is about p / (2 sum(y)), here 0.05 standard deviations.
     """
     written, reference = by_nuts[write]
-    variables, *_ = written.sample(engine)
+    variables, *_ = written.sample()
     assert set(variables) == set(reference)
     found, wanted = (flat(v, "intercept", "beta") for v in (variables, reference))
     assert np.all(np.abs(found.mean(axis=0) - wanted.mean(axis=0)) < 0.1 * wanted.std(axis=0))
@@ -257,35 +257,10 @@ def by_nuts():
     return found
 
 
-@pytest.mark.parametrize("units", [(1, 1, 1), (1e-6, 1.0, 1e7)])
-def test_advi_has_the_mean_and_the_conditional_variances(units):
-    """The mean-field Gaussian nearest to a Gaussian has its mean and its precision's diagonal.
-
-    (Bishop 2006, "Pattern Recognition and Machine Learning", section 10.1.2.)
-    """
-    written = straight(units=units)
-    mean, precision = conjugate(written.data)
-    variables, _, library, troubles = written.sample("advi")
-    assert library == "interventional"
-    assert ["k-hat" in trouble for trouble in troubles] == [True]  # coefficients are correlated
-    assert_gaussian(flat(variables, "beta"), mean, np.diag(np.diag(precision)))
-
-
-@pytest.mark.parametrize("units", [(1, 1, 1), (1e-6, 1.0, 1e7)])
-def test_pathfinder_finds_a_gaussian(units):
-    """n draws are resampled from 2n of equal weight: a variance of 1/n more than that of 1/2n."""
-    written = straight(units=units)
-    variables, _, library, troubles = written.sample("pathfinder")
-    assert not troubles
-    assert library == "pymc_extras"
-    assert_gaussian(flat(variables, "beta"), *conjugate(written.data), inflation=1.5)
-
-
-@pytest.mark.parametrize("engine", approximate.ENGINES)
-def test_one_seed_one_posterior(engine):
+def test_one_seed_one_posterior():
     written = counts(regression, n=100)
-    first, second = written.sample(engine)[0], written.sample(engine)[0]
-    other = written.sample(engine, sampling=replace(SAMPLING, seed=1))[0]
+    first, second = written.sample()[0], written.sample()[0]
+    other = written.sample(sampling=replace(SAMPLING, seed=1))[0]
     assert set(first) == {"beta", "sigma", "log_sigma"}
     for name, values in first.items():
         np.testing.assert_array_equal(values, second[name])
@@ -293,27 +268,24 @@ def test_one_seed_one_posterior(engine):
     assert written.n_built <= 1
 
 
-@pytest.mark.parametrize("engine", approximate.ENGINES)
-def test_new_data_are_not_compiled_again(engine):
+def test_new_data_are_not_compiled_again():
     old, new = counts(regression, n=100), counts(regression, n=130, seed=1)
-    key = ("new data", engine)
-    old.sample(engine, key)
-    reused = new.sample(engine, key)
+    old.sample("new data")
+    reused = new.sample("new data")
     assert new.n_built == 0
-    fresh = new.sample(engine, ("fresh", engine))
+    fresh = new.sample("fresh")
     assert new.n_built > 0
     for name, values in fresh[0].items():
         np.testing.assert_array_equal(values, reused[0][name])
 
 
-@pytest.mark.parametrize("engine", approximate.ENGINES)
-def test_threads_give_the_serial_numbers(engine):
+def test_threads_give_the_serial_numbers():
     jobs = [counts(regression, n=100, seed=seed) for seed in range(2)]
-    serial = [job.sample(engine)[0] for job in jobs]
+    serial = [job.sample()[0] for job in jobs]
     found = [None, None]
 
     def run(i):
-        found[i] = jobs[i].sample(engine)[0]
+        found[i] = jobs[i].sample()[0]
 
     threads = [threading.Thread(target=run, args=(i,)) for i in range(2)]
     for thread in threads:
@@ -325,16 +297,14 @@ def test_threads_give_the_serial_numbers(engine):
             np.testing.assert_array_equal(values, other[name])
 
 
-@pytest.mark.parametrize("engine", approximate.ENGINES)
-def test_nothing_is_printed(engine, capfd, caplog):
-    counts(regression, n=100).sample(engine)
+def test_nothing_is_printed(capfd, caplog):
+    counts(regression, n=100).sample()
     assert capfd.readouterr() == ("", "")
     assert caplog.records == []
 
 
-@pytest.mark.parametrize("engine", approximate.ENGINES)
-def test_a_funnel_is_warned_of(engine):
-    _, stats, _, (trouble,) = Written(funnel).sample(engine)
+def test_a_funnel_is_warned_of():
+    _, stats, _, (trouble,) = Written(funnel).sample()
     assert re.search(r"k-hat is .* below 0\.[67]", trouble)
     assert np.all(stats["pareto_k"] > 0.7)
 
@@ -367,11 +337,6 @@ def test_a_discrete_parameter_is_refused():
         Written(write).sample()
 
 
-def test_an_unknown_engine_is_refused():
-    with pytest.raises(ValueError, match="did you mean 'laplace'"):
-        straight().sample("laplas")
-
-
 @pytest.mark.parametrize("shape", [0.3, 0.5, 1.0])
 def test_k_hat_is_the_shape_of_pareto_ratios(shape):
     """If log ratios are k times a standard exponential, the ratios are Pareto with shape k.
@@ -380,9 +345,7 @@ def test_k_hat_is_the_shape_of_pareto_ratios(shape):
     by 10/(tail + 10) towards 0.5.
     """
     size = 40_000
-    found, threshold = approximate.pareto_k(
-        shape * np.random.default_rng(0).exponential(size=size)
-    )
+    found, threshold = laplace.pareto_k(shape * np.random.default_rng(0).exponential(size=size))
     tail = 3 * np.sqrt(size)
     expected = (tail * shape + 10 * 0.5) / (tail + 10)
     assert abs(found - expected) < 4 * (1 + shape) / np.sqrt(tail)
@@ -391,7 +354,7 @@ def test_k_hat_is_the_shape_of_pareto_ratios(shape):
 
 def test_k_hat_of_few_draws():
     rng = np.random.default_rng(0)
-    assert approximate.pareto_k(rng.normal(size=100))[1] == pytest.approx(0.5)
-    assert np.isnan(approximate.pareto_k(rng.normal(size=20))).all()
-    assert approximate.pareto_k(np.zeros(100))[0] == 0
-    assert approximate.pareto_k(np.full(100, -np.inf))[0] == np.inf
+    assert laplace.pareto_k(rng.normal(size=100))[1] == pytest.approx(0.5)
+    assert np.isnan(laplace.pareto_k(rng.normal(size=20))).all()
+    assert laplace.pareto_k(np.zeros(100))[0] == 0
+    assert laplace.pareto_k(np.full(100, -np.inf))[0] == np.inf

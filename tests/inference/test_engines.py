@@ -1,0 +1,29 @@
+"""Which engines there are."""
+
+import numpy as np
+import pytest
+from sklearn.utils._param_validation import InvalidParameterError
+
+from interventional import BayesianInterventionRegressor
+from interventional.data.schema import Schema
+from interventional.inference.engines import infer
+from interventional.inference.posterior import Sampling
+from interventional.scm.draft import draft, specify
+
+X = np.random.default_rng(0).normal(size=(20, 2))
+Y = X @ [1.0, -1.0] + X[:, 0] ** 2
+
+
+def test_an_unknown_engine_is_refused():
+    schema = Schema.of(X)
+    model, (seen,) = specify(draft(schema, outcome="y"), schema.encode(X), Y)
+    sampling = Sampling(draws=10, tune=10, chains=1, seed=0, n_jobs=1, verbose=False)
+    with pytest.raises(ValueError, match="'laplas'; did you mean 'laplace'"):
+        infer(model.of_outcome, seen, "laplas", sampling)
+
+
+@pytest.mark.parametrize("engine", ["advi", "pathfinder"])
+def test_engines_that_are_gone_are_unknown_options(engine):
+    """Their intervals were too narrow; scikit-learn says what there is."""
+    with pytest.raises(InvalidParameterError, match=r"'inference'.*'laplace'.*Got '" + engine):
+        BayesianInterventionRegressor(inference=engine).fit(X, Y)
