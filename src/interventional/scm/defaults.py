@@ -11,12 +11,18 @@ from interventional.errors import UndeterminedError, listed, unknown
 from interventional.numbers import SMALLEST, Floats
 from interventional.scm.compiling import StructureCache, python_mode
 from interventional.scm.families import DISPERSIONS, FAMILIES, IDENTITY
-from interventional.scm.priors import LOCATIONS, one_each
+from interventional.scm.priors import (
+    LOCATIONS,
+    EquationPriors,
+    Group,
+    PriorSpec,
+    normal_parameters,
+    one_each,
+)
 from interventional.scm.shrinkage import KINDS
 
 if TYPE_CHECKING:
     from pymc_extras.prior import Prior
-from interventional.scm.priors import EquationPriors, Group, PriorSpec, normal_parameters
 
 _below_zero = StructureCache(64)  # the log densities there of priors of positive parameters
 _SPREAD = 2.5  # of a default intercept, in sd(y) or on the scale of the link: as rstanarm's

@@ -236,9 +236,9 @@ class Binary(Family):
 class Levels(Binary):
     """The family of a column of levels or bools, by their codes 0, 1, ….
 
-    Two levels are a family of 0 and 1, with the log-odds of the second for eta, (n,). Of more, eta
-    are those of each but the first against the first, (n, levels - 1); of tensors, as none of
-    these is an outcome, which is what all that is for arrays serves.
+    Two levels are 0 and 1, with the log-odds of the second for eta, (n,). Of more levels eta are
+    those of each but the first against the first, (n, levels - 1), and tensors only: what is for
+    arrays serves outcomes, and no column of levels is one.
     """
 
     of_levels: ClassVar[bool] = True

@@ -14,11 +14,10 @@ import numpy as np
 
 from interventional.data.design import Design, TreatmentCoding
 from interventional.numbers import Floats
+from interventional.scm.equations import Equation, Regeneration, StructuralModel
 
 if TYPE_CHECKING:
     import pymc as pm
-
-from interventional.scm.equations import Equation, Regeneration, StructuralModel
 
 
 def generative_model(
