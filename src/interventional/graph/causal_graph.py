@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from interventional import drawing
 from interventional.errors import NotIdentifiedError, listed, unknown
 from interventional.graph import picture
 from interventional.graph.identification import affected, regressions
@@ -435,7 +436,8 @@ class CausalGraph(MixedGraph):
         >>> sorted(text.get_text() for text in ax.texts if text.get_text())
         ['price', 'sales', 'season', 'traffic']
         """
-        return picture.draw(self, ax)
+        places = picture.places(self)
+        return drawing.graph(ax, places, self.unobserved, self.edges, self.confounded)
 
 
 def _stated(graph: Any) -> Statements:
