@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,23 +15,21 @@ from interventional import drawing
 from interventional.answers.contents import (
     Averages,
     Contents,
-    Scale,
-    Shape,
     average_in_words,
     contrast_in_words,
     refuse_weightless,
 )
 from interventional.answers.reductions import (
     CiKind,
-    Inside,
-    Quantiles,
     Reduction,
+    inside,
     interval_columns,
     interval_defaults,
     interval_of,
+    quantiles,
 )
-from interventional.answers.samples import Held, Samples, Sign
-from interventional.answers.support import AVERAGED, MADE_BY_HAND, Support
+from interventional.answers.samples import Held, Sign
+from interventional.answers.support import AVERAGED
 from interventional.errors import unknown
 from interventional.numbers import Floats
 
@@ -276,9 +275,8 @@ class Outcomes:
             probabilities = np.asarray(np.nan)
         if probabilities.ndim > 1 or not np.all((probabilities >= 0) & (probabilities <= 1)):
             raise ValueError(f"q must hold probabilities between 0 and 1, got {q!r}")
-        wanted = Quantiles(tuple(probabilities.ravel().tolist()))
-        quantiles = self._contents.samples.reduce(wanted)[0]
-        return quantiles if probabilities.ndim else quantiles[:, 0]
+        found = self._contents.samples.reduce(partial(quantiles, q=probabilities.ravel()))[0]
+        return found if probabilities.ndim else found[:, 0]
 
     def interval(self, prob: float | None = None, kind: CiKind | None = None) -> Floats:
         """Return a posterior credible interval of each row.
@@ -346,7 +344,7 @@ class Outcomes:
         for name, end in (("above", above), ("below", below)):
             if end is not None and (not isinstance(end, Real) or np.isnan(end)):
                 raise ValueError(f"{name} must be a number, got {end!r}")
-        return self._contents.samples.reduce(Inside(above, below))[0]
+        return self._contents.samples.reduce(partial(inside, above=above, below=below))[0]
 
     def average(
         self, weights: ArrayLike | None = None, by: Hashable | ArrayLike | None = None
@@ -530,15 +528,10 @@ class Outcomes:
         samples = np.column_stack([each.samples.held() for each in contents.values()])
         labels = pd.Index(list(outcomes), tupleize_cols=False)
         is_one = all(each.scale == first.scale for each in contents.values())
-        return from_samples(
-            Held(samples),
-            first.shape,
-            labels,
-            "average outcome by scenario",
-            posterior=first.posterior,
-            support=AVERAGED,
-            scale=first.scale if is_one else "mixed",
-        )
+        scale = first.scale if is_one else "mixed"
+        shape, posterior = first.shape, first.posterior
+        joined = Contents(Held(samples), shape, labels, None, posterior, AVERAGED, scale)
+        return outcomes_of(joined, "average outcome by scenario")
 
     @staticmethod
     def compare(
@@ -710,42 +703,6 @@ class Outcomes:
             raise TypeError(f"Outcomes combine with Outcomes, got {type(other).__name__}")
         words = contrast_in_words(self.estimand, other.estimand, sign)
         return outcomes_of(self._contents.contrast(other._contents, sign), words)
-
-
-def from_samples(
-    samples: Samples,
-    shape: Shape,
-    labels: pd.Index,
-    estimand: str,
-    covariates: pd.DataFrame | None = None,
-    posterior: str | None = None,
-    support: Support | str = MADE_BY_HAND,
-    *,
-    scale: Scale = "outcome",
-) -> Outcomes:
-    """Return the outcomes that hold samples.
-
-    Parameters
-    ----------
-    samples : Samples
-        Samples of (chains * draws, n).
-    shape : tuple of int
-        Chains, and draws of each.
-    labels : Index of length n
-        The labels of the rows.
-    estimand : str
-        What the samples are samples of.
-    covariates : DataFrame, optional
-        The rows' columns as they were observed, which nobody else changes.
-    posterior : str, optional
-        A fingerprint: outcomes with the same one are paired draw by draw.
-    support : Support or str
-        How well the data support each row; a str says why that is not known.
-    scale : {"outcome", "ratio", "mixed"}
-        Whether they are outcomes, ratios of two of them, or something else.
-    """
-    contents = Contents(samples, shape, labels, covariates, posterior, support, scale)
-    return outcomes_of(contents, estimand)
 
 
 def outcomes_of(contents: Contents, estimand: str) -> Outcomes:
