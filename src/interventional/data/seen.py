@@ -211,21 +211,13 @@ class Factor:
         constant = low == high and (intercept or low == 0.0)
         if constant:  # rounding must not look like noise
             y_mean, body[:, p] = low if intercept else 0.0, 0.0
-        z, rss = body[:p, p].copy(), float(np.square(body[p:, p]).sum())
+        r, z, rss = body[:p, :p].copy(), body[:p, p].copy(), float(np.square(body[p:, p]).sum())
         if not constant and self.weight > ones + len(z):
             # A perfect fit is one to rounding: what is left cannot be less than y's last digits.
             size = y_mean**2 * self.weight + float(z @ z) + rss
             rss = max(rss, size * np.finfo(np.float64).eps ** 2)
         return SufficientStatistics(
-            n=self.n,
-            weight=self.weight,
-            x_mean=x_mean,
-            y_mean=y_mean,
-            r=body[:p, :p].copy(),
-            z=z,
-            rss=rss,
-            has_intercept=intercept,
-            constant=constant,
+            self.n, self.weight, x_mean, y_mean, r, z, rss, intercept, constant
         )
 
 
