@@ -21,6 +21,9 @@ from interventional.data.table import Table, position_of
 from interventional.errors import listed, unknown
 from interventional.numbers import LARGEST, Floats, all_numbers, are_moderate, is_number
 
+# Of a column: its levels, the name of its dtype, and all its categories, as in `Schema`.
+Kind = tuple[tuple[Any, ...] | None, str | None, tuple[Any, ...] | None]
+
 _MANY_LEVELS = 30  # a column with more tells little of others: its levels have few rows each
 
 
@@ -57,8 +60,7 @@ class Schema:
         if table.frame is None:
             nothing = (None,) * len(table.names)
             return cls(table.names, None, nothing, nothing, nothing)
-        X, n_columns = table.frame, len(table.names)
-        labels = tuple(X.columns)
+        labels = tuple(table.frame.columns)
         repeated = [label for label, count in Counter(labels).items() if count > 1]
         if repeated:
             raise ValueError(f"X has more than one column named {listed(repeated)}")
@@ -68,19 +70,9 @@ class Schema:
         if all(isinstance(label, str) and "/" not in label for label in labels):
             names = labels
         else:
-            names = tuple(f"x{j}" for j in range(n_columns))
-        levels: list[tuple[Any, ...] | None] = []
-        dtypes: list[str | None] = []
-        orders: list[tuple[Any, ...] | None] = []
-        for j in range(n_columns):
-            column = X.iloc[:, j]
-            found = None if _holds_numbers(column) else _levels_of(column)
-            levels.append(found)
-            is_bool = found is None and pd.api.types.is_bool_dtype(column.dtype)
-            dtypes.append("bool" if is_bool else None if found is None else str(column.dtype))
-            is_category = isinstance(column.dtype, pd.CategoricalDtype)
-            orders.append(tuple(column.cat.categories.tolist()) if is_category else None)
-        return cls(names, labels, tuple(levels), tuple(dtypes), tuple(orders))
+            names = tuple(f"x{j}" for j in range(len(labels)))
+        kinds = [_kind_of(column) for _, column in table.frame.items()]
+        return cls(names, labels, *_transposed(kinds))
 
     @cached_property
     def has_levels(self) -> bool:
@@ -107,13 +99,13 @@ class Schema:
 
     def subset(self, columns: Sequence[int]) -> "Schema":
         """Return what some of the columns are."""
-        return Schema(
-            tuple(self.names[j] for j in columns),
-            None if self.labels is None else tuple(self.labels[j] for j in columns),
-            tuple(self.levels[j] for j in columns),
-            tuple(self.dtypes[j] for j in columns),
-            tuple(self.orders[j] for j in columns),
-        )
+
+        def picked(values: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(values[j] for j in columns)
+
+        labels = None if self.labels is None else picked(self.labels)
+        kinds = map(picked, (self.levels, self.dtypes, self.orders))
+        return Schema(picked(self.names), labels, *kinds)
 
     def merge(self, other: "Schema") -> "Schema":
         """Return what the columns of both one's rows and the other's are: levels are united.
@@ -132,10 +124,9 @@ class Schema:
                 f"order: {listed(ours)}"
             )
         merged = [self._merge_column(other, j) for j in range(len(self.names))]
-        levels, dtypes, orders = (tuple(part) for part in zip(*merged, strict=True))
-        return Schema(self.names, self.labels, levels, dtypes, orders)
+        return Schema(self.names, self.labels, *_transposed(merged))
 
-    def _merge_column(self, other: "Schema", j: int) -> tuple[Any, Any, Any]:
+    def _merge_column(self, other: "Schema", j: int) -> Kind:
         """Return levels, dtype and order of a column in both."""
         ours, theirs = self.levels[j], other.levels[j]
         if ours is None and theirs is None:  # bools beside numbers are numbers
@@ -299,8 +290,6 @@ def _is_real_dtype(dtype: Any) -> bool:
 def _holds_numbers(column: pd.Series) -> bool:
     """Whether a column is one of numbers; a clear error for what is neither numbers nor levels."""
     dtype = column.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        return False
     if pd.api.types.is_complex_dtype(dtype):
         raise ValueError(f"Complex data not supported: column {column.name!r} of X")
     if _is_real_dtype(dtype):
@@ -326,8 +315,17 @@ def _holds_numbers(column: pd.Series) -> bool:
     )
 
 
-def _levels_of(column: pd.Series) -> tuple[Any, ...]:
-    """Return the levels that occur: categories in their order, others sorted."""
+def _kind_of(column: pd.Series) -> Kind:
+    """Return the levels that occur, categories in their order, others sorted; dtype and order."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return tuple(column.cat.remove_unused_categories().cat.categories.tolist())
-    return tuple(sorted(column.dropna().unique().tolist()))
+        levels = column.cat.remove_unused_categories().cat.categories.tolist()
+        return tuple(levels), str(column.dtype), tuple(column.cat.categories.tolist())
+    if _holds_numbers(column):
+        return None, "bool" if pd.api.types.is_bool_dtype(column.dtype) else None, None
+    return tuple(sorted(column.dropna().unique().tolist())), str(column.dtype), None
+
+
+def _transposed(kinds: Sequence[Kind]) -> tuple[Any, Any, Any]:
+    """Return the levels of all columns, their dtypes and their orders."""
+    levels, dtypes, orders = (tuple(kind[part] for kind in kinds) for part in range(3))
+    return levels, dtypes, orders

@@ -27,26 +27,19 @@ def check(data: pd.DataFrame, claims: Sequence[Independence], alpha: float) -> p
         association(terms[a], terms[b], np.hstack([nothing, *(terms[name] for name in given)]))
         for a, b, given in claims
     ]
-    p_values = np.array([p for _, p, _ in tests])
-    adjusted = _holm(p_values)
-    verdicts = [
+    table = pd.DataFrame(claims, columns=["a", "b", "given"])
+    table["correlation"] = np.array([estimate for estimate, _, _ in tests])
+    table["p_value"] = np.array([p for _, p, _ in tests])
+    adjusted = _holm(table["p_value"].to_numpy())
+    table["p_adjusted"] = adjusted
+    table["holds"] = pd.array(
+        [None if np.isnan(p) else bool(p >= alpha) for p in adjusted], dtype="boolean"
+    )
+    table["verdict"] = [
         _verdict(*claim, estimate, adjusted[i], why, alpha)
         for i, (claim, (estimate, _, why)) in enumerate(zip(claims, tests, strict=True))
     ]
-    return pd.DataFrame(
-        {
-            "a": [a for a, _, _ in claims],
-            "b": [b for _, b, _ in claims],
-            "given": [given for _, _, given in claims],
-            "correlation": np.array([estimate for estimate, _, _ in tests]),
-            "p_value": p_values,
-            "p_adjusted": adjusted,
-            "holds": pd.array(
-                [None if np.isnan(p) else bool(p >= alpha) for p in adjusted], dtype="boolean"
-            ),
-            "verdict": verdicts,
-        }
-    )
+    return table
 
 
 def association(a: Floats, b: Floats, given: Floats) -> tuple[float, float, str]:
