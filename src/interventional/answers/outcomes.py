@@ -583,20 +583,18 @@ class Outcomes:
         refuse_other_than_outcomes(scenarios, "scenarios")
         if better not in ("higher", "lower"):
             raise ValueError(unknown("value of better:", better, ("higher", "lower")))
-        tables = {}
-        first: Outcomes | None = None
+        side = {"above": 0.0} if better == "higher" else {"below": 0.0}
+        first = next(iter(scenarios.values()))
+        tables: dict[Any, pd.DataFrame] = {}
         for name, outcomes in scenarios.items():
             table = outcomes.average(weights, by).summary(prob, kind).drop(columns="sd")
-            effect = None if first is None else (outcomes - first).average(weights, by)
-            summary = table if effect is None else effect.summary(prob, kind)
-            for column in table.columns:
-                label = "effect" if column == "mean" else f"effect_{column}"
-                table[label] = np.nan if effect is None else summary[column]
-            table["prob_better"] = np.nan
-            if effect is not None:
-                side = {"above": 0.0} if better == "higher" else {"below": 0.0}
+            effects = ["effect", *(f"effect_{end}" for end in table.columns[1:])]
+            if not tables:
+                table[[*effects, "prob_better"]] = np.nan
+            else:
+                effect = (outcomes - first).average(weights, by)
+                table[effects] = effect.summary(prob, kind).drop(columns="sd").to_numpy()
                 table["prob_better"] = effect.probability(**side)
-            first = outcomes if first is None else first
             tables[name] = table
         joined = pd.concat(tables)
         return joined.droplevel(1) if by is None else joined

@@ -205,19 +205,12 @@ class Chunked(Samples):
     def block(self, rows: slice) -> Floats:
         """Return the samples of consecutive rows."""
         size = rows_of_chunk(self.n_draws)
-        out = None
+        parts = []
         for k in range(rows.start // size, -(-rows.stop // size)):
             chunk = slice(k * size, min((k + 1) * size, self.n))
-            values = self.chunk(k, chunk)
-            if chunk == rows:
-                return values
-            if out is None:
-                out = np.empty((self.n_draws, rows.stop - rows.start))
             start, stop = max(chunk.start, rows.start), min(chunk.stop, rows.stop)
-            here = slice(start - chunk.start, stop - chunk.start)
-            out[:, start - rows.start : stop - rows.start] = values[:, here]
-        assert out is not None
-        return out
+            parts.append(self.chunk(k, chunk)[:, start - chunk.start : stop - chunk.start])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def thinned(self, n_draws: int) -> "Chunked":
         """Return fewer draws from the same distribution: forced values can be had so."""
