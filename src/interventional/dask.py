@@ -489,9 +489,7 @@ def _averaged(outcomes: Outcomes | None, weights: Any, by: Any) -> Averages | No
     """Return the averages of a partition, which add up; nothing of an empty one."""
     if outcomes is None:
         return None
-    contents = contents_of(outcomes)
-    groups = contents.groups(weights, by)
-    return Averages.of(contents.samples, groups, contents.scale, len(outcomes))
+    return contents_of(outcomes).averages(weights, by)
 
 
 def _called(outcomes: Outcomes | None, method: str, meta: Any, arguments: tuple[Any, ...]) -> Any:

@@ -13,11 +13,9 @@ from pandas.api.extensions import ExtensionDtype
 
 from interventional import drawing
 from interventional.answers.contents import (
-    Averages,
     Contents,
     average_in_words,
     contrast_in_words,
-    refuse_weightless,
 )
 from interventional.answers.reductions import (
     CiKind,
@@ -385,9 +383,7 @@ class Outcomes:
         low   13.8  0.1      13.5      14.0
         """
         contents = self._contents
-        groups = contents.groups(weights, by)
-        refuse_weightless(groups)  # before anything is computed
-        averages = Averages.of(contents.samples, groups, contents.scale, len(self))
+        averages = contents.averages(weights, by)
         averaged = Contents.of_averages(averages, contents.shape, contents.posterior)
         return outcomes_of(averaged, average_in_words(self.estimand, by))
 
