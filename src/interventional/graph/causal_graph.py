@@ -463,17 +463,16 @@ def _stated(graph: Any) -> Statements:
         )
     out = Statements()
     for edge in graph:
+        stated = Statements()
         if isinstance(edge, str):
             stated = parse(edge)
-            if not stated.edges + stated.confounded:
-                raise ValueError(f"{edge!r} is not an edge; allowed are ('a', 'b') and 'a -> b'")
-            out.nodes += stated.nodes
-            out.edges += stated.edges
-            out.confounded += stated.confounded
         elif isinstance(edge, tuple | list) and len(edge) == 2:
-            out.edges.append((edge[0], edge[1]))
-        else:
+            stated.edges.append((edge[0], edge[1]))
+        if not stated.edges + stated.confounded:
             raise ValueError(f"{edge!r} is not an edge; allowed are ('a', 'b') and 'a -> b'")
+        out.nodes += stated.nodes
+        out.edges += stated.edges
+        out.confounded += stated.confounded
     return out
 
 
