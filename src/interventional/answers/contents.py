@@ -8,12 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from interventional.answers.reductions import Reduction
 from interventional.answers.samples import (
     Contrast,
     Groups,
     Held,
-    Mapped,
     Samples,
     Sign,
     at_once,
@@ -101,10 +99,6 @@ class Contents:
         # An average of ratios is no ratio of averages.
         scale = "mixed" if averages.n > 1 and averages.scale == "ratio" else averages.scale
         return cls(Held(averages.values), shape, labels, None, posterior, AVERAGED, scale)
-
-    def mapped(self, function: Reduction) -> "Contents":
-        """Return a function of the samples, (draws, n) to (draws, n), of the same rows."""
-        return replace(self, samples=at_once(Mapped(self.samples, function)))
 
     def contrast(self, other: "Contents", sign: Sign) -> "Contents":
         """Return the difference or the ratio, paired draw by draw."""

@@ -26,7 +26,7 @@ from interventional.answers.reductions import (
     interval_of,
     quantiles,
 )
-from interventional.answers.samples import Held, Sign
+from interventional.answers.samples import Held, Mapped, Sign, at_once
 from interventional.answers.support import AVERAGED
 from interventional.errors import unknown
 from interventional.numbers import Floats
@@ -715,7 +715,9 @@ def contents_of(outcomes: Outcomes) -> Contents:
 
 def mapped(outcomes: Outcomes, function: Reduction) -> Outcomes:
     """Return a function of the samples, (draws, n) to (draws, n), of the same rows."""
-    return outcomes_of(outcomes._contents.mapped(function), outcomes.estimand)
+    contents = outcomes._contents
+    samples = at_once(Mapped(contents.samples, function))
+    return outcomes_of(replace(contents, samples=samples), outcomes.estimand)
 
 
 def e_value(ratio: ArrayLike) -> Floats:

@@ -45,7 +45,7 @@ class TreatmentCoding:
 
     def matrix(self, values: Floats) -> Floats:
         """Return the design matrix of encoded rows; the very same array if all are numbers."""
-        if not self.schema.has_levels:
+        if not self.schema.with_levels:
             return values
         columns = [
             values[:, j] if code is None else (values[:, j] == code).astype(np.float64)

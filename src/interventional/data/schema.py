@@ -75,9 +75,10 @@ class Schema:
         return cls(names, labels, *_transposed(kinds))
 
     @cached_property
-    def has_levels(self) -> bool:
-        """Whether any column holds levels."""
-        return any(levels is not None for levels in self.levels)
+    def with_levels(self) -> tuple[str, ...]:
+        """The names of the columns that hold levels."""
+        pairs = zip(self.names, self.levels, strict=True)
+        return tuple(name for name, levels in pairs if levels is not None)
 
     def categories(self, j: int) -> tuple[Any, ...]:
         """Return what a column of levels or bools may be; nothing for a column of numbers."""
@@ -89,9 +90,7 @@ class Schema:
     def may_have_term(self, name: str) -> bool:
         """Whether a term of this name would be that of a level which has not occurred yet."""
         column, bracket, _ = name.partition("[")
-        if not bracket or column not in self.names:
-            return False
-        return self.levels[self.names.index(column)] is not None
+        return bool(bracket) and column in self.with_levels
 
     def of_few_levels(self, columns: Iterable[int]) -> list[int]:
         """Return the columns of numbers, and those that have few levels."""
@@ -160,11 +159,15 @@ class Schema:
         table = Table.of(X)
         frame = table.frame
         if frame is None:
-            self._refuse_array_for_levels()
+            if self.with_levels:
+                raise TypeError(
+                    "X must be a DataFrame: it was fitted with levels in column "
+                    f"{listed(self.with_levels)}"
+                )
             values = np.asarray(table.array, dtype=np.float64)
         else:
             with np.errstate(over="ignore"):  # infinity is refused below
-                if not self.has_levels and all(map(_is_real_dtype, frame.dtypes)):
+                if not self.with_levels and all(map(_is_real_dtype, frame.dtypes)):
                     values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
                 else:
                     columns = range(frame.shape[1])
@@ -242,7 +245,7 @@ class Schema:
         """Return the table that `values` stand for: a DataFrame if one was fitted."""
         if self.labels is None:
             return values
-        if not self.has_levels:
+        if not self.with_levels:
             return pd.DataFrame(values, columns=list(self.labels))
         columns = [self.decode_column(j, values[:, j]) for j in range(len(self.names))]
         frame = pd.concat(columns, axis=1)
@@ -258,13 +261,6 @@ class Schema:
         if self.dtypes[j] == "category":
             return pd.Series(pd.Categorical.from_codes(codes, pd.Index(levels)))
         return pd.Series(np.array(levels, dtype=object)[codes], dtype=self.dtypes[j])
-
-    def _refuse_array_for_levels(self) -> None:
-        if self.has_levels:
-            names = [n for n, lv in zip(self.names, self.levels, strict=True) if lv is not None]
-            raise TypeError(
-                f"X must be a DataFrame: it was fitted with levels in column {listed(names)}"
-            )
 
     def _refuse_extreme(self, values: Floats) -> None:
         """Refuse what is no number, or one whose square is near to none."""
