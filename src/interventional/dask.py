@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
 
 from interventional.answers.contents import (
     Averages,
@@ -19,7 +21,7 @@ from interventional.answers.reductions import CiKind, interval_columns, interval
 from interventional.answers.samples import Sign
 from interventional.answers.support import Support
 from interventional.data.accumulation import Accumulated
-from interventional.data.table import is_distributed, is_distributed_frame, read_rows, rowless
+from interventional.data.table import is_distributed, read_rows
 from interventional.errors import listed
 from interventional.fitted import Do, Fitted, Kind
 from interventional.intervention.do import describe, forced_columns
@@ -50,8 +52,8 @@ def accumulate(
 
 def predict(predict: Callable[[Any], Any], X: Any) -> Any:
     """Return what a function predicts for Dask rows as a Dask Series or Array."""
-    if is_distributed_frame(X):
-        meta = pd.Series(dtype=np.float64, index=rowless(X).index)
+    if _is_frame(X):
+        meta = pd.Series(dtype=np.float64, index=_rowless(X).index)
         return X.map_partitions(_predicted, predict, meta=meta)
     if len(X.chunks[1]) > 1:
         X = X.rechunk({1: -1})
@@ -119,7 +121,7 @@ def ask(
         own = dict(zip(by_row, values, strict=True))
         rest = {key: what for key, what in do.items() if key not in own}
         parts.append(asked(shipped, k, question, rows, rest, own, baseline, kind, population))
-    index = rowless(X).index
+    index = _rowless(X).index
     return DaskOutcomes(parts, estimand, fitted.shape, fitted.fingerprint, index)
 
 
@@ -389,7 +391,7 @@ def partitions(X: Any, **others: Any) -> list[tuple[Any, ...]]:
     """Return the partitions of X and what belongs to their rows, as delayed objects."""
     if X.ndim != 2:
         raise ValueError(f"X must have two dimensions, rows and columns, got {X.ndim}")
-    if not is_distributed_frame(X):
+    if not _is_frame(X):
         X = X.rechunk({1: -1})
     delayed = [_delayed(X)]
     for name, other in others.items():
@@ -408,6 +410,25 @@ def partitions(X: Any, **others: Any) -> list[tuple[Any, ...]]:
             )
         delayed.append(parts)
     return list(zip(*delayed, strict=True))
+
+
+def _is_frame(X: Any) -> bool:
+    """Whether X is a Dask DataFrame or Series."""
+    return is_distributed(X) and not hasattr(X, "chunks")
+
+
+def _rowless(X: Any) -> pd.DataFrame:
+    """Return a DataFrame without rows that is like a Dask collection: its columns, and its index.
+
+    That of a Dask array has as many columns, without names.
+    """
+    return X._meta if _is_frame(X) else pd.DataFrame(np.empty((0, X.shape[1])))
+
+
+def read_columns(X: Any, estimator: BaseEstimator, *, reset: bool) -> None:
+    """Note, or compare, names and number of the columns of a Dask collection."""
+    like = _rowless(X) if _is_frame(X) else np.empty((1, X.shape[1]))
+    validate_data(estimator, like, skip_check_array=True, reset=reset)
 
 
 def _reduced(
@@ -470,9 +491,7 @@ def _averaged(outcomes: Outcomes | None, weights: Any, by: Any) -> Averages | No
     """Return the averages of a partition, which add up; nothing of an empty one."""
     if outcomes is None:
         return None
-    contents = contents_of(outcomes)
-    groups = contents.groups(weights, by)
-    return Averages.of(contents.samples, groups, contents.scale, len(outcomes))
+    return contents_of(outcomes).averages(weights, by)
 
 
 def _called(outcomes: Outcomes | None, method: str, meta: Any, arguments: tuple[Any, ...]) -> Any:

@@ -1,6 +1,6 @@
 """Pictures: draws arrays, knows no model."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 COLOR, MUTED, SHADE, LIMIT = "#1f5a92", "#8a8a8a", "#eeeeee", "#b3261e"
 MOST_ROWS = 1000  # that are drawn one by one: as many as a picture is wide
 _TICKS = 500  # of a rug, at most
+_ARROW = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 2}
+_TWO_HEADS = {
+    "arrowstyle": "<|-|>",
+    "shrinkA": 2,
+    "shrinkB": 2,
+    "linestyle": "--",
+    "connectionstyle": "arc3,rad=-0.35",
+}
 
 Mark = tuple[str, tuple[float, float], str]  # a marker, where it stands, and a text beside it
 
@@ -140,3 +148,36 @@ def marks(ax: "Axes", marked: Iterable[Mark]) -> None:
         ax.annotate(
             text, at, (7, 5), textcoords="offset points", color=color, path_effects=halo, zorder=4
         )
+
+
+def graph(
+    ax: "Axes | None",
+    places: Mapping[str, tuple[float, float]],
+    dashed: Collection[str],
+    arrows: Iterable[tuple[str, str]],
+    two_heads: Iterable[tuple[str, str]],
+) -> "Axes":
+    """Draw names in boxes where they stand, some dashed, and arrows with one head or with two."""
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        _, ax = plt.subplots()
+    box = {name: _box(ax, name, place, name in dashed) for name, place in places.items()}
+    for pairs, line in ((arrows, _ARROW), (two_heads, _TWO_HEADS)):
+        for a, b in pairs:
+            look = {"color": "black", "patchA": box[a], "patchB": box[b], **line}
+            # After the boxes: where these end is known when they have been drawn.
+            drawn = ax.annotate("", places[b], places[a], arrowprops=look, zorder=2)
+            drawn.set_in_layout(False)
+    ax.margins(0.25)
+    ax.set_axis_off()
+    ax.scatter(*zip(*places.values(), strict=True), alpha=0)
+    return ax
+
+
+def _box(ax: "Axes", name: str, place: tuple[float, float], dashed: bool) -> Any:
+    """Write a name in a box, and return the box."""
+    look = {"boxstyle": "round", "fc": "white", "ec": "black", "ls": "--" if dashed else "-"}
+    text = ax.text(*place, name, ha="center", va="center", bbox=look, zorder=1)
+    text.set_in_layout(False)
+    return text.get_bbox_patch()

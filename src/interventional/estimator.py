@@ -24,7 +24,7 @@ from interventional.data.reading import (
     restored_on_failure,
 )
 from interventional.data.schema import Schema
-from interventional.data.table import Table, is_distributed, read_columns, read_table
+from interventional.data.table import Table, is_distributed, read_table
 from interventional.errors import UndeterminedError
 from interventional.fitted import Fitted
 from interventional.inference.engines import ENGINES, infer_all
@@ -167,7 +167,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         """
         with restored_on_failure(self):
             if is_distributed(X):
-                read_columns(X, self, reset=True)
+                dask.read_columns(X, self, reset=True)
                 total = dask.accumulate(clone(self)._batch, X, y, sample_weight)
                 self._condition(draft(total.schema, **self._parameters()), total)
                 return self
@@ -226,7 +226,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         with restored_on_failure(self):
             before = vars(self).get("_accumulated")
             if is_distributed(X):
-                read_columns(X, self, reset=before is None)
+                dask.read_columns(X, self, reset=before is None)
                 batch = dask.accumulate(clone(self)._batch, X, y, sample_weight)
             else:
                 batch = self._batch(X, y, sample_weight, first=before is None)

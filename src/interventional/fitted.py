@@ -9,7 +9,8 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from interventional.answers.outcomes import Outcomes, from_samples
+from interventional.answers.contents import Contents
+from interventional.answers.outcomes import Outcomes, outcomes_of
 from interventional.answers.samples import Chunked, Contrast, Held, Samples, at_once
 from interventional.answers.support import AVERAGED, Support, joined
 from interventional.data.accumulation import Accumulated
@@ -248,15 +249,11 @@ class Fitted:
         from interventional.trust.sensitivity import analyse
 
         def average(draws: Floats) -> Outcomes:
-            return from_samples(
-                Held(draws[:, None]),
-                self.shape,
-                pd.Index(["average"]),
-                f"average of {self.difference(do, baseline, 'mean')}",
-                posterior=self.fingerprint,
-                support=AVERAGED,
-                scale="mixed",
+            samples, labels = Held(draws[:, None]), pd.Index(["average"])
+            averaged = Contents(
+                samples, self.shape, labels, None, self.fingerprint, AVERAGED, "mixed"
             )
+            return outcomes_of(averaged, f"average of {self.difference(do, baseline, 'mean')}")
 
         sides = within.sides(do, baseline, units)
         for side in sides:
@@ -379,15 +376,10 @@ class Fitted:
     ) -> Outcomes:
         # A copy: what the user does to X afterwards is not what the rows were.
         rows = table.as_frame()
-        return from_samples(
-            at_once(samples),
-            self.shape,
-            rows.index,
-            estimand,
-            rows,
-            self.fingerprint,
-            supported,
+        contents = Contents(
+            at_once(samples), self.shape, rows.index, rows, self.fingerprint, supported
         )
+        return outcomes_of(contents, estimand)
 
 
 def extended_by(fitted: Fitted, found: Mapping[int, list[Any]]) -> Fitted:

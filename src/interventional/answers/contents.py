@@ -8,12 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from interventional.answers.reductions import Reduction
 from interventional.answers.samples import (
     Contrast,
     Groups,
     Held,
-    Mapped,
     Samples,
     Sign,
     at_once,
@@ -50,20 +48,14 @@ class Averages:
     scale: Scale
     n: int
 
-    @classmethod
-    def of(cls, samples: Samples, groups: Groups, scale: Scale, n: int) -> "Averages":
-        """Return the averages of n rows, from them or from what stands for them."""
-        values = samples.average(groups)
-        return cls(values, groups.labels, groups.totals, groups.unit, scale, n)
-
     def __add__(self, other: "Averages") -> "Averages":
         """Return the averages of both one's rows and the other's: those of the averages."""
         both, unit = (self, other), max(self.unit, other.unit)
         weights = np.concatenate([each.totals * (each.unit / unit) for each in both])
         groups = Groups.of(weights, pd.concat([pd.Series(each.labels) for each in both]).values)
-        samples = Held(np.hstack([each.values for each in both]))
-        total = Averages.of(samples, groups, self.scale, self.n + other.n)
-        return replace(total, unit=total.unit * unit)
+        values = Held(np.hstack([each.values for each in both])).average(groups)
+        unit, n = groups.unit * unit, self.n + other.n
+        return Averages(values, groups.labels, groups.totals, unit, self.scale, n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,15 +91,14 @@ class Contents:
     @classmethod
     def of_averages(cls, averages: Averages, shape: Shape, posterior: str | None) -> "Contents":
         """Return averages as rows, one a group; refuse groups without weights."""
-        refuse_weightless(averages)
-        labels = pd.Index(np.asarray(averages.labels))
+        labels, has_weight = pd.Index(np.asarray(averages.labels)), averages.totals > 0
+        if not has_weight.any():
+            raise ValueError("weights must be finite, not negative, and not all zero")
+        if not has_weight.all():
+            raise ValueError(f"the weights of group {labels[~has_weight][0]!r} are all zero")
         # An average of ratios is no ratio of averages.
         scale = "mixed" if averages.n > 1 and averages.scale == "ratio" else averages.scale
         return cls(Held(averages.values), shape, labels, None, posterior, AVERAGED, scale)
-
-    def mapped(self, function: Reduction) -> "Contents":
-        """Return a function of the samples, (draws, n) to (draws, n), of the same rows."""
-        return replace(self, samples=at_once(Mapped(self.samples, function)))
 
     def contrast(self, other: "Contents", sign: Sign) -> "Contents":
         """Return the difference or the ratio, paired draw by draw."""
@@ -125,15 +116,17 @@ class Contents:
             scale="ratio" if is_ratio else "mixed",
         )
 
-    def groups(
+    def averages(
         self, weights: ArrayLike | None = None, by: Hashable | ArrayLike | None = None
-    ) -> Groups:
-        """Return the groups of the rows, with weights, as the user gives them."""
+    ) -> Averages:
+        """Return averages over the rows, with weights and by groups as the user gives them."""
         n = len(self.labels)
         weight = np.ones(n) if weights is None else self._by_row(weights, "weights", np.float64)
         if not np.all(np.isfinite(weight)) or np.any(weight < 0):
             raise ValueError("weights must be finite, not negative, and not all zero")
-        return Groups.of(weight, None if by is None else self._group_of_rows(by))
+        groups = Groups.of(weight, None if by is None else self._group_of_rows(by))
+        values = self.samples.average(groups)
+        return Averages(values, groups.labels, groups.totals, groups.unit, self.scale, n)
 
     def _by_row(self, values: ArrayLike, what: str, dtype: Any = None) -> NDArray[Any]:
         """Return what the user gives for each row, in the order of the rows."""
@@ -167,15 +160,6 @@ class Contents:
         if isinstance(dtype, pd.CategoricalDtype):
             return pd.Categorical(groups, dtype=dtype)
         return groups
-
-
-def refuse_weightless(found: Groups | Averages) -> None:
-    """Refuse groups in which no row has a weight."""
-    if not found.totals.any():
-        raise ValueError("weights must be finite, not negative, and not all zero")
-    if not np.all(found.totals > 0):
-        label = pd.Index(np.asarray(found.labels))[int(np.argmin(found.totals))]
-        raise ValueError(f"the weights of group {label!r} are all zero")
 
 
 def refuse_unpaired(here: tuple[Shape, str | None], there: tuple[Shape, str | None]) -> None:

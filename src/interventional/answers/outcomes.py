@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,25 +13,21 @@ from pandas.api.extensions import ExtensionDtype
 
 from interventional import drawing
 from interventional.answers.contents import (
-    Averages,
     Contents,
-    Scale,
-    Shape,
     average_in_words,
     contrast_in_words,
-    refuse_weightless,
 )
 from interventional.answers.reductions import (
     CiKind,
-    Inside,
-    Quantiles,
     Reduction,
+    inside,
     interval_columns,
     interval_defaults,
     interval_of,
+    quantiles,
 )
-from interventional.answers.samples import Held, Samples, Sign
-from interventional.answers.support import AVERAGED, MADE_BY_HAND, Support
+from interventional.answers.samples import Held, Mapped, Sign, at_once
+from interventional.answers.support import AVERAGED
 from interventional.errors import unknown
 from interventional.numbers import Floats
 
@@ -276,9 +273,8 @@ class Outcomes:
             probabilities = np.asarray(np.nan)
         if probabilities.ndim > 1 or not np.all((probabilities >= 0) & (probabilities <= 1)):
             raise ValueError(f"q must hold probabilities between 0 and 1, got {q!r}")
-        wanted = Quantiles(tuple(probabilities.ravel().tolist()))
-        quantiles = self._contents.samples.reduce(wanted)[0]
-        return quantiles if probabilities.ndim else quantiles[:, 0]
+        found = self._contents.samples.reduce(partial(quantiles, q=probabilities.ravel()))[0]
+        return found if probabilities.ndim else found[:, 0]
 
     def interval(self, prob: float | None = None, kind: CiKind | None = None) -> Floats:
         """Return a posterior credible interval of each row.
@@ -346,7 +342,7 @@ class Outcomes:
         for name, end in (("above", above), ("below", below)):
             if end is not None and (not isinstance(end, Real) or np.isnan(end)):
                 raise ValueError(f"{name} must be a number, got {end!r}")
-        return self._contents.samples.reduce(Inside(above, below))[0]
+        return self._contents.samples.reduce(partial(inside, above=above, below=below))[0]
 
     def average(
         self, weights: ArrayLike | None = None, by: Hashable | ArrayLike | None = None
@@ -387,9 +383,7 @@ class Outcomes:
         low   13.8  0.1      13.5      14.0
         """
         contents = self._contents
-        groups = contents.groups(weights, by)
-        refuse_weightless(groups)  # before anything is computed
-        averages = Averages.of(contents.samples, groups, contents.scale, len(self))
+        averages = contents.averages(weights, by)
         averaged = Contents.of_averages(averages, contents.shape, contents.posterior)
         return outcomes_of(averaged, average_in_words(self.estimand, by))
 
@@ -530,15 +524,10 @@ class Outcomes:
         samples = np.column_stack([each.samples.held() for each in contents.values()])
         labels = pd.Index(list(outcomes), tupleize_cols=False)
         is_one = all(each.scale == first.scale for each in contents.values())
-        return from_samples(
-            Held(samples),
-            first.shape,
-            labels,
-            "average outcome by scenario",
-            posterior=first.posterior,
-            support=AVERAGED,
-            scale=first.scale if is_one else "mixed",
-        )
+        scale = first.scale if is_one else "mixed"
+        shape, posterior = first.shape, first.posterior
+        joined = Contents(Held(samples), shape, labels, None, posterior, AVERAGED, scale)
+        return outcomes_of(joined, "average outcome by scenario")
 
     @staticmethod
     def compare(
@@ -590,20 +579,18 @@ class Outcomes:
         refuse_other_than_outcomes(scenarios, "scenarios")
         if better not in ("higher", "lower"):
             raise ValueError(unknown("value of better:", better, ("higher", "lower")))
-        tables = {}
-        first: Outcomes | None = None
+        side = {"above": 0.0} if better == "higher" else {"below": 0.0}
+        first = next(iter(scenarios.values()))
+        tables: dict[Any, pd.DataFrame] = {}
         for name, outcomes in scenarios.items():
             table = outcomes.average(weights, by).summary(prob, kind).drop(columns="sd")
-            effect = None if first is None else (outcomes - first).average(weights, by)
-            summary = table if effect is None else effect.summary(prob, kind)
-            for column in table.columns:
-                label = "effect" if column == "mean" else f"effect_{column}"
-                table[label] = np.nan if effect is None else summary[column]
-            table["prob_better"] = np.nan
-            if effect is not None:
-                side = {"above": 0.0} if better == "higher" else {"below": 0.0}
+            effects = ["effect", *(f"effect_{end}" for end in table.columns[1:])]
+            if not tables:
+                table[[*effects, "prob_better"]] = np.nan
+            else:
+                effect = (outcomes - first).average(weights, by)
+                table[effects] = effect.summary(prob, kind).drop(columns="sd").to_numpy()
                 table["prob_better"] = effect.probability(**side)
-            first = outcomes if first is None else first
             tables[name] = table
         joined = pd.concat(tables)
         return joined.droplevel(1) if by is None else joined
@@ -712,42 +699,6 @@ class Outcomes:
         return outcomes_of(self._contents.contrast(other._contents, sign), words)
 
 
-def from_samples(
-    samples: Samples,
-    shape: Shape,
-    labels: pd.Index,
-    estimand: str,
-    covariates: pd.DataFrame | None = None,
-    posterior: str | None = None,
-    support: Support | str = MADE_BY_HAND,
-    *,
-    scale: Scale = "outcome",
-) -> Outcomes:
-    """Return the outcomes that hold samples.
-
-    Parameters
-    ----------
-    samples : Samples
-        Samples of (chains * draws, n).
-    shape : tuple of int
-        Chains, and draws of each.
-    labels : Index of length n
-        The labels of the rows.
-    estimand : str
-        What the samples are samples of.
-    covariates : DataFrame, optional
-        The rows' columns as they were observed, which nobody else changes.
-    posterior : str, optional
-        A fingerprint: outcomes with the same one are paired draw by draw.
-    support : Support or str
-        How well the data support each row; a str says why that is not known.
-    scale : {"outcome", "ratio", "mixed"}
-        Whether they are outcomes, ratios of two of them, or something else.
-    """
-    contents = Contents(samples, shape, labels, covariates, posterior, support, scale)
-    return outcomes_of(contents, estimand)
-
-
 def outcomes_of(contents: Contents, estimand: str) -> Outcomes:
     """Return the outcomes that hold something; `estimand` says in words what it is."""
     if isinstance(contents.labels, pd.MultiIndex):  # xarray has no dimension with one of its own
@@ -764,7 +715,9 @@ def contents_of(outcomes: Outcomes) -> Contents:
 
 def mapped(outcomes: Outcomes, function: Reduction) -> Outcomes:
     """Return a function of the samples, (draws, n) to (draws, n), of the same rows."""
-    return outcomes_of(outcomes._contents.mapped(function), outcomes.estimand)
+    contents = outcomes._contents
+    samples = at_once(Mapped(contents.samples, function))
+    return outcomes_of(replace(contents, samples=samples), outcomes.estimand)
 
 
 def e_value(ratio: ArrayLike) -> Floats:

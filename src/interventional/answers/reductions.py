@@ -1,9 +1,9 @@
 """What summaries make of samples: from (draws, rows) to a number or two for each row."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from numbers import Real
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -25,66 +25,49 @@ def std(block: Floats) -> Floats:
     return np.asarray(block.std(axis=0, ddof=1))
 
 
-@dataclass(frozen=True)
-class Quantiles:
-    """Quantiles of each row of a block, (rows, len(q)), as `np.quantile` has them.
+def quantiles(block: Floats, q: Sequence[float] | Floats) -> Floats:
+    """Return quantiles of each row of a block, (rows, len(q)), as `np.quantile` has them.
 
     A row's draws are sorted where they lie side by side: about twice as fast.
     """
-
-    q: tuple[float, ...]
-
-    def __call__(self, block: Floats) -> Floats:
-        """Return the quantiles of (n_draws, rows)."""
-        n_draws, n = block.shape
-        exact = np.asarray(self.q) * (n_draws - 1)
-        below = np.floor(exact).astype(np.intp)
-        above = np.minimum(below + 1, n_draws - 1)
-        part = exact - below
-        out = np.empty((n, len(self.q)))
-        for rows in slices(n, _TILE):
-            ordered = block[:, rows].T.copy()
-            ordered.sort(axis=1)
-            low, high = ordered[:, below], ordered[:, above]
-            step = high - low  # from the nearer end, as NumPy does: equal to the last bit
-            out[rows] = np.where(part < 0.5, low + step * part, high - step * (1 - part))
-            out[rows][np.isnan(ordered[:, -1])] = np.nan
-        return out
+    n_draws, n = block.shape
+    exact = np.asarray(q) * (n_draws - 1)
+    below = np.floor(exact).astype(np.intp)
+    above = np.minimum(below + 1, n_draws - 1)
+    part = exact - below
+    out = np.empty((n, len(q)))
+    for rows in slices(n, _TILE):
+        ordered = block[:, rows].T.copy()
+        ordered.sort(axis=1)
+        low, high = ordered[:, below], ordered[:, above]
+        step = high - low  # from the nearer end, as NumPy does: equal to the last bit
+        out[rows] = np.where(part < 0.5, low + step * part, high - step * (1 - part))
+        out[rows][np.isnan(ordered[:, -1])] = np.nan
+    return out
 
 
-@dataclass(frozen=True)
-class HighestDensity:
-    """The shortest interval of each row of a block, (rows, 2), as ArviZ has it."""
+def highest_density(block: Floats, prob: float) -> Floats:
+    """Return the shortest interval of each row of a block, (rows, 2), as ArviZ has it."""
+    from arviz_stats.base import array_stats
 
-    prob: float
-
-    def __call__(self, block: Floats) -> Floats:
-        """Return the intervals of (n_draws, rows)."""
-        from arviz_stats.base import array_stats
-
-        return np.asarray(array_stats.hdi(block, self.prob, axis=0))
+    return np.asarray(array_stats.hdi(block, prob, axis=0))
 
 
-@dataclass(frozen=True)
-class Inside:
-    """The share of each row's draws in an open range."""
-
-    above: float | None
-    below: float | None
-
-    def __call__(self, block: Floats) -> Floats:
-        """Return the shares of (n_draws, rows)."""
-        inside: Any = True
-        if self.above is not None:
-            inside = inside & (block > self.above)
-        if self.below is not None:
-            inside = inside & (block < self.below)
-        return np.asarray(inside.mean(axis=0))
+def inside(block: Floats, above: float | None, below: float | None) -> Floats:
+    """Return the share of each row's draws in an open range."""
+    within = np.ones(block.shape, dtype=bool)
+    if above is not None:
+        within &= block > above
+    if below is not None:
+        within &= block < below
+    return np.asarray(within.mean(axis=0))
 
 
 def interval_of(prob: float, kind: CiKind) -> Reduction:
     """Return the interval of each row, (rows, 2), as a function of its samples."""
-    return Quantiles(((1 - prob) / 2, (1 + prob) / 2)) if kind == "eti" else HighestDensity(prob)
+    if kind == "eti":
+        return partial(quantiles, q=((1 - prob) / 2, (1 + prob) / 2))
+    return partial(highest_density, prob=prob)
 
 
 def interval_defaults(prob: float | None, kind: CiKind | None) -> tuple[float, CiKind]:

@@ -159,7 +159,10 @@ class Samples:
         return Held(out)
 
     def held(self) -> Floats:
-        """Return all samples, unless they are too many to be held."""
+        """Return all samples, unless they are too many to be held.
+
+        They are put together block by block: no side of a contrast is held whole.
+        """
         refuse_too_many(
             self.n_draws,
             self.n,
@@ -167,10 +170,6 @@ class Samples:
             "mean, std, quantile, interval, probability, average and summary work without; for "
             "draws ask for fewer rows at a time, or fit with fewer draws",
         )
-        return self.filled()
-
-    def filled(self) -> Floats:
-        """Return all samples, put together block by block: no side of a contrast is held whole."""
         out = np.empty((self.n_draws, self.n))
         for rows in blocks(self.n, self.n_draws):
             out[:, rows] = self.block(rows)
@@ -188,7 +187,7 @@ class Held(Samples):
         """Return the samples of consecutive rows."""
         return self.values[:, rows]
 
-    def filled(self) -> Floats:
+    def held(self) -> Floats:
         """Return the samples."""
         return self.values
 
@@ -206,23 +205,12 @@ class Chunked(Samples):
     def block(self, rows: slice) -> Floats:
         """Return the samples of consecutive rows."""
         size = rows_of_chunk(self.n_draws)
-        out = None
+        parts = []
         for k in range(rows.start // size, -(-rows.stop // size)):
             chunk = slice(k * size, min((k + 1) * size, self.n))
-            values = self.chunk(k, chunk)
-            if chunk == rows:
-                return values
-            if out is None:
-                out = np.empty((self.n_draws, rows.stop - rows.start))
             start, stop = max(chunk.start, rows.start), min(chunk.stop, rows.stop)
-            here = slice(start - chunk.start, stop - chunk.start)
-            out[:, start - rows.start : stop - rows.start] = values[:, here]
-        assert out is not None
-        return out
-
-    def filled(self) -> Floats:
-        """Return all samples."""
-        return self.block(slice(0, self.n))
+            parts.append(self.chunk(k, chunk)[:, start - chunk.start : stop - chunk.start])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def thinned(self, n_draws: int) -> "Chunked":
         """Return fewer draws from the same distribution: forced values can be had so."""
@@ -326,19 +314,14 @@ class Linear:
     def minus(self, other: "Linear") -> "Linear":
         """Return the difference, draw by draw."""
         intercept = self.intercept - other.intercept
-        if np.array_equal(self.coefficients, other.coefficients):  # which then cancel exactly
-            return Linear(
-                lambda rows: self.matrix(rows) - other.matrix(rows),
-                self.n,
-                self.coefficients,
-                intercept,
-            )
-        return Linear(
-            lambda rows: np.hstack([self.matrix(rows), -other.matrix(rows)]),
-            self.n,
-            np.hstack([self.coefficients, other.coefficients]),
-            intercept,
-        )
+        is_same = np.array_equal(self.coefficients, other.coefficients)  # which cancel exactly
+
+        def matrix(rows: Rows) -> Floats:
+            here, there = self.matrix(rows), other.matrix(rows)
+            return here - there if is_same else np.hstack([here, -there])
+
+        both = np.hstack([self.coefficients, other.coefficients])
+        return Linear(matrix, self.n, self.coefficients if is_same else both, intercept)
 
     def _blocks(self) -> Iterator[slice]:
         return blocks(self.n, self.coefficients.shape[1] + 1)
@@ -348,7 +331,7 @@ def at_once(samples: Samples) -> Samples:
     """Return samples held in memory if they are few; many stay to be computed."""
     if isinstance(samples, Held) or is_large(samples.n_draws, samples.n):
         return samples
-    return Held(samples.filled())
+    return Held(samples.block(slice(0, samples.n)))
 
 
 def _refuse_one_draw(n_draws: int) -> None:

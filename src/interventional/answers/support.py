@@ -46,17 +46,6 @@ class Support:
         yes = np.ones(n, dtype=bool)
         return cls(yes, yes, np.zeros(n), np.ones(n))
 
-    def joined(self, other: "Support") -> "Support":
-        """Return the support of a contrast: of each row that of the side that has less."""
-        return Support(
-            self.supported & other.supported,
-            self.in_range & other.in_range,
-            np.maximum(self.distance, other.distance),
-            np.minimum(self.overlap, other.overlap),
-            self.is_far or other.is_far,
-            tuple(dict.fromkeys(self.reasons + other.reasons)),
-        )
-
     def table(self, index: pd.Index) -> pd.DataFrame:
         """Return it as a DataFrame, a row for each."""
         columns = {
@@ -69,7 +58,17 @@ class Support:
 
 
 def joined(left: Support | str, right: Support | str) -> Support | str:
-    """Return the support of a contrast; unknown where that of a side is."""
-    if isinstance(left, str):
-        return left
-    return right if isinstance(right, str) else left.joined(right)
+    """Return the support of a contrast: of each row that of the side that has less.
+
+    It is unknown where that of a side is.
+    """
+    if isinstance(left, str) or isinstance(right, str):
+        return left if isinstance(left, str) else right
+    return Support(
+        left.supported & right.supported,
+        left.in_range & right.in_range,
+        np.maximum(left.distance, right.distance),
+        np.minimum(left.overlap, right.overlap),
+        left.is_far or right.is_far,
+        tuple(dict.fromkeys(left.reasons + right.reasons)),
+    )

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from interventional.data.design import TreatmentCoding
 from interventional.data.schema import Schema
 from interventional.data.seen import Factor, SufficientStatistics
@@ -13,9 +11,8 @@ from interventional.numbers import Floats
 
 _ROWS = 1 << 16  # rows that are coded at a time
 
-# A column of the factor: a column of numbers, or a level of one.
+# A column of the factor: a column and its level, None where it is one of numbers.
 Coded = tuple[int, Any]
-_NUMBERS = object()
 
 
 @dataclass(frozen=True)
@@ -63,18 +60,15 @@ class Accumulated:
         weights : ndarray of shape (n,), optional
             Frequencies of the rows.
         """
-        coded = list(_coded(schema, columns))
-        as_they_are = not schema.has_levels and columns == tuple(range(values.shape[1]))
+        coding = _coding(schema, columns)
 
         def blocks() -> Iterator[tuple[Floats, Floats, Floats | None]]:
             for start in range(0, len(values), _ROWS):
                 rows = slice(start, start + _ROWS)
-                block = values[rows]
-                if not as_they_are:
-                    block = _indicators(schema, coded, block)
+                block = coding.matrix(values[rows][:, columns])
                 yield block, target[rows], None if weights is None else weights[rows]
 
-        return cls(schema, columns, Factor.of(blocks(), len(coded) + 1))
+        return cls(schema, columns, Factor.of(blocks(), len(coding.picks) + 1))
 
     def __add__(self, other: "Accumulated") -> "Accumulated":
         """Return what both one's rows and the other's are."""
@@ -88,13 +82,8 @@ class Accumulated:
     @property
     def positions(self) -> dict[int, slice]:
         """Where each column stands in the factor: its numbers, or an indicator a level."""
-        found, start = {}, 0
-        for j in self.columns:
-            levels = self.schema.levels[j]
-            stop = start + (1 if levels is None else len(levels))
-            found[j] = slice(start, stop)
-            start = stop
-        return found
+        at = [j for j, _ in self._own()]
+        return {j: slice(at.index(j), at.index(j) + at.count(j)) for j in self.columns}
 
     def statistics(
         self, design: TreatmentCoding, columns: tuple[int, ...], node: int | None, intercept: bool
@@ -112,39 +101,29 @@ class Accumulated:
         intercept : bool
             Whether it has an intercept.
         """
-        coded = {key: k for k, key in enumerate(_coded(self.schema, self.columns))}
-        wanted: list[int | None] = []
-        for j, code in design.picks:
-            levels = design.schema.levels[j]
-            what = _NUMBERS if levels is None or code is None else levels[code]
-            wanted.append(coded[columns[j], what])
-        wanted.append(len(coded) if node is None else coded[node, _NUMBERS])
-        return self.factor.select(wanted).statistics(intercept=intercept)
+        own = self._own()
+        regressors = [own[key] for key in _coded(design, columns)]
+        of_node = len(own) if node is None else own[node, None]
+        return self.factor.select([*regressors, of_node]).statistics(intercept=intercept)
+
+    def _own(self) -> dict[Coded, int]:
+        """Return where each column of the factor stands, but the outcome."""
+        coded = _coded(_coding(self.schema, self.columns), self.columns)
+        return {key: k for k, key in enumerate(coded)}
 
     def _coded_as(self, schema: Schema) -> Factor:
         """Return the factor with the columns that another schema has."""
-        own = {key: k for k, key in enumerate(_coded(self.schema, self.columns))}
-        wanted = [own.get(key) for key in _coded(schema, self.columns)]
-        return self.factor.select([*wanted, len(own)])
+        own = self._own()
+        coded = _coded(_coding(schema, self.columns), self.columns)
+        return self.factor.select([*map(own.get, coded), len(own)])
 
 
-def _coded(schema: Schema, columns: tuple[int, ...]) -> Iterator[Coded]:
-    """Iterate over the columns of the factor but the outcome."""
-    for j in columns:
-        levels = schema.levels[j]
-        if levels is None:
-            yield j, _NUMBERS
-        else:
-            for level in levels:
-                yield j, level
+def _coding(schema: Schema, columns: tuple[int, ...]) -> TreatmentCoding:
+    """Return numbers as they are, and an indicator for every level."""
+    return TreatmentCoding(schema.subset(columns), pooled=tuple(range(len(columns))))
 
 
-def _indicators(schema: Schema, coded: list[Coded], block: Floats) -> Floats:
-    made = np.empty((len(block), len(coded)), order="F")
-    for k, (j, level) in enumerate(coded):
-        levels = schema.levels[j]
-        if levels is None:
-            made[:, k] = block[:, j]
-        else:
-            made[:, k] = block[:, j] == levels.index(level)
-    return made
+def _coded(coding: TreatmentCoding, columns: tuple[int, ...]) -> list[Coded]:
+    """Return what each term of a coding of some columns is of."""
+    levels = coding.schema.categories
+    return [(columns[j], None if code is None else levels(j)[code]) for j, code in coding.picks]

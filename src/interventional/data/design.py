@@ -1,29 +1,12 @@
 """From encoded columns to the matrix that an equation is linear in."""
 
 from collections.abc import Hashable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from interventional.data.schema import Schema
 from interventional.numbers import LARGEST, Floats, are_moderate
-
-
-class Design(Protocol):
-    """The map from encoded columns to the matrix that an equation is linear in."""
-
-    schema: Schema
-    terms: tuple[str, ...]
-
-    @property
-    def structure(self) -> Hashable:
-        """What two designs share if one compiled model serves both."""
-
-    def matrix(self, values: Floats) -> Floats:
-        """Return the design matrix, (n, terms), of encoded rows, (n, columns)."""
-
-    def sources(self, values: Floats | None) -> list[set[int]]:
-        """Return for each term the positions of the columns that it depends on."""
 
 
 class TreatmentCoding:
@@ -57,12 +40,12 @@ class TreatmentCoding:
 
     @property
     def structure(self) -> Hashable:
-        """Return names and coding; the design holds nothing else."""
+        """What two designs share if one compiled model serves both: here names and coding."""
         return (self.schema.names, self.picks)
 
     def matrix(self, values: Floats) -> Floats:
         """Return the design matrix of encoded rows; the very same array if all are numbers."""
-        if not self.schema.has_levels:
+        if not self.schema.with_levels:
             return values
         columns = [
             values[:, j] if code is None else (values[:, j] == code).astype(np.float64)
@@ -112,7 +95,7 @@ class TransformedDesign:
 
     @property
     def structure(self) -> Hashable:
-        """Return the design itself: a fitted transformer is like no other."""
+        """What two designs share: nothing, as a fitted transformer is like no other."""
         return self
 
     def matrix(self, values: Floats) -> Floats:
@@ -167,6 +150,10 @@ class TransformedDesign:
         if len(names) != width or len(set(names)) != width:
             names = [f"design{k}" for k in range(width)]
         return tuple(names)
+
+
+# The map from encoded columns to the matrix that an equation is linear in.
+Design = TreatmentCoding | TransformedDesign
 
 
 def make_design(

@@ -21,6 +21,9 @@ from interventional.data.table import Table, position_of
 from interventional.errors import listed, unknown
 from interventional.numbers import LARGEST, Floats, all_numbers, are_moderate, is_number
 
+# Of a column: its levels, the name of its dtype, and all its categories, as in `Schema`.
+Kind = tuple[tuple[Any, ...] | None, str | None, tuple[Any, ...] | None]
+
 _MANY_LEVELS = 30  # a column with more tells little of others: its levels have few rows each
 
 
@@ -57,8 +60,7 @@ class Schema:
         if table.frame is None:
             nothing = (None,) * len(table.names)
             return cls(table.names, None, nothing, nothing, nothing)
-        X, n_columns = table.frame, len(table.names)
-        labels = tuple(X.columns)
+        labels = tuple(table.frame.columns)
         repeated = [label for label, count in Counter(labels).items() if count > 1]
         if repeated:
             raise ValueError(f"X has more than one column named {listed(repeated)}")
@@ -68,24 +70,15 @@ class Schema:
         if all(isinstance(label, str) and "/" not in label for label in labels):
             names = labels
         else:
-            names = tuple(f"x{j}" for j in range(n_columns))
-        levels: list[tuple[Any, ...] | None] = []
-        dtypes: list[str | None] = []
-        orders: list[tuple[Any, ...] | None] = []
-        for j in range(n_columns):
-            column = X.iloc[:, j]
-            found = None if _holds_numbers(column) else _levels_of(column)
-            levels.append(found)
-            is_bool = found is None and pd.api.types.is_bool_dtype(column.dtype)
-            dtypes.append("bool" if is_bool else None if found is None else str(column.dtype))
-            is_category = isinstance(column.dtype, pd.CategoricalDtype)
-            orders.append(tuple(column.cat.categories.tolist()) if is_category else None)
-        return cls(names, labels, tuple(levels), tuple(dtypes), tuple(orders))
+            names = tuple(f"x{j}" for j in range(len(labels)))
+        kinds = [_kind_of(column) for _, column in table.frame.items()]
+        return cls(names, labels, *_transposed(kinds))
 
     @cached_property
-    def has_levels(self) -> bool:
-        """Whether any column holds levels."""
-        return any(levels is not None for levels in self.levels)
+    def with_levels(self) -> tuple[str, ...]:
+        """The names of the columns that hold levels."""
+        pairs = zip(self.names, self.levels, strict=True)
+        return tuple(name for name, levels in pairs if levels is not None)
 
     def categories(self, j: int) -> tuple[Any, ...]:
         """Return what a column of levels or bools may be; nothing for a column of numbers."""
@@ -97,9 +90,7 @@ class Schema:
     def may_have_term(self, name: str) -> bool:
         """Whether a term of this name would be that of a level which has not occurred yet."""
         column, bracket, _ = name.partition("[")
-        if not bracket or column not in self.names:
-            return False
-        return self.levels[self.names.index(column)] is not None
+        return bool(bracket) and column in self.with_levels
 
     def of_few_levels(self, columns: Iterable[int]) -> list[int]:
         """Return the columns of numbers, and those that have few levels."""
@@ -107,13 +98,13 @@ class Schema:
 
     def subset(self, columns: Sequence[int]) -> "Schema":
         """Return what some of the columns are."""
-        return Schema(
-            tuple(self.names[j] for j in columns),
-            None if self.labels is None else tuple(self.labels[j] for j in columns),
-            tuple(self.levels[j] for j in columns),
-            tuple(self.dtypes[j] for j in columns),
-            tuple(self.orders[j] for j in columns),
-        )
+
+        def picked(values: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(values[j] for j in columns)
+
+        labels = None if self.labels is None else picked(self.labels)
+        kinds = map(picked, (self.levels, self.dtypes, self.orders))
+        return Schema(picked(self.names), labels, *kinds)
 
     def merge(self, other: "Schema") -> "Schema":
         """Return what the columns of both one's rows and the other's are: levels are united.
@@ -132,10 +123,9 @@ class Schema:
                 f"order: {listed(ours)}"
             )
         merged = [self._merge_column(other, j) for j in range(len(self.names))]
-        levels, dtypes, orders = (tuple(part) for part in zip(*merged, strict=True))
-        return Schema(self.names, self.labels, levels, dtypes, orders)
+        return Schema(self.names, self.labels, *_transposed(merged))
 
-    def _merge_column(self, other: "Schema", j: int) -> tuple[Any, Any, Any]:
+    def _merge_column(self, other: "Schema", j: int) -> Kind:
         """Return levels, dtype and order of a column in both."""
         ours, theirs = self.levels[j], other.levels[j]
         if ours is None and theirs is None:  # bools beside numbers are numbers
@@ -169,11 +159,15 @@ class Schema:
         table = Table.of(X)
         frame = table.frame
         if frame is None:
-            self._refuse_array_for_levels()
+            if self.with_levels:
+                raise TypeError(
+                    "X must be a DataFrame: it was fitted with levels in column "
+                    f"{listed(self.with_levels)}"
+                )
             values = np.asarray(table.array, dtype=np.float64)
         else:
             with np.errstate(over="ignore"):  # infinity is refused below
-                if not self.has_levels and all(map(_is_real_dtype, frame.dtypes)):
+                if not self.with_levels and all(map(_is_real_dtype, frame.dtypes)):
                     values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
                 else:
                     columns = range(frame.shape[1])
@@ -251,7 +245,7 @@ class Schema:
         """Return the table that `values` stand for: a DataFrame if one was fitted."""
         if self.labels is None:
             return values
-        if not self.has_levels:
+        if not self.with_levels:
             return pd.DataFrame(values, columns=list(self.labels))
         columns = [self.decode_column(j, values[:, j]) for j in range(len(self.names))]
         frame = pd.concat(columns, axis=1)
@@ -267,13 +261,6 @@ class Schema:
         if self.dtypes[j] == "category":
             return pd.Series(pd.Categorical.from_codes(codes, pd.Index(levels)))
         return pd.Series(np.array(levels, dtype=object)[codes], dtype=self.dtypes[j])
-
-    def _refuse_array_for_levels(self) -> None:
-        if self.has_levels:
-            names = [n for n, lv in zip(self.names, self.levels, strict=True) if lv is not None]
-            raise TypeError(
-                f"X must be a DataFrame: it was fitted with levels in column {listed(names)}"
-            )
 
     def _refuse_extreme(self, values: Floats) -> None:
         """Refuse what is no number, or one whose square is near to none."""
@@ -299,8 +286,6 @@ def _is_real_dtype(dtype: Any) -> bool:
 def _holds_numbers(column: pd.Series) -> bool:
     """Whether a column is one of numbers; a clear error for what is neither numbers nor levels."""
     dtype = column.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        return False
     if pd.api.types.is_complex_dtype(dtype):
         raise ValueError(f"Complex data not supported: column {column.name!r} of X")
     if _is_real_dtype(dtype):
@@ -326,8 +311,17 @@ def _holds_numbers(column: pd.Series) -> bool:
     )
 
 
-def _levels_of(column: pd.Series) -> tuple[Any, ...]:
-    """Return the levels that occur: categories in their order, others sorted."""
+def _kind_of(column: pd.Series) -> Kind:
+    """Return the levels that occur, categories in their order, others sorted; dtype and order."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return tuple(column.cat.remove_unused_categories().cat.categories.tolist())
-    return tuple(sorted(column.dropna().unique().tolist()))
+        levels = column.cat.remove_unused_categories().cat.categories.tolist()
+        return tuple(levels), str(column.dtype), tuple(column.cat.categories.tolist())
+    if _holds_numbers(column):
+        return None, "bool" if pd.api.types.is_bool_dtype(column.dtype) else None, None
+    return tuple(sorted(column.dropna().unique().tolist())), str(column.dtype), None
+
+
+def _transposed(kinds: Sequence[Kind]) -> tuple[Any, Any, Any]:
+    """Return the levels of all columns, their dtypes and their orders."""
+    levels, dtypes, orders = (tuple(kind[part] for kind in kinds) for part in range(3))
+    return levels, dtypes, orders

@@ -236,21 +236,13 @@ class Factor:
         constant = low == high and (intercept or low == 0.0)
         if constant:  # rounding must not look like noise
             y_mean, body[:, p] = low if intercept else 0.0, 0.0
-        z, rss = body[:p, p].copy(), float(np.square(body[p:, p]).sum())
+        r, z, rss = body[:p, :p].copy(), body[:p, p].copy(), float(np.square(body[p:, p]).sum())
         if not constant and self.weight > ones + len(z):
             # A perfect fit is one to rounding: what is left cannot be less than y's last digits.
             size = y_mean**2 * self.weight + float(z @ z) + rss
             rss = max(rss, size * np.finfo(np.float64).eps ** 2)
         return SufficientStatistics(
-            n=self.n,
-            weight=self.weight,
-            x_mean=x_mean,
-            y_mean=y_mean,
-            r=body[:p, :p].copy(),
-            z=z,
-            rss=rss,
-            has_intercept=intercept,
-            constant=constant,
+            self.n, self.weight, x_mean, y_mean, r, z, rss, intercept, constant
         )
 
 
@@ -303,41 +295,28 @@ class DistinctRows:
 
     Attributes
     ----------
-    n : int
-        Number of rows.
     matrix : ndarray of shape (k, p)
         Rows of the design matrix.
     target : ndarray of shape (k,)
         The node: numbers, or codes of levels.
     weights : ndarray of shape (k,)
         Frequencies.
-    x_mean : ndarray of shape (p,)
-        Means of the columns; zeros for a model without an intercept.
-    y_mean, y_scale : float
-        What default priors take for mean and standard deviation of the linear predictor.
-    noise : float
-        The standard deviation that an outcome of a row has on that scale.
+    moments : Moments
+        What default priors are scaled by.
     offset : ndarray of shape (k,) or None
         What is added to the linear predictor.
     """
 
-    n: int
     matrix: Floats
     target: Floats
     weights: Floats
-    x_mean: Floats
-    y_mean: float
-    y_scale: float
-    noise: float
+    moments: Moments
     offset: Floats | None = None
 
     @property
-    def moments(self) -> Moments:
-        """What default priors are scaled by."""
-        variance = np.average(np.square(self.matrix - self.x_mean), axis=0, weights=self.weights)
-        scale, size = np.sqrt(variance), np.abs(self.x_mean)
-        scale = np.where(scale > 1e-13 * size, scale, np.where(size > 0, size, 1.0))
-        return Moments(self.n, self.x_mean, scale, self.y_mean, self.y_scale, self.noise)
+    def x_mean(self) -> Floats:
+        """Means of the columns, (p,); zeros for a model without an intercept."""
+        return self.moments.x_mean
 
     @property
     def structure(self) -> Hashable:
@@ -389,7 +368,11 @@ def distinct_rows(
     x_mean = np.zeros(known.shape[1])
     if intercept:
         x_mean = np.average(known, axis=0, weights=summed)
-    return DistinctRows(n, known, target, summed, x_mean, y_mean, y_scale, noise, offset)
+    scale = np.sqrt(np.average(np.square(known - x_mean), axis=0, weights=summed))
+    size = np.abs(x_mean)
+    scale = np.where(scale > 1e-13 * size, scale, np.where(size > 0, size, 1.0))
+    moments = Moments(n, x_mean, scale, y_mean, y_scale, noise)
+    return DistinctRows(known, target, summed, moments, offset)
 
 
 def merge_equal_rows(

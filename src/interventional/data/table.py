@@ -21,19 +21,6 @@ def is_distributed(X: Any) -> bool:
     return type(X).__module__.partition(".")[0] == "dask"
 
 
-def is_distributed_frame(X: Any) -> bool:
-    """Whether X is a Dask DataFrame or Series."""
-    return is_distributed(X) and not hasattr(X, "chunks")
-
-
-def rowless(X: Any) -> pd.DataFrame:
-    """Return a DataFrame without rows that is like a Dask collection: its columns, and its index.
-
-    That of a Dask array has as many columns, without names.
-    """
-    return X._meta if is_distributed_frame(X) else pd.DataFrame(np.empty((0, X.shape[1])))
-
-
 def refuse_masked(values: Any, what: str) -> None:
     """Refuse a masked array in which something is masked: NumPy would take what is behind."""
     if np.ma.is_masked(values):
@@ -274,9 +261,3 @@ def _read_array(X: Any, check: Callable[..., Any]) -> Floats:
     refuse_times(found, "X")
     with converting("X"):
         return np.asarray(check(X, dtype=np.float64, ensure_all_finite=False))
-
-
-def read_columns(X: Any, estimator: BaseEstimator, *, reset: bool) -> None:
-    """Note, or compare, names and number of the columns of a Dask collection."""
-    like = rowless(X) if is_distributed_frame(X) else np.empty((1, X.shape[1]))
-    validate_data(estimator, like, skip_check_array=True, reset=reset)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from interventional import drawing
 from interventional.errors import NotIdentifiedError, listed, unknown
 from interventional.graph import picture
 from interventional.graph.identification import affected, regressions
@@ -230,26 +231,25 @@ class CausalGraph(MixedGraph):
         for name in sorted({*forced, outcome} & self.unobserved):
             return Verdict(False, f"{name!r} is unobserved")
         graph = projection(self, set(self.nodes) - self.unobserved)
-        regs = regressions(graph, outcome)
         try:
             redrawn = affected(graph, forced, outcome)
         except NotIdentifiedError as error:
             return Verdict(False, str(error))
         if not redrawn:
             return Verdict(True, f"{listed(sorted(forced))} has no effect on {outcome!r}")
-        taken_in = {reg.node: reg.adjustment for reg in regs if reg.node in redrawn}
+        regs = [reg for reg in regressions(graph, outcome) if reg.node in redrawn]
         reasons = []
         for reg in regs:
-            if reg.node in redrawn and reg.adjustment:
-                reasons.append(
-                    f"the equation of {reg.node!r} adjusts for {listed(reg.adjustment)}"
-                )
+            equation = f"the equation of {reg.node!r}"
+            if reg.adjustment:
+                reasons.append(f"{equation} adjusts for {listed(reg.adjustment)}")
             extra = [name for name in reg.parents if name not in graph.parents(reg.node)]
-            if reg.node in redrawn and extra:
-                reasons.append(f"the equation of {reg.node!r} takes in {listed(extra)} as well")
+            if extra:
+                reasons.append(f"{equation} takes in {listed(extra)} as well")
         if not reasons and self.adjustment_set(forced, outcome) == ():
             reasons = ["nothing confounds it"]
         plain = "what confounds it is among the causes that each column is regressed on"
+        taken_in = {reg.node: reg.adjustment for reg in regs}
         return Verdict(True, "; ".join(reasons) or plain, taken_in)
 
     def independences(self) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
@@ -344,9 +344,7 @@ class CausalGraph(MixedGraph):
                 f"{type(data).__name__}"
             )
         known = list(data.columns)
-        for node in self.nodes:
-            if node not in known and node not in self.unobserved:
-                _refuse_typo(node, [name for name in known if isinstance(name, str)], self.nodes)
+        _refuse_typos(self, [name for name in known if isinstance(name, str)])
         graph = self.observing(known)
         return independence.check(data[list(graph.nodes)], graph.independences(), alpha)
 
@@ -435,7 +433,8 @@ class CausalGraph(MixedGraph):
         >>> sorted(text.get_text() for text in ax.texts if text.get_text())
         ['price', 'sales', 'season', 'traffic']
         """
-        return picture.draw(self, ax)
+        places = picture.places(self)
+        return drawing.graph(ax, places, self.unobserved, self.edges, self.confounded)
 
 
 def _stated(graph: Any) -> Statements:
@@ -464,17 +463,16 @@ def _stated(graph: Any) -> Statements:
         )
     out = Statements()
     for edge in graph:
+        stated = Statements()
         if isinstance(edge, str):
             stated = parse(edge)
-            if not stated.edges + stated.confounded:
-                raise ValueError(f"{edge!r} is not an edge; allowed are ('a', 'b') and 'a -> b'")
-            out.nodes += stated.nodes
-            out.edges += stated.edges
-            out.confounded += stated.confounded
         elif isinstance(edge, tuple | list) and len(edge) == 2:
-            out.edges.append((edge[0], edge[1]))
-        else:
+            stated.edges.append((edge[0], edge[1]))
+        if not stated.edges + stated.confounded:
             raise ValueError(f"{edge!r} is not an edge; allowed are ('a', 'b') and 'a -> b'")
+        out.nodes += stated.nodes
+        out.edges += stated.edges
+        out.confounded += stated.confounded
     return out
 
 
@@ -515,23 +513,24 @@ def over_columns(graph: Any, names: Iterable[str], outcome: str) -> CausalGraph 
         if "/" in node:
             raise ValueError(f"the graph's node {node!r}: no name in the model may hold a '/'")
     known = [*names, outcome]
-    for node in parsed.nodes:
-        if node not in known and node not in parsed.unobserved:
-            _refuse_typo(node, known, parsed.nodes)
+    _refuse_typos(parsed, known)
     projected = parsed.observing([name for name in parsed.nodes if name in known])
     if not projected.parents(outcome):
         raise ValueError(f"nothing in the graph causes {outcome!r} that X has a column for")
     return projected
 
 
-def _refuse_typo(node: str, known: list[str], nodes: tuple[str, ...]) -> None:
+def _refuse_typos(graph: CausalGraph, known: list[str]) -> None:
     """Refuse a node that is no column, but so nearly one that the other must have been meant."""
     import difflib
 
-    missing = [name for name in known if name not in nodes]
-    near = difflib.get_close_matches(node, missing, n=1, cutoff=0.75)
-    if near:
-        raise ValueError(
-            f"the graph's node {node!r} is no column of X; did you mean {near[0]!r}? If it is "
-            f"unobserved, say so: CausalGraph(..., unobserved=[{node!r}])"
-        )
+    missing = [name for name in known if name not in graph.nodes]
+    for node in graph.nodes:
+        if node in known or node in graph.unobserved:
+            continue
+        near = difflib.get_close_matches(node, missing, n=1, cutoff=0.75)
+        if near:
+            raise ValueError(
+                f"the graph's node {node!r} is no column of X; did you mean {near[0]!r}? If it is "
+                f"unobserved, say so: CausalGraph(..., unobserved=[{node!r}])"
+            )

@@ -271,29 +271,25 @@ def affected(
     >>> affected(CausalGraph("x -> m -> y; x <-> y"), frozenset(["x"]), "y")
     ('m', 'y')
     """
-    g = admg(graph)
     check_nodes(graph, *do, outcome, *reads)
     if outcome in do:
         raise ValueError(f"{outcome!r} is the outcome; it cannot be forced")
-    y = g.names.index(outcome)
-    equations = _equations(g, regressions(graph, outcome))
-    query = forcing(g, g.mask(do), y, equations)
+    g, equations, query = _posed(graph, do, outcome)
     if query is None:
         return ()
-    read = g.mask(reads)
-    redrawn = query.mediators | 1 << y
+    effect = f"the effect of forcing {listed(sorted(do))} on {outcome!r}"
+    redrawn = query.mediators | g.mask([outcome])
     late = [name for name in sorted(reads) if closure(g.mask([name]), g.parents) & redrawn]
     if late:
         raise NotIdentifiedError(
-            f"the effect of forcing {listed(sorted(do))} on {outcome!r} is not identified: the "
-            f"forced values are computed from {listed(late)}, which changes with them"
+            f"{effect} is not identified: the forced values are computed from {listed(late)}, "
+            "which changes with them"
         )
-    failure = fails(g, query, equations, read)
+    failure = fails(g, query, equations, g.mask(reads))
     if failure and not fails(g, query, equations):
         raise NotIdentifiedError(
-            f"the effect of forcing {listed(sorted(do))} on {outcome!r} is identified for values "
-            f"that depend on nothing, but these are computed from {listed(sorted(reads))}: "
-            f"{_open_path(g, failure)}"
+            f"{effect} is identified for values that depend on nothing, but these are computed "
+            f"from {listed(sorted(reads))}: {_open_path(g, failure)}"
         )
     if failure:
         raise NotIdentifiedError(_explain(graph, query, failure, do, outcome))
@@ -309,17 +305,19 @@ def is_licensed(graph: MixedGraph, do: frozenset[str], outcome: str) -> bool:
     >>> is_licensed(CausalGraph("x -> y; x <-> y"), frozenset(["x"]), "y")
     False
     """
-    g = admg(graph)
-    equations = _equations(g, regressions(graph, outcome))
-    query = forcing(g, g.mask(do), g.names.index(outcome), equations)
+    g, equations, query = _posed(graph, do, outcome)
     return query is None or not fails(g, query, equations)
 
 
-def _equations(g: Admg, regs: Sequence[Regression]) -> list[Further]:
+def _posed(
+    graph: MixedGraph, do: frozenset[str], outcome: str
+) -> tuple[Admg, list[Further], Forcing | None]:
+    """Return the graph, what the equations of its `regressions` hold, and what is asked."""
+    g = admg(graph)
     equations = [Further()] * len(g.names)
-    for reg in regs:
+    for reg in regressions(graph, outcome):
         equations[g.names.index(reg.node)] = Further(g.mask(reg.parents), g.mask(reg.adjustment))
-    return equations
+    return g, equations, forcing(g, g.mask(do), g.names.index(outcome), equations)
 
 
 def _explain(

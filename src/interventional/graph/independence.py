@@ -1,11 +1,11 @@
 """Whether data bear out the conditional independences that a causal graph implies."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from interventional.data.design import TreatmentCoding
 from interventional.data.schema import Schema
 from interventional.errors import listed
 from interventional.numbers import Floats
@@ -21,32 +21,28 @@ def check(data: pd.DataFrame, claims: Sequence[Independence], alpha: float) -> p
         raise ValueError(f"alpha must be between 0 and 1, got {alpha!r}")
     schema = Schema.of(data)
     values = schema.encode(data)
-    terms = {name: _terms(values[:, j], schema.levels[j]) for j, name in enumerate(schema.names)}
+    terms = {
+        name: TreatmentCoding(schema.subset([j])).matrix(values[:, [j]])
+        for j, name in enumerate(schema.names)
+    }
     nothing = np.empty((len(data), 0))
     tests = [
         association(terms[a], terms[b], np.hstack([nothing, *(terms[name] for name in given)]))
         for a, b, given in claims
     ]
-    p_values = np.array([p for _, p, _ in tests])
-    adjusted = _holm(p_values)
-    verdicts = [
+    table = pd.DataFrame(claims, columns=["a", "b", "given"])
+    table["correlation"] = np.array([estimate for estimate, _, _ in tests])
+    table["p_value"] = np.array([p for _, p, _ in tests])
+    adjusted = _holm(table["p_value"].to_numpy())
+    table["p_adjusted"] = adjusted
+    table["holds"] = pd.array(
+        [None if np.isnan(p) else bool(p >= alpha) for p in adjusted], dtype="boolean"
+    )
+    table["verdict"] = [
         _verdict(*claim, estimate, adjusted[i], why, alpha)
         for i, (claim, (estimate, _, why)) in enumerate(zip(claims, tests, strict=True))
     ]
-    return pd.DataFrame(
-        {
-            "a": [a for a, _, _ in claims],
-            "b": [b for _, b, _ in claims],
-            "given": [given for _, _, given in claims],
-            "correlation": np.array([estimate for estimate, _, _ in tests]),
-            "p_value": p_values,
-            "p_adjusted": adjusted,
-            "holds": pd.array(
-                [None if np.isnan(p) else bool(p >= alpha) for p in adjusted], dtype="boolean"
-            ),
-            "verdict": verdicts,
-        }
-    )
+    return table
 
 
 def association(a: Floats, b: Floats, given: Floats) -> tuple[float, float, str]:
@@ -78,7 +74,8 @@ def association(a: Floats, b: Floats, given: Floats) -> tuple[float, float, str]
     (0.923, 0.077)
     """
     basis = _basis(_scaled(given))
-    rest_of_a, rest_of_b = (_residual(_scaled(block), basis) for block in (a, b))
+    scaled = _scaled(a), _scaled(b)
+    rest_of_a, rest_of_b = (block - basis @ (basis.T @ block) for block in scaled)
     left, right = _basis(rest_of_a), _basis(rest_of_b)
     p, q = left.shape[1], right.shape[1]
     if not p or not q:
@@ -107,23 +104,12 @@ def _p_value(wilks: float, p: int, q: int, free: int) -> float:
     return float(f.sf((1 - root) / root * below / (p * q), p * q, below))
 
 
-def _terms(column: Floats, levels: tuple[Any, ...] | None) -> Floats:
-    """Return a column as it enters a regression: numbers as they are, levels as indicators."""
-    if levels is None:
-        return column[:, None]
-    return (column[:, None] == np.arange(1, len(levels))).astype(np.float64)
-
-
 def _scaled(block: Floats) -> Floats:
     """Return columns centred, of length one; those that are constant as zeros."""
     centred = block - block.mean(axis=0)
     lengths = np.linalg.norm(centred, axis=0)
     moves = lengths > _DETERMINED * np.abs(block).max(axis=0, initial=0.0)
     return np.where(moves, centred, 0.0) / np.where(moves, lengths, 1.0)
-
-
-def _residual(block: Floats, basis: Floats) -> Floats:
-    return block - basis @ (basis.T @ block)
 
 
 def _basis(block: Floats) -> Floats:

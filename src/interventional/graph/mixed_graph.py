@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from itertools import combinations, product
 from typing import Any
 
@@ -264,30 +265,24 @@ def _check_names(everyone: tuple[str, ...], hidden: frozenset[str]) -> None:
 
 def _topological(nodes: set[str], edges: set[tuple[str, str]]) -> tuple[str, ...]:
     """Return the nodes in topological order, by name where there is a choice."""
-    missing = dict.fromkeys(nodes, 0)
-    children: dict[str, list[str]] = {node: [] for node in nodes}
-    for cause, effect in edges:
-        missing[effect] += 1
-        children[cause].append(effect)
-    ready = [node for node, count in missing.items() if not count]
-    heapq.heapify(ready)
-    order = []
-    while ready:
-        node = heapq.heappop(ready)
-        order.append(node)
-        for child in children[node]:
-            missing[child] -= 1
-            if not missing[child]:
-                heapq.heappush(ready, child)
-    if len(order) < len(nodes):
-        raise ValueError(f"the graph has a cycle: {_cycle(nodes - set(order), edges)}")
+    sorter = TopologicalSorter({node: () for node in sorted(nodes)})
+    for cause, effect in sorted(edges):
+        sorter.add(effect, cause)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        raise ValueError(f"the graph has a cycle: {_from_first(error.args[1])}") from None
+    order: list[str] = []
+    ready: list[str] = []
+    while sorter.is_active():
+        for node in sorter.get_ready():
+            heapq.heappush(ready, node)
+        order.append(heapq.heappop(ready))
+        sorter.done(order[-1])
     return tuple(order)
 
 
-def _cycle(left: set[str], edges: set[tuple[str, str]]) -> str:
-    """Name a cycle; every node that is left has a parent that is left."""
-    walk = [min(left)]
-    while walk[-1] not in walk[:-1]:
-        walk.append(min(a for a, b in edges if b == walk[-1] and a in left))
-    cycle = walk[walk.index(walk[-1]) :]
-    return " -> ".join(map(quote, reversed(cycle)))
+def _from_first(cycle: list[str]) -> str:
+    """Name a cycle, whose last node is its first, from the node that is first by name."""
+    start = cycle.index(min(cycle))
+    return " -> ".join(map(quote, [*cycle[start:], *cycle[1 : start + 1]]))

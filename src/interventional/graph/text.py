@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 
 _TOKEN = re.compile(
     r"""
@@ -30,13 +31,6 @@ class Statements:
     edges: list[tuple[str, str]] = field(default_factory=list)
     confounded: list[tuple[str, str]] = field(default_factory=list)
     unobserved: list[str] = field(default_factory=list)
-
-    def add_edge(self, a: str, arrow: str, b: str) -> None:
-        """Add an edge as it was written."""
-        if arrow == "<->":
-            self.confounded.append((a, b))
-        else:
-            self.edges.append((a, b) if arrow == "->" else (b, a))
 
 
 def parse(text: str) -> Statements:
@@ -90,13 +84,9 @@ def _read(statement: list[Token], out: Statements, *, is_dot: bool) -> None:
     if is_dot:
         options = " ".join(text for kind, text in statement if kind == "options")
         statement = [token for token in statement if token[0] != "options"]
-    chains: list[list[Token]] = [[]]
-    for token in statement:
-        if token[0] == "comma":
-            chains.append([])
-        else:
-            chains[-1].append(token)
-    with_arrow = [any(kind == "arrow" for kind, _ in chain) for chain in chains if chain]
+    parts = groupby(statement, key=lambda token: token[0] == "comma")
+    chains = [list(chain) for is_comma, chain in parts if not is_comma]
+    with_arrow = [any(kind == "arrow" for kind, _ in chain) for chain in chains]
     if any(with_arrow) and not all(with_arrow):
         raise ValueError(
             f"cannot tell what {written!r} means; write an edge for each, as in 'a -> y; b -> y'"
@@ -106,7 +96,7 @@ def _read(statement: list[Token], out: Statements, *, is_dot: bool) -> None:
             kind == "arrow" if i % 2 else kind in {"name", "quoted"}
             for i, (kind, _) in enumerate(chain)
         )
-        if not in_turn or (chain and chain[-1][0] == "arrow"):
+        if not in_turn or chain[-1][0] == "arrow":
             raise ValueError(
                 f"cannot read {written!r}: allowed are 'a -> b', 'b <- a' and 'a <-> b' (an"
                 f" unobserved common cause), separated by ';' or a new line; names with spaces"
@@ -119,7 +109,10 @@ def _read(statement: list[Token], out: Statements, *, is_dot: bool) -> None:
             out.unobserved += names
         both = re.search(r"\bdir\s*=\s*\"?both\b", options)
         for a, arrow, b in zip(names, arrows, names[1:], strict=False):
-            out.add_edge(a, "<->" if both else arrow, b)
+            if both or arrow == "<->":
+                out.confounded.append((a, b))
+            else:
+                out.edges.append((a, b) if arrow == "->" else (b, a))
 
 
 def _is_setting(statement: list[Token]) -> bool:
