@@ -98,7 +98,8 @@ def ask(
         if each is not None:
             columns = forced_columns(each, model.schema, model.outcome)
             named = [(model.schema.names[j], what) for j, what in columns.items()]
-            model.reached(frozenset([name for name, _ in named]))
+            if model.graph is not None:
+                model.reached(frozenset([name for name, _ in named]))
             forced += named
     estimand = (
         fitted.estimand(describe(do), kind)

@@ -40,10 +40,6 @@ class Seen(Protocol):
     """What an equation saw of the rows: sufficient statistics, or distinct rows."""
 
     @property
-    def n(self) -> int:
-        """Number of rows."""
-
-    @property
     def x_mean(self) -> Floats:
         """Means of the terms, (terms,); zeros for a model without an intercept."""
 
