@@ -122,7 +122,7 @@ def test_an_interrupt_during_a_question(data, monkeypatch):
     expected = answers(model, X[["a", "b"]])
     before = {name: id(value) for name, value in vars(model).items()}
     with monkeypatch.context() as patch:
-        patch.setattr(forward, "_draw", interrupted)
+        patch.setattr(forward.Answer, "evaluate", interrupted)
         with pytest.raises(KeyboardInterrupt):
             model.intervene(X[["a", "b"]], {"a": 0.0}, kind="predictive")
     assert {name: id(value) for name, value in vars(model).items()} == before

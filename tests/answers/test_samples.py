@@ -159,7 +159,7 @@ def test_closed_forms_are_taken(models, lazy, monkeypatch, question):
     def refuse(*_, **__):
         raise AssertionError
 
-    monkeypatch.setattr("interventional.intervention.forward._draw", refuse)
+    monkeypatch.setattr("interventional.intervention.forward.Answer.evaluate", refuse)
     computed.mean(), computed.std(), computed.average(by="site").summary()
     with pytest.raises(AssertionError):
         computed.interval()

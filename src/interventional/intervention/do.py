@@ -32,17 +32,21 @@ class Drawn(Chunked):
         Which random numbers: equal keys give equal draws.
     where : str
         Where the distribution stood, for messages.
+    schema : Schema, optional
+        What the columns of the model are, where these are draws as it takes them: numbers, or
+        codes of levels. Without it they are as the user means them.
     """
 
     distribution: Any
     parameters: Mapping[int | str, NDArray[Any]]
     n_draws: int
     n: int
-    key: tuple[int, ...]
+    key: tuple[int, int]
     where: str
+    schema: Schema | None = None
 
     def chunk(self, k: int, rows: slice) -> NDArray[Any]:
-        """Return the draws for the k-th chunk of rows, not yet encoded."""
+        """Return the draws for the k-th chunk of rows."""
         here = {
             name: value[..., rows] if value.ndim and value.shape[-1] == self.n else value
             for name, value in self.parameters.items()
@@ -54,9 +58,11 @@ class Drawn(Chunked):
         try:
             with np.errstate(over="ignore"):  # infinity is refused later on
                 drawn = self.distribution.rvs(*args, **named, size=size, random_state=rng)
-            return np.asarray(drawn)
         except ValueError as error:  # parameters that the family does not allow
             raise ValueError(f"{self.where}: {error}") from error
+        if self.schema is None:
+            return np.asarray(drawn)
+        return _codes(drawn, self.schema, self.key[1], self.where)
 
     def thinned(self, n_draws: int) -> "Drawn":
         """Return fewer draws from the same distribution."""
@@ -65,33 +71,6 @@ class Drawn(Chunked):
             for name, value in self.parameters.items()
         }
         return replace(self, parameters=own, n_draws=n_draws)
-
-
-@dataclass(frozen=True, eq=False)
-class Encoded(Chunked):
-    """Draws of a distribution as the model takes them: numbers, or codes of levels."""
-
-    drawn: Drawn
-    schema: Schema
-    j: int
-
-    @property
-    def n_draws(self) -> int:  # type: ignore[override]
-        """How many draws there are."""
-        return self.drawn.n_draws
-
-    @property
-    def n(self) -> int:  # type: ignore[override]
-        """How many rows there are."""
-        return self.drawn.n
-
-    def chunk(self, k: int, rows: slice) -> Floats:
-        """Return the encoded draws for the k-th chunk of rows."""
-        return _codes(self.drawn.chunk(k, rows), self.schema, self.j, self.drawn.where)
-
-    def thinned(self, n_draws: int) -> "Encoded":
-        """Return fewer draws from the same distribution."""
-        return replace(self, drawn=self.drawn.thinned(n_draws))
 
 
 def parse_do(
@@ -149,10 +128,9 @@ def encoded(meant: Mapping[int, Any], schema: Schema, n: int, n_draws: int) -> d
     for j, what in meant.items():
         name = schema.names[j]
         if isinstance(what, Drawn):
-            drawn = Encoded(what, schema, j)
+            forced[name] = drawn = replace(what, schema=schema)
             if is_large(n_draws, n):  # few are drawn at once, and fail at once
                 drawn.first_chunk()
-            forced[name] = drawn
         else:
             # A copy: what is computed later does not follow what becomes of the user's array.
             forced[name] = np.array(np.broadcast_to(_codes(what, schema, j, f"do[{name!r}]"), n))

@@ -144,6 +144,44 @@ class Answer(Chunked):
         object.__setattr__(self, "n_draws", len(next(iter(self.parameters.values()))))
         object.__setattr__(self, "n", len(self.query.values))
 
+    def evaluate(
+        self,
+        query: Query,
+        target: str,
+        how: Mapping[str, Regeneration] | None = None,
+        *,
+        noise: bool = False,
+        stream: int = 0,
+        residuals: Mapping[str, Floats] | None = None,
+        level: int | None = None,
+    ) -> Floats:
+        """Evaluate a node, or a level's probability, under `pm.do`, in a chunk of rows.
+
+        `stream` is that of the noise, where any is drawn.
+        """
+        forced = {name: np.asarray(value) for name, value in query.forced.items()}
+        by_draw = tuple(sorted([name for name, value in forced.items() if value.ndim == 2]))
+        regenerated = tuple(sorted(how.items())) if how else ()
+        plan = _Plan(target, noise, level, tuple(sorted(forced)), by_draw, regenerated)
+        compiled = _compiled(_Request(self.model.structure, plan, get_ident(), self.model))
+        names, values = self.model.schema.names, query.values
+        inputs = []
+        for name, whole in compiled.held:
+            array = forced[name] if name in forced else values[:, names.index(name)]
+            inputs.append(array.astype(np.int64) if whole else array)
+        inputs += [values[:, j] for j in compiled.factual]
+        inputs += [(residuals or {})[node] for node in compiled.residual]
+        draws = [self.parameters[name] for name in compiled.needed]
+        # Each node has a source of noise of its own, whatever else is drawn: contrasts are paired.
+        key = query.seed, stream, query.chunk
+        fresh = [np.random.default_rng([*key[:2], number, key[2]]) for number in compiled.streams]
+        try:
+            with np.errstate(over="ignore"):
+                found = np.asarray(compiled.function(*inputs, *draws, *fresh))
+        except (TypeError, ValueError) as error:  # of a design; PyTensor adds hints of its own
+            raise type(error)(str(error).partition("\n\nHINT: ")[0]) from None
+        return refuse_overflow(found, target)
+
 
 class Predictive(Answer):
     """New outcomes, noise included."""
@@ -152,7 +190,7 @@ class Predictive(Answer):
         """Draw the k-th chunk of rows."""
         query = self.query.at(k, rows)
         how: dict[str, Regeneration] = dict.fromkeys(query.regenerated, "draw")
-        return _draw(self.model, query, self.parameters, self.model.outcome, how, noise=True)
+        return self.evaluate(query, self.model.outcome, how, noise=True)
 
 
 class Expected(Answer):
@@ -165,11 +203,41 @@ class Expected(Answer):
 
     def chunk(self, k: int, rows: slice) -> Floats:
         """Compute the k-th chunk of rows."""
-        model, query, parameters = self.model, self.query.at(k, rows), self.parameters
-        how = _linear_or_drawn(model, query.regenerated) if query.regenerated else {}
+        query, regenerated = self.query.at(k, rows), self.query.regenerated
+        how = _linear_or_drawn(self.model, regenerated) if regenerated else {}
         if "draw" not in how.values():
-            return _draw(model, query, parameters, model.outcome, how)
-        return _averaged(model, query, parameters, how)
+            return self.evaluate(query, self.model.outcome, how)
+        return self._averaged(query, how)
+
+    def _averaged(self, query: Query, how: Mapping[str, Regeneration]) -> Floats:
+        """Return the expected outcome of a chunk of rows, averaged over draws of mediators."""
+        drawn = [node for node, what in how.items() if what == "draw"]
+        levels = [self.model.equation(node).codes for node in drawn]
+        if all(levels) and np.prod([len(codes) for codes in levels]) <= _INNER:
+            return self._over_levels(query, how, dict(zip(drawn, levels, strict=True)))
+        total: Floats | float = 0.0
+        for k in range(_INNER):
+            total += self.evaluate(query, self.model.outcome, how, stream=1 + k)
+        return np.asarray(total / _INNER)
+
+    def _over_levels(
+        self, query: Query, how: Mapping[str, Regeneration], levels: Mapping[str, range]
+    ) -> Floats:
+        """Return the expected outcome, a sum over the levels of categorical mediators."""
+        rest = {node: what for node, what in how.items() if node not in levels}
+        n = len(query.values)
+        total: Floats | float = 0.0
+        for codes in product(*levels.values()):
+            at = dict(zip(levels, codes, strict=True))
+            fixed = {node: np.full(n, float(code)) for node, code in at.items()}
+            here = Query(query.values, {**query.forced, **fixed})
+            weight: Floats | float = 1.0
+            for node, code in at.items():
+                several = self.model.equation(node).n_blocks > 1
+                p = self.evaluate(here, node, rest, level=code if several else None)
+                weight = weight * (p if several or code == 1 else 1 - p)
+            total += weight * self.evaluate(here, self.model.outcome, rest)
+        return np.asarray(total)
 
     def linear(self) -> Linear | None:
         """Return the closed form, where what is regenerated enters by its mean, linearly."""
@@ -197,17 +265,14 @@ class Retrospective(Answer):
 
     def chunk(self, k: int, rows: slice) -> Floats:
         """Compute the k-th chunk of rows."""
-        model, parameters, query = self.model, self.parameters, self.query.at(k, rows)
-        at_rest = Query(query.values, {})
-        residuals = {
-            node: model.equation(node).record.residual(
-                self.observed[node][rows],
-                _draw(model, at_rest, parameters, node, {}),
-            )
-            for node in (*query.regenerated, model.outcome)
-        }
+        model, query = self.model, self.query.at(k, rows)
+        at_rest, residuals = Query(query.values, {}), {}
+        for node in (*query.regenerated, model.outcome):
+            expected = self.evaluate(at_rest, node)
+            record = model.equation(node).record
+            residuals[node] = record.residual(self.observed[node][rows], expected)
         how: dict[str, Regeneration] = dict.fromkeys(query.regenerated, "residual")
-        mean = _draw(model, query, parameters, model.outcome, how, residuals=residuals)
+        mean = self.evaluate(query, model.outcome, how, residuals=residuals)
         outcome = model.of_outcome.record.with_residual(mean, residuals[model.outcome])
         return np.asarray(outcome)
 
@@ -226,57 +291,14 @@ class Through(Answer):
 
     def chunk(self, k: int, rows: slice) -> Floats:
         """Compute the k-th chunk of rows, mediators with the noise that `Predictive` gives."""
-        model, parameters = self.model, self.parameters
         query, others = self.query.at(k, rows), self.mediators.at(k, rows)
         forced = dict(query.forced)
         how: dict[str, Regeneration] = {}
         for node in others.regenerated:
             how[node] = "draw"
-            forced[node] = _draw(model, others, parameters, node, how, noise=True)
+            forced[node] = self.evaluate(others, node, how, noise=True)
         query = replace(query, forced=forced, regenerated=())
-        return _draw(model, query, parameters, model.outcome, {})
-
-
-def _averaged(
-    model: StructuralModel,
-    query: Query,
-    parameters: Mapping[str, Floats],
-    how: Mapping[str, Regeneration],
-) -> Floats:
-    """Return the expected outcome of a chunk of rows, averaged over draws of some mediators."""
-    drawn = [node for node, what in how.items() if what == "draw"]
-    levels = [model.equation(node).codes for node in drawn]
-    if all(levels) and np.prod([len(codes) for codes in levels]) <= _INNER:
-        return _over_levels(model, query, parameters, how, dict(zip(drawn, levels, strict=True)))
-    total: Floats | float = 0.0
-    for k in range(_INNER):
-        total += _draw(model, query, parameters, model.outcome, how, stream=1 + k)
-    return np.asarray(total / _INNER)
-
-
-def _over_levels(
-    model: StructuralModel,
-    query: Query,
-    parameters: Mapping[str, Floats],
-    how: Mapping[str, Regeneration],
-    levels: Mapping[str, range],
-) -> Floats:
-    """Return the expected outcome, a sum over the levels of categorical mediators."""
-    rest = {node: what for node, what in how.items() if node not in levels}
-    n = len(query.values)
-    total: Floats | float = 0.0
-    for codes in product(*levels.values()):
-        at = dict(zip(levels, codes, strict=True))
-        fixed = {node: np.full(n, float(code)) for node, code in at.items()}
-        here = Query(query.values, {**query.forced, **fixed})
-        weight: Floats | float = 1.0
-        for node, code in at.items():
-            several = model.equation(node).n_blocks > 1
-            level = code if several else None
-            p = _draw(model, here, parameters, node, rest, level=level)
-            weight = weight * (p if several or code == 1 else 1 - p)
-        total += weight * _draw(model, here, parameters, model.outcome, rest)
-    return np.asarray(total)
+        return self.evaluate(query, self.model.outcome)
 
 
 def _linear(
@@ -365,53 +387,6 @@ def _is_linear_in(equation: Equation, node: str) -> bool:
         and isinstance(design, TreatmentCoding)
         and design.schema.levels[equation.variables.index(node)] is None
     )
-
-
-def _draw(
-    model: StructuralModel,
-    query: Query,
-    parameters: Mapping[str, Floats],
-    target: str,
-    how: Mapping[str, Regeneration],
-    *,
-    noise: bool = False,
-    stream: int = 0,
-    residuals: Mapping[str, Floats] | None = None,
-    level: int | None = None,
-) -> Floats:
-    """Evaluate a node of the graph, or a level's probability, under `pm.do`, in a chunk of rows.
-
-    `stream` is that of the noise, where any is drawn.
-    """
-    forced = {name: np.asarray(value) for name, value in query.forced.items()}
-    plan = _Plan(
-        target,
-        noise,
-        level,
-        tuple(sorted(forced)),
-        tuple(sorted(name for name, value in forced.items() if value.ndim == 2)),
-        tuple(sorted(how.items())),
-    )
-    compiled = _compiled(_Request(model.structure, plan, get_ident(), model))
-    names, values = model.schema.names, query.values
-    inputs = []
-    for name, whole in compiled.held:
-        array = forced[name] if name in forced else values[:, names.index(name)]
-        inputs.append(array.astype(np.int64) if whole else array)
-    inputs += [values[:, j] for j in compiled.factual]
-    inputs += [(residuals or {})[node] for node in compiled.residual]
-    draws = [parameters[name] for name in compiled.needed]
-    # Each node has a source of noise of its own, whatever else is drawn: contrasts are paired.
-    fresh = [
-        np.random.default_rng([query.seed, stream, number, query.chunk])
-        for number in compiled.streams
-    ]
-    try:
-        with np.errstate(over="ignore"):
-            found = np.asarray(compiled.function(*inputs, *draws, *fresh))
-    except (TypeError, ValueError) as error:  # of a design; PyTensor adds hints of its own
-        raise type(error)(str(error).partition("\n\nHINT: ")[0]) from None
-    return refuse_overflow(found, target)
 
 
 def _needed(model: StructuralModel, plan: _Plan, drawn: Collection[str]) -> tuple[str, ...]:
