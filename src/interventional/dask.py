@@ -11,12 +11,10 @@ from sklearn.utils.validation import validate_data
 
 from interventional.answers.contents import (
     Averages,
-    Contents,
-    average_in_words,
     contrast_in_words,
     refuse_unpaired,
 )
-from interventional.answers.outcomes import Outcomes, contents_of, outcomes_of
+from interventional.answers.outcomes import Outcomes, averaged, contents_of
 from interventional.answers.reductions import CiKind, interval_columns, interval_defaults
 from interventional.answers.samples import Sign
 from interventional.answers.support import Support
@@ -183,11 +181,10 @@ class DaskOutcomes:
         """
         import dask
 
-        averaged = dask.delayed(_averaged, pure=False)
+        averages = dask.delayed(_averaged, pure=False)
         weight, group = [_per_part(v, len(self.parts)) for v in (weights, by)]
-        total = _sum_of([averaged(*p) for p in zip(self.parts, weight, group, strict=True)])
-        contents = Contents.of_averages(total, self.shape, self.posterior)
-        return outcomes_of(contents, average_in_words(self.estimand, by))
+        total = _sum_of([averages(*p) for p in zip(self.parts, weight, group, strict=True)])
+        return averaged(total, self.shape, self.posterior, self.estimand, by)
 
     def mean(self) -> Any:
         """Return the posterior mean of each row, a Dask Series.

@@ -328,7 +328,7 @@ def test_distinct_rows_are_as_few_as_they_should_be(family, exposure):
     _, seen = seen_by(estimator(family=family, exposure=exposure), X, y)
     counted = pd.DataFrame(X).assign(y=y).value_counts()
     assert len(seen.target) == len(counted) < 100
-    assert seen.n == len(y)
+    assert seen.moments.n == len(y)
     columns = [seen.matrix]
     if exposure:
         assert seen.matrix.shape[1] == 2  # the exposure is no term

@@ -16,7 +16,7 @@ from interventional.answers.samples import (
     Sign,
     at_once,
 )
-from interventional.answers.support import AVERAGED, MADE_BY_HAND, Support, joined
+from interventional.answers.support import MADE_BY_HAND, Support, joined
 from interventional.data.reading import refuse_masked
 from interventional.errors import unknown
 from interventional.numbers import Floats
@@ -87,18 +87,6 @@ class Contents:
     posterior: str | None = None
     support: Support | str = MADE_BY_HAND
     scale: Scale = "outcome"
-
-    @classmethod
-    def of_averages(cls, averages: Averages, shape: Shape, posterior: str | None) -> "Contents":
-        """Return averages as rows, one a group; refuse groups without weights."""
-        labels, has_weight = pd.Index(np.asarray(averages.labels)), averages.totals > 0
-        if not has_weight.any():
-            raise ValueError("weights must be finite, not negative, and not all zero")
-        if not has_weight.all():
-            raise ValueError(f"the weights of group {labels[~has_weight][0]!r} are all zero")
-        # An average of ratios is no ratio of averages.
-        scale = "mixed" if averages.n > 1 and averages.scale == "ratio" else averages.scale
-        return cls(Held(averages.values), shape, labels, None, posterior, AVERAGED, scale)
 
     def contrast(self, other: "Contents", sign: Sign) -> "Contents":
         """Return the difference or the ratio, paired draw by draw."""
@@ -184,8 +172,3 @@ def contrast_in_words(left: str, right: str, sign: Sign) -> str:
     return f" {sign} ".join(
         f"({side})" if " - " in side or " / " in side else side for side in (left, right)
     )
-
-
-def average_in_words(estimand: str, by: object) -> str:
-    """Return what an average is of."""
-    return f"{'average' if by is None else 'average by group'} of {estimand}"

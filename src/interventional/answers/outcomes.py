@@ -13,8 +13,9 @@ from pandas.api.extensions import ExtensionDtype
 
 from interventional import drawing
 from interventional.answers.contents import (
+    Averages,
     Contents,
-    average_in_words,
+    Shape,
     contrast_in_words,
 )
 from interventional.answers.reductions import (
@@ -384,8 +385,7 @@ class Outcomes:
         """
         contents = self._contents
         averages = contents.averages(weights, by)
-        averaged = Contents.of_averages(averages, contents.shape, contents.posterior)
-        return outcomes_of(averaged, average_in_words(self.estimand, by))
+        return averaged(averages, contents.shape, contents.posterior, self.estimand, by)
 
     def summary(self, prob: float | None = None, kind: CiKind | None = None) -> pd.DataFrame:
         """Return mean, sd and interval of each row, in columns named as ArviZ names them.
@@ -706,6 +706,21 @@ def outcomes_of(contents: Contents, estimand: str) -> Outcomes:
     outcomes = Outcomes.__new__(Outcomes)
     outcomes._contents, outcomes.estimand, outcomes._array = contents, estimand, None
     return outcomes
+
+
+def averaged(
+    averages: Averages, shape: Shape, posterior: str | None, estimand: str, by: object
+) -> Outcomes:
+    """Return averages of an estimand as outcomes, a row each; refuse groups without weights."""
+    labels, has_weight = pd.Index(np.asarray(averages.labels)), averages.totals > 0
+    if not has_weight.any():
+        raise ValueError("weights must be finite, not negative, and not all zero")
+    if not has_weight.all():
+        raise ValueError(f"the weights of group {labels[~has_weight][0]!r} are all zero")
+    # An average of ratios is no ratio of averages.
+    scale = "mixed" if averages.n > 1 and averages.scale == "ratio" else averages.scale
+    contents = Contents(Held(averages.values), shape, labels, None, posterior, AVERAGED, scale)
+    return outcomes_of(contents, f"average{'' if by is None else ' by group'} of {estimand}")
 
 
 def contents_of(outcomes: Outcomes) -> Contents:
