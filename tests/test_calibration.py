@@ -16,8 +16,6 @@ from benchmarks import calibration, calibration_report
 from benchmarks.calibration import BINS, LEVELS, L, Ranks, excursion, ranks
 from benchmarks.calibration_scenarios import scenarios
 
-pytestmark = pytest.mark.xdist_group("calibration")
-
 BY_TITLE = {each.title: each for each in scenarios()}
 ALPHA = 1e-3  # that anything is found wrong with one scenario, if nothing is
 

@@ -52,7 +52,6 @@ def test_exact(estimator, check):
 
 
 @pytest.mark.nuts
-@pytest.mark.xdist_group("nuts-checks")
 @pytest.mark.filterwarnings("ignore:NUTS has not converged:sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks([NUTS])
 def test_nuts(estimator, check):
@@ -60,7 +59,6 @@ def test_nuts(estimator, check):
 
 
 @poor_approximation
-@pytest.mark.xdist_group("laplace-checks")
 @parametrize_with_checks(
     [
         BayesianInterventionRegressor(family="gamma", priors=NOISY, **LAPLACE),

@@ -15,8 +15,6 @@ from interventional.inference import approximate, nuts
 from interventional.inference.posterior import Sampling
 from interventional.scm.compiling import python_mode
 
-pytestmark = pytest.mark.xdist_group("approximate")  # a structure is compiled once
-
 SAMPLING = Sampling(draws=1000, tune=1000, chains=4, seed=0, n_jobs=1, verbose=False)
 
 

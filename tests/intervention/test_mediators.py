@@ -31,9 +31,7 @@ from interventional import (
 from interventional.intervention import forward
 from interventional.scm.compiling import python_mode
 
-# One worker runs all that needs NUTS: a structure is compiled once, in many seconds.
 nuts = pytest.mark.nuts
-one_worker = pytest.mark.xdist_group("nuts-mediators")
 
 
 def estimator(**parameters):
@@ -583,13 +581,11 @@ def assert_given_draws(model, rows, do, probabilities, at_level):
 
 
 @nuts
-@one_worker
 def test_binary_mediator_equals_simulation_of_the_truth(binary):
     assert_equals_simulation(*binary, truly_binary, outcome_of_binary, seed=33)
 
 
 @nuts
-@one_worker
 def test_binary_mediator_given_the_draws(binary):
     model, X = binary
     rows = X.iloc[:30]
@@ -604,7 +600,6 @@ def test_binary_mediator_given_the_draws(binary):
 
 
 @nuts
-@one_worker
 def test_binary_equation_is_the_logistic_regression(binary):
     """Under priors this weak, posterior mean and deviation are estimate and standard error."""
     model, X = binary
@@ -617,7 +612,6 @@ def test_binary_equation_is_the_logistic_regression(binary):
 
 
 @nuts
-@one_worker
 def test_bool_is_refused_another_value(binary):
     model, X = binary
     with pytest.raises(ValueError, match=r"do\['m'\].*bools.*0\.5"):
@@ -625,7 +619,6 @@ def test_bool_is_refused_another_value(binary):
 
 
 @nuts
-@one_worker
 def test_three_levels_equal_simulation_of_the_truth(three):
     model, X, _ = three
     assert_equals_simulation(model, X, truly_three, outcome_of_three, seed=34)
@@ -643,7 +636,6 @@ def logits_by_hand(model, x, c):
 
 
 @nuts
-@one_worker
 def test_three_levels_given_the_draws(three):
     model, X, _ = three
     rows = X.iloc[:30]
@@ -660,7 +652,6 @@ def test_three_levels_given_the_draws(three):
 
 
 @nuts
-@one_worker
 def test_three_levels_are_the_multinomial_regression(three):
     """Under priors this weak, posterior mean and deviation are estimate and standard error."""
     model, X, _ = three
@@ -778,7 +769,6 @@ def test_number_that_reaches_a_level_given_the_draws(monkeypatch):
 
 
 @nuts
-@one_worker
 def test_weights_are_copies(three):
     """The same posterior: NUTS's to the last bit, the exact one to rounding."""
     _, X, y = three
@@ -797,7 +787,6 @@ def test_weights_are_copies(three):
 
 
 @nuts
-@one_worker
 def test_equality_with_a_pymc_model_written_out_by_hand():
     """pm.observe, pm.sample, pm.do, sample_posterior_predictive: three mediators in a row.
 

@@ -22,7 +22,6 @@ from interventional.metrics import log_density
 from interventional.scm.draft import draft, specify
 
 pytestmark = [
-    pytest.mark.xdist_group("exposure"),  # a structure is compiled once
     pytest.mark.filterwarnings(
         "ignore:inference='laplace' is a poor approximation:sklearn.exceptions.ConvergenceWarning"
     ),

@@ -21,7 +21,6 @@ from interventional.scm.draft import draft, specify
 from interventional.scm.observed import compact_model, rows_model
 
 pytestmark = [
-    pytest.mark.xdist_group("family-graphs"),  # a structure is compiled once
     pytest.mark.filterwarnings(
         "ignore:inference='laplace' is a poor approximation:sklearn.exceptions.ConvergenceWarning"
     ),

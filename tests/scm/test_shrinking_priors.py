@@ -16,8 +16,6 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from interventional import BayesianInterventionRegressor
 
-pytestmark = pytest.mark.xdist_group("shrinking-priors")  # a structure is compiled once
-
 
 def new(**parameters):
     return BayesianInterventionRegressor(random_state=0, **parameters)

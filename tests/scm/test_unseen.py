@@ -12,8 +12,6 @@ from sklearn.preprocessing import StandardScaler
 
 from interventional import BayesianInterventionRegressor, intervene
 
-pytestmark = pytest.mark.xdist_group("unseen")  # a structure is compiled once
-
 POOLED = {"site": "partial_pooling"}
 
 
