@@ -30,10 +30,10 @@ def smallest(found):
 @pytest.mark.parametrize(
     ("title", "n"),
     [
-        ("Priors: Normal, of fixed width", 100),
+        pytest.param("Priors: Normal, of fixed width", 100, marks=pytest.mark.slow),
         ("Sizes: n = 8, p = 15", 60),
-        ("Graphs: front door", 60),
-        ("Families: bernoulli, n = 100", 60),
+        pytest.param("Graphs: front door", 60, marks=pytest.mark.slow),
+        pytest.param("Families: bernoulli, n = 100", 60, marks=pytest.mark.slow),
     ],
 )
 def test_truths_are_draws_like_the_others(title, n):

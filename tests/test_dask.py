@@ -241,7 +241,9 @@ PATIENT = {"connect": "1h", "tcp": "1h"}  # a busy machine is no fault
 def cluster():
     distributed = pytest.importorskip("distributed")
     with (
-        dask.config.set({"distributed.worker.daemon": False, "distributed.comm.timeouts": PATIENT}),
+        dask.config.set(
+            {"distributed.worker.daemon": False, "distributed.comm.timeouts": PATIENT}
+        ),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
         ) as local,
@@ -251,6 +253,7 @@ def cluster():
         yield local
 
 
+@pytest.mark.slow
 def test_processes_of_a_cluster_give_the_same(cluster, rows, in_dask):
     there, here = new().fit(*in_dask), new().fit(*rows)
     assert_same_draws(there, here)
@@ -261,6 +264,7 @@ def test_processes_of_a_cluster_give_the_same(cluster, rows, in_dask):
     assert len(found.summary().compute()) == N
 
 
+@pytest.mark.slow
 def test_a_worker_killed_during_the_fit_changes_nothing(cluster, rows, tmp_path):
     X, y = rows
     parts = np.array_split(np.arange(N), 12)

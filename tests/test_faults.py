@@ -152,7 +152,7 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.nuts
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_control_c_in_a_long_fit():
     """A real SIGINT while NUTS runs, or while it is being compiled."""
@@ -227,6 +227,7 @@ def resident():
     return pages * os.sysconf("SC_PAGESIZE") / 2**20
 
 
+@pytest.mark.slow
 @poor_approximation
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read as on Linux")
 def test_500_fits_hold_memory_flat(data):
@@ -247,6 +248,7 @@ def test_500_fits_hold_memory_flat(data):
     assert resident() - before < 20
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read as on Linux")
 def test_structures_without_number_hold_no_more_than_the_caches(data):
     """What is compiled for one structure goes when others come."""

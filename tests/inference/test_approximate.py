@@ -229,7 +229,7 @@ def test_the_density_holds_far_out():
     assert posterior.heights(np.ones((1, 1)))[0] == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.nuts
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["laplace", "pathfinder"])
 @pytest.mark.parametrize("write", [logistic, poisson])
 def test_many_rows_give_the_posterior_of_nuts(write, engine, by_nuts):

@@ -16,8 +16,6 @@ from sklearn.model_selection import GridSearchCV
 from interventional import BayesianInterventionRegressor
 from interventional.inference import nuts
 
-pytestmark = pytest.mark.nuts
-
 # Two engines may differ by this many Monte Carlo standard errors.
 N_STANDARD_ERRORS = 4.0
 QUANTILES = (0.05, 0.95)
@@ -142,7 +140,16 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+ONE_STRUCTURE = ("ordinary", "badly scaled", "duplicate and constant columns")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        name if name in ONE_STRUCTURE else pytest.param(name, marks=pytest.mark.slow)
+        for name in CASES
+    ],
+)
 def test_exact_and_nuts_agree(case):
     """Means, deviations, 5% and 95% quantiles of all parameters, on the same data and priors."""
     make, settings = CASES[case]
@@ -157,6 +164,7 @@ def test_exact_and_nuts_agree(case):
     assert_same_posterior(at_the_means(model, X), at_the_means(exact, X))
 
 
+@pytest.mark.slow
 def test_hierarchical_prior_is_the_model_written_by_hand():
     """beta_j ~ N(0, tau), tau ~ HalfNormal(1): PyMC on the rows themselves."""
     import nutpie
@@ -229,6 +237,7 @@ class TestDefaultStructure:
         np.testing.assert_array_equal(self.draws(self.fitted(X, y, n_jobs=2)), once)
         assert not np.isclose(self.draws(self.fitted(X, y, random_state=4)), once).all()
 
+    @pytest.mark.slow
     def test_equations_run_side_by_side_where_there_is_room(self, monkeypatch):
         """Two equations of one chain each under n_jobs=2: at the same time, the same numbers."""
         import nutpie

@@ -99,7 +99,9 @@ def test_forms(fitted):
     assert_same_draws(clone(model).fit(X, y), model)
 
 
-@pytest.mark.parametrize("family", ["poisson", "negative_binomial"])
+@pytest.mark.parametrize(
+    "family", ["poisson", pytest.param("negative_binomial", marks=pytest.mark.slow)]
+)
 def test_all_is_in_proportion(family):
     X, y = rows(80, seed=2)
     model = estimator(exposure="people", family=family).fit(X, y)
@@ -196,6 +198,7 @@ def test_in_a_graph(fitted):
         np.testing.assert_allclose(ours.draws, theirs.draws)
 
 
+@pytest.mark.slow
 def test_an_exposure_with_causes():
     """x brings people, and people bring events: E[y | do(x)] = E[people | x] rate(x), exactly."""
     rng = np.random.default_rng(4)
@@ -225,6 +228,7 @@ def test_an_exposure_with_causes():
     np.testing.assert_allclose(parts["total"].draws, summed, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_an_exposure_that_also_acts_through_a_mediator():
     """people -> m -> y beside the proportion: the factor of each, by hand."""
     rng = np.random.default_rng(5)

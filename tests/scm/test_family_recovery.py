@@ -121,6 +121,7 @@ def shares_below(family):
     return {name: np.array(shares) for name, shares in found.items()}
 
 
+@pytest.mark.slow
 @every_family
 def test_intervals_cover_at_their_rate(family):
     """Of 94% and of 50%, within four standard deviations of their binomial counts."""
@@ -133,6 +134,7 @@ def test_intervals_cover_at_their_rate(family):
             assert abs(covered - rate) < band, (name, rate, covered)
 
 
+@pytest.mark.slow
 @every_family
 def test_posteriors_are_not_to_one_side_of_the_truth(family):
     """The share of draws below the truth is a half on average: uniform, so of variance 1/12."""
@@ -449,6 +451,7 @@ def test_weights_are_frequencies(family):
     assert_is_likelihood(found, *LIKELIHOOD[family](y, X, **how))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*Pareto k-hat")  # of a hundredth of the draws, on nu
 @pytest.mark.parametrize("family", ["student_t", "beta"])
 def test_weights_are_rows_repeated(family):
@@ -460,6 +463,7 @@ def test_weights_are_rows_repeated(family):
     assert_is_likelihood(found, *LIKELIHOOD[family](np.repeat(y, weights), many))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["poisson", "negative_binomial"])
 def test_exposure_is_that_of_maximum_likelihood(family):
     """With rows that count several times, too."""
@@ -513,7 +517,7 @@ def student_t_by_hand(X, y):
     pm.StudentT("y", nu=nu, mu=mu, sigma=sigma, observed=y)
 
 
-@pytest.mark.nuts
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [negative_binomial_by_hand, student_t_by_hand])
 def test_nuts_draws_from_the_model_written_by_hand(write):
     """The default priors written out, too."""

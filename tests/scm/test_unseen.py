@@ -124,6 +124,7 @@ def test_categories_too():
     assert np.isfinite(model.predict(new)).all()
 
 
+@pytest.mark.slow
 def test_of_a_count_the_mean_holds_the_spread():
     X, y = rows(np.random.default_rng(2), "poisson")
     model = BayesianInterventionRegressor(
