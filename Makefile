@@ -66,6 +66,10 @@ clean: ## Remove the environment, caches and build output
 	rm -rf $(VENV) build dist docs/_build docs/api/generated mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# Some containers set it. Without bytecode on disk each of a dozen processes compiles PyMC and
+# scikit-learn anew, which takes it 10 seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 # SciPy reads SCIPY_ARRAY_API once, when it is imported, and scikit-learn's estimator checks
 # skip the array API ones without it. pytest cannot set a variable that early.
 test test-all coverage mutants: export SCIPY_ARRAY_API := 1
