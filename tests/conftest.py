@@ -31,6 +31,11 @@ def pytest_collection_modifyitems(items):
 N_STANDARD_ERRORS = 4.5
 
 
+def slow(*values):
+    """Return a case of a parametrised test that `make test` does without."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def linear_data():
     """Rows of a known linear model: y = 1.5 a + 0.7 b + 0.3 c + noise of sd 0.2."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import slow
 from pymc_extras.prior import Prior
 from scipy import stats
 
@@ -30,10 +31,10 @@ def smallest(found):
 @pytest.mark.parametrize(
     ("title", "n"),
     [
-        pytest.param("Priors: Normal, of fixed width", 100, marks=pytest.mark.slow),
+        slow("Priors: Normal, of fixed width", 100),
         ("Sizes: n = 8, p = 15", 60),
-        pytest.param("Graphs: front door", 60, marks=pytest.mark.slow),
-        pytest.param("Families: bernoulli, n = 100", 60, marks=pytest.mark.slow),
+        slow("Graphs: front door", 60),
+        slow("Families: bernoulli, n = 100", 60),
     ],
 )
 def test_truths_are_draws_like_the_others(title, n):

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from conftest import slow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import SplineTransformer, StandardScaler
@@ -196,7 +197,7 @@ PARALLEL = {
 
 
 @poor_approximation
-@pytest.mark.parametrize("kind", PARALLEL)
+@pytest.mark.parametrize("kind", ["exact", slow("laplace"), slow("design")])
 def test_eight_at_once_are_as_one_after_another(data, kind):
     """Fits of eight data sets, and questions of one model, to the last bit."""
     X, y = data

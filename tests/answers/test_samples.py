@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import slow
 from scipy import stats
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import make_pipeline
@@ -130,7 +131,7 @@ def summaries(outcomes):
     }
 
 
-@pytest.mark.parametrize("rows_a_block", [pytest.param(3, marks=pytest.mark.slow), 7, 16, 1000])
+@pytest.mark.parametrize("rows_a_block", [slow(3), 7, 16, 1000])
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_same_numbers_whatever_the_block(models, monkeypatch, question, rows_a_block):
     """Every summary of an answer that is never held equals that of the one in memory."""

@@ -291,6 +291,7 @@ def test_one_seed_one_posterior(engine):
     assert written.n_built <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", approximate.ENGINES)
 def test_new_data_are_not_compiled_again(engine):
     old, new = counts(regression, n=100), counts(regression, n=130, seed=1)

@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import slow
 from pymc_extras.prior import Prior
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -145,10 +146,7 @@ ONE_STRUCTURE = ("ordinary", "badly scaled", "duplicate and constant columns")
 
 @pytest.mark.parametrize(
     "case",
-    [
-        name if name in ONE_STRUCTURE else pytest.param(name, marks=pytest.mark.slow)
-        for name in CASES
-    ],
+    [name if name in ONE_STRUCTURE else slow(name) for name in CASES],
 )
 def test_exact_and_nuts_agree(case):
     """Means, deviations, 5% and 95% quantiles of all parameters, on the same data and priors."""
@@ -325,6 +323,7 @@ class TestDefaultStructure:
         assert f"R-hat up to {worst:.3f} " in said
         assert f"bulk effective sample size down to {effective:.0f} " in said
 
+    @pytest.mark.slow
     def test_two_equations_are_one_warning(self):
         """Both are named, and their worst parameters by the names of their terms."""
         X, y = rows(17, 50, 3)

@@ -410,6 +410,7 @@ def nonlinear():
     return model.fit(X, y), X
 
 
+@pytest.mark.slow
 def test_nonlinear_average_equals_simulation_of_the_truth(nonlinear):
     """E[y | do(x)] over the rows' own c, from a million draws of the true equations."""
     model, X = nonlinear

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-from conftest import assert_mean
+from conftest import assert_mean, slow
 from scipy import stats
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
@@ -99,9 +99,7 @@ def test_forms(fitted):
     assert_same_draws(clone(model).fit(X, y), model)
 
 
-@pytest.mark.parametrize(
-    "family", ["poisson", pytest.param("negative_binomial", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("family", ["poisson", slow("negative_binomial")])
 def test_all_is_in_proportion(family):
     X, y = rows(80, seed=2)
     model = estimator(exposure="people", family=family).fit(X, y)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-from conftest import N_STANDARD_ERRORS, assert_mean, maximum_likelihood
+from conftest import N_STANDARD_ERRORS, assert_mean, maximum_likelihood, slow
 from pymc_extras.prior import Prior
 from scipy import optimize
 from scipy.special import digamma, expit, polygamma
@@ -441,7 +441,7 @@ def test_wide_priors_give_maximum_likelihood(family, wide):
     assert_is_likelihood(found, *LIKELIHOOD[family](y, X))
 
 
-@pytest.mark.parametrize("family", ["gaussian", "lognormal", "gamma"])
+@pytest.mark.parametrize("family", ["gaussian", "lognormal", slow("gamma")])
 def test_weights_are_frequencies(family):
     """As statsmodels' freq_weights."""
     X, y = simulated(family, 1000, seed=12)

@@ -55,7 +55,8 @@ def by_hand(family, p):
     return model, LogPosterior(compile_density(model, {}), [])
 
 
-@pytest.mark.parametrize("family", ["poisson", pytest.param("gamma", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["poisson", "gamma"])
 def test_a_density_compiled_for_two_columns_is_right_for_five(family):
     two, five = seen(family, 2), seen(family, 5)
     density = compile_density(rows_model(*two), rows_data(*two))
