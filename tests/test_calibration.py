@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import slow
 from pymc_extras.prior import Prior
 from scipy import stats
 
@@ -15,8 +16,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import calibration, calibration_report
 from benchmarks.calibration import BINS, LEVELS, L, Ranks, excursion, ranks
 from benchmarks.calibration_scenarios import scenarios
-
-pytestmark = pytest.mark.xdist_group("calibration")
 
 BY_TITLE = {each.title: each for each in scenarios()}
 ALPHA = 1e-3  # that anything is found wrong with one scenario, if nothing is
@@ -32,10 +31,10 @@ def smallest(found):
 @pytest.mark.parametrize(
     ("title", "n"),
     [
-        ("Priors: Normal, of fixed width", 100),
+        slow("Priors: Normal, of fixed width", 100),
         ("Sizes: n = 8, p = 15", 60),
-        ("Graphs: front door", 60),
-        ("Families: bernoulli, n = 100", 60),
+        slow("Graphs: front door", 60),
+        slow("Families: bernoulli, n = 100", 60),
     ],
 )
 def test_truths_are_draws_like_the_others(title, n):

@@ -44,7 +44,6 @@ def name(path):
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.nuts  # some pages show NUTS too
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_code_blocks(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

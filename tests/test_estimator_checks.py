@@ -51,19 +51,23 @@ def test_exact(estimator, check):
     check(estimator)
 
 
-@pytest.mark.nuts
-@pytest.mark.xdist_group("nuts-checks")
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:NUTS has not converged:sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks([NUTS])
 def test_nuts(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 @poor_approximation
-@pytest.mark.xdist_group("laplace-checks")
+@parametrize_with_checks([BayesianInterventionRegressor(family="gamma", priors=NOISY, **LAPLACE)])
+def test_gamma(estimator, check):
+    check(estimator)
+
+
+@poor_approximation
 @parametrize_with_checks(
     [
-        BayesianInterventionRegressor(family="gamma", priors=NOISY, **LAPLACE),
         LawfulOutcomes(family="poisson", **LAPLACE),
         LawfulOutcomes(family="bernoulli", **LAPLACE),
     ]

@@ -24,7 +24,6 @@ from interventional import BayesianInterventionRegressor
 from interventional.metrics import log_density, neg_crps
 
 pytestmark = [
-    pytest.mark.xdist_group("metrics"),
     pytest.mark.filterwarnings(
         "ignore:inference='laplace' is a poor approximation:sklearn.exceptions.ConvergenceWarning"
     ),

@@ -46,6 +46,7 @@ def averages(model, X):
     return {name: part.average().draws.values.ravel() for name, part in parts.items()}
 
 
+@pytest.mark.slow
 def test_parts_add_up_to_the_difference_of_scenarios(model, smokers):
     """Without a product of quitting and weight, holding weight leaves the direct part."""
     X, _ = smokers
@@ -61,6 +62,7 @@ def test_parts_add_up_to_the_difference_of_scenarios(model, smokers):
     np.testing.assert_allclose(parts["direct"], direct.draws.values.ravel(), atol=1e-8)
 
 
+@pytest.mark.slow
 def test_hidden_cause_of_mediator_and_outcome(model, smokers):
     """The total stays as it was; what goes through the mediator is refused."""
     X, y = smokers

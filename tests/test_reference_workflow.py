@@ -222,6 +222,7 @@ class TestFlatPriors:
             assert stats.kstest(standardised, stats.t(dof).cdf).pvalue > 1e-4
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_at_their_rate():
     """94% intervals of E[y | do] cover it in 94% of 200 data sets, within 4 standard errors.
 

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import slow
 from scipy import stats
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import make_pipeline
@@ -132,7 +133,7 @@ def summaries(outcomes):
     }
 
 
-@pytest.mark.parametrize("rows_a_block", [3, 7, 16, 1000])
+@pytest.mark.parametrize("rows_a_block", [slow(3), 7, 16, 1000])
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_same_numbers_whatever_the_block(models, monkeypatch, question, rows_a_block):
     """Every summary of an answer that is never held equals that of the one in memory."""
@@ -210,6 +211,7 @@ def test_quantiles_are_numpys_to_the_last_bit(n_draws):
 class TestMemory:
     """Draws times rows are never held."""
 
+    @pytest.mark.slow
     def test_peak(self, monkeypatch):
         """50 draws of 100,000 rows are 40 MB; their summaries take a part of that."""
         rng = np.random.default_rng(0)

@@ -123,6 +123,7 @@ def test_a_wrong_graph_is_found_and_what_fails_is_named():
     assert "missing" in row["verdict"]
 
 
+@pytest.mark.slow
 def test_p_values_are_adjusted_for_their_number():
     rng = np.random.default_rng(5)
     data = pd.DataFrame(rng.normal(size=(40, 5)), columns=list("abcde"))

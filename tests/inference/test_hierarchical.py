@@ -612,6 +612,7 @@ class Density:
         self.logpdf, self.median = logpdf, lambda: median
 
 
+@pytest.mark.slow
 def test_calibration():
     """Data from the prior: the truth's rank among the draws is uniform (Talts et al. 2018)."""
     rng = np.random.default_rng(20)
@@ -641,7 +642,7 @@ def test_calibration():
         assert st.chisquare(counts).pvalue > 1e-3
 
 
-@pytest.mark.nuts
+@pytest.mark.slow
 def test_nuts():
     """The same model in PyMC, by hand: means and deviations within 4.5 MCSE."""
     import arviz as az

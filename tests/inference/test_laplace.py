@@ -16,8 +16,6 @@ from interventional.inference.density import LogPosterior, compile_density
 from interventional.inference.posterior import Sampling
 from interventional.scm.compiling import python_mode
 
-pytestmark = pytest.mark.xdist_group("laplace")  # a structure is compiled once
-
 SAMPLING = Sampling(draws=1000, tune=1000, chains=4, seed=0, n_jobs=1, verbose=False)
 
 
@@ -232,7 +230,7 @@ def test_the_density_holds_far_out():
     assert posterior.heights(np.ones((1, 1)))[0] == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.nuts
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [logistic, poisson])
 def test_many_rows_give_the_posterior_of_nuts(write, by_nuts):
     """A posterior of p coefficients is skewed: Laplace's mode is off its mean by O(p / n).

@@ -9,15 +9,13 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import slow
 from pymc_extras.prior import Prior
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from interventional import BayesianInterventionRegressor
 from interventional.inference import nuts
-
-# One worker runs them all: a structure is compiled once, in seconds.
-pytestmark = [pytest.mark.nuts, pytest.mark.xdist_group("nuts-exact")]
 
 # Two engines may differ by this many Monte Carlo standard errors.
 N_STANDARD_ERRORS = 4.0
@@ -143,7 +141,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+ONE_STRUCTURE = ("ordinary", "badly scaled", "duplicate and constant columns")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [name if name in ONE_STRUCTURE else slow(name) for name in CASES],
+)
 def test_exact_and_nuts_agree(case):
     """Means, deviations, 5% and 95% quantiles of all parameters, on the same data and priors."""
     make, settings = CASES[case]
@@ -158,6 +162,7 @@ def test_exact_and_nuts_agree(case):
     assert_same_posterior(at_the_means(model, X), at_the_means(exact, X))
 
 
+@pytest.mark.slow
 def test_hierarchical_prior_is_the_model_written_by_hand():
     """beta_j ~ N(0, tau), tau ~ HalfNormal(1): PyMC on the rows themselves."""
     import nutpie
@@ -230,6 +235,7 @@ class TestDefaultStructure:
         np.testing.assert_array_equal(self.draws(self.fitted(X, y, n_jobs=2)), once)
         assert not np.isclose(self.draws(self.fitted(X, y, random_state=4)), once).all()
 
+    @pytest.mark.slow
     def test_equations_run_side_by_side_where_there_is_room(self, monkeypatch):
         """Two equations of one chain each under n_jobs=2: at the same time, the same numbers."""
         import nutpie
@@ -238,7 +244,7 @@ class TestDefaultStructure:
         X = pd.DataFrame(X, columns=["a", "b", "c"])
         settings = {"graph": "a -> b; a -> y; b -> y; c -> y", "chains": 1}
         alone = self.draws(self.fitted(X, y, n_jobs=1, **settings))
-        both_are_here, sample = threading.Barrier(2, timeout=60), nutpie.sample
+        both_are_here, sample = threading.Barrier(2, timeout=600), nutpie.sample
 
         def together(*args, **kwargs):
             both_are_here.wait()
@@ -317,6 +323,7 @@ class TestDefaultStructure:
         assert f"R-hat up to {worst:.3f} " in said
         assert f"bulk effective sample size down to {effective:.0f} " in said
 
+    @pytest.mark.slow
     def test_two_equations_are_one_warning(self):
         """Both are named, and their worst parameters by the names of their terms."""
         X, y = rows(17, 50, 3)

@@ -31,10 +31,6 @@ from interventional import (
 from interventional.intervention import forward
 from interventional.scm.compiling import python_mode
 
-# One worker runs all that needs NUTS: a structure is compiled once, in many seconds.
-nuts = pytest.mark.nuts
-one_worker = pytest.mark.xdist_group("nuts-mediators")
-
 
 def estimator(**parameters):
     return BayesianInterventionRegressor(
@@ -122,6 +118,7 @@ def assert_calibrated(effects, truths):
     assert low <= covered <= high, covered / n
 
 
+@pytest.mark.slow
 def test_total_effects_equal_path_tracing():
     """The effect of one unit more of any column, in 200 random linear models.
 
@@ -184,6 +181,7 @@ def test_controlled_direct_effects_equal_path_tracing():
     assert np.mean(np.abs(means - unblocked) / deviations > 5) > 0.5  # blocking matters
 
 
+@pytest.mark.slow
 def test_effects_with_hidden_variables_equal_path_tracing():
     """Random linear models of which two variables are hidden: what is answered is true.
 
@@ -412,6 +410,7 @@ def nonlinear():
     return model.fit(X, y), X
 
 
+@pytest.mark.slow
 def test_nonlinear_average_equals_simulation_of_the_truth(nonlinear):
     """E[y | do(x)] over the rows' own c, from a million draws of the true equations."""
     model, X = nonlinear
@@ -582,14 +581,12 @@ def assert_given_draws(model, rows, do, probabilities, at_level):
     assert_standardised((new - mean) / np.sqrt(of_mediator + sigma**2))
 
 
-@nuts
-@one_worker
+@pytest.mark.slow
 def test_binary_mediator_equals_simulation_of_the_truth(binary):
     assert_equals_simulation(*binary, truly_binary, outcome_of_binary, seed=33)
 
 
-@nuts
-@one_worker
+@pytest.mark.slow
 def test_binary_mediator_given_the_draws(binary):
     model, X = binary
     rows = X.iloc[:30]
@@ -603,8 +600,7 @@ def test_binary_mediator_given_the_draws(binary):
     np.testing.assert_allclose(forced, at_level[1], rtol=1e-9, atol=1e-9)
 
 
-@nuts
-@one_worker
+@pytest.mark.slow
 def test_binary_equation_is_the_logistic_regression(binary):
     """Under priors this weak, posterior mean and deviation are estimate and standard error."""
     model, X = binary
@@ -616,16 +612,14 @@ def test_binary_equation_is_the_logistic_regression(binary):
         assert abs(draws.std() / fit.bse[term] - 1) < 0.15
 
 
-@nuts
-@one_worker
+@pytest.mark.slow
 def test_bool_is_refused_another_value(binary):
     model, X = binary
     with pytest.raises(ValueError, match=r"do\['m'\].*bools.*0\.5"):
         model.intervene(X, do={"m": 0.5})
 
 
-@nuts
-@one_worker
+@pytest.mark.slow
 def test_three_levels_equal_simulation_of_the_truth(three):
     model, X, _ = three
     assert_equals_simulation(model, X, truly_three, outcome_of_three, seed=34)
@@ -642,8 +636,7 @@ def logits_by_hand(model, x, c):
     return softmax(np.stack([np.zeros_like(eta[0]), *eta]), axis=0)
 
 
-@nuts
-@one_worker
+@pytest.mark.slow
 def test_three_levels_given_the_draws(three):
     model, X, _ = three
     rows = X.iloc[:30]
@@ -659,8 +652,7 @@ def test_three_levels_given_the_draws(three):
     np.testing.assert_allclose(forced, at_level[2], rtol=1e-9, atol=1e-9)
 
 
-@nuts
-@one_worker
+@pytest.mark.slow
 def test_three_levels_are_the_multinomial_regression(three):
     """Under priors this weak, posterior mean and deviation are estimate and standard error."""
     model, X, _ = three
@@ -777,8 +769,7 @@ def test_number_that_reaches_a_level_given_the_draws(monkeypatch):
     assert 0 < left < 1.1 / forward._INNER
 
 
-@nuts
-@one_worker
+@pytest.mark.slow
 def test_weights_are_copies(three):
     """The same posterior: NUTS's to the last bit, the exact one to rounding."""
     _, X, y = three
@@ -796,8 +787,7 @@ def test_weights_are_copies(three):
         )
 
 
-@nuts
-@one_worker
+@pytest.mark.slow
 def test_equality_with_a_pymc_model_written_out_by_hand():
     """pm.observe, pm.sample, pm.do, sample_posterior_predictive: three mediators in a row.
 

@@ -405,11 +405,10 @@ OWN_NAMES = ("mu", "beta", "intercept", "sigma", "term", "residual")
         *("g_level", "g_block", "g_score", "c_observed", "obs", "chain", "draw"),
     ],
 )
-def test_reserved_names(arbitrary_levels, name):
+def test_reserved_names(name):
     """Columns that the model needs the name of are refused at fit, and named.
 
-    c_observed is one where c is adjusted for: it is no parent of y. Columns of such names that the
-    model does not need are columns as any other.
+    c_observed is one where c is adjusted for: it is no parent of y.
     """
     X, y = rows(40)
     X["g"] = np.array(["bus", "car", "walk"])[np.arange(40) % 3]
@@ -417,8 +416,18 @@ def test_reserved_names(arbitrary_levels, name):
     graph = f"u -> c -> x -> m -> y; u -> y; m -> g -> y; {name} -> y"
     with pytest.raises(ValueError, match=f"'{name}'.*rename"):
         estimator(graph=graph).fit(X, y)
-    harmless = X.rename(columns={name: "other"}).assign(
-        c_mu=1.0, g_observed=1.0, m_level=X["x"], m_score=2.0
+
+
+def test_names_that_the_model_does_not_need(arbitrary_levels):
+    """They are columns as any other."""
+    X, y = rows(40)
+    harmless = X.assign(
+        g=np.array(["bus", "car", "walk"])[np.arange(40) % 3],
+        other=np.arange(40.0),
+        c_mu=1.0,
+        g_observed=1.0,
+        m_level=X["x"],
+        m_score=2.0,
     )
     model = estimator(graph=f"{GRAPH}; m -> g -> y; m_level -> y; c_mu -> y").fit(harmless, y)
     assert np.isfinite(model.intervene(harmless, {"x": 1.0}).draws).all()

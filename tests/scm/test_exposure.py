@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-from conftest import assert_mean
+from conftest import assert_mean, slow
 from scipy import stats
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
@@ -22,7 +22,6 @@ from interventional.metrics import log_density
 from interventional.scm.draft import draft, specify
 
 pytestmark = [
-    pytest.mark.xdist_group("exposure"),  # a structure is compiled once
     pytest.mark.filterwarnings(
         "ignore:inference='laplace' is a poor approximation:sklearn.exceptions.ConvergenceWarning"
     ),
@@ -100,7 +99,7 @@ def test_forms(fitted):
     assert_same_draws(clone(model).fit(X, y), model)
 
 
-@pytest.mark.parametrize("family", ["poisson", "negative_binomial"])
+@pytest.mark.parametrize("family", ["poisson", slow("negative_binomial")])
 def test_all_is_in_proportion(family):
     X, y = rows(80, seed=2)
     model = estimator(exposure="people", family=family).fit(X, y)
@@ -197,6 +196,7 @@ def test_in_a_graph(fitted):
         np.testing.assert_allclose(ours.draws, theirs.draws)
 
 
+@pytest.mark.slow
 def test_an_exposure_with_causes():
     """x brings people, and people bring events: E[y | do(x)] = E[people | x] rate(x), exactly."""
     rng = np.random.default_rng(4)
@@ -226,6 +226,7 @@ def test_an_exposure_with_causes():
     np.testing.assert_allclose(parts["total"].draws, summed, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_an_exposure_that_also_acts_through_a_mediator():
     """people -> m -> y beside the proportion: the factor of each, by hand."""
     rng = np.random.default_rng(5)

@@ -54,6 +54,7 @@ def by_hand(family, p):
     return model, LogPosterior(compile_density(model, {}), [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["poisson", "gamma"])
 def test_a_density_compiled_for_two_columns_is_right_for_five(family):
     two, five = seen(family, 2), seen(family, 5)

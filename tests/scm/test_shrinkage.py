@@ -254,7 +254,7 @@ class Sampler:
         return draws
 
 
-@pytest.mark.nuts
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ridge", "partial_pooling"])
 def test_posterior_is_that_of_quadrature(kind):
     """Given the scale and sigma all is Gaussian; over these two the posterior is summed."""

@@ -16,8 +16,6 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from interventional import BayesianInterventionRegressor
 
-pytestmark = pytest.mark.xdist_group("shrinking-priors")  # a structure is compiled once
-
 
 def new(**parameters):
     return BayesianInterventionRegressor(random_state=0, **parameters)
@@ -35,6 +33,7 @@ def test_ridge_predicts_as_well_as_ridge_on_a_polynomial():
         assert ours > scores(other, X, y, PolynomialFeatures(2, include_bias=False)) - 0.01
 
 
+@pytest.mark.slow
 def test_ridge_predicts_as_well_as_ridge_where_terms_outnumber_rows():
     found = []
     for seed in range(4):
@@ -81,7 +80,7 @@ def test_units_do_not_matter():
     np.testing.assert_allclose(there.coef_ * scale, 1e4 * here.coef_, rtol=1e-6)
 
 
-@pytest.mark.nuts
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", ["horseshoe", "r2d2"])
 def test_five_effects_among_fifty_are_found(prior):
     """With default settings, whether terms stand alone or not; poor convergence is an error."""

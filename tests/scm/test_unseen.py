@@ -12,8 +12,6 @@ from sklearn.preprocessing import StandardScaler
 
 from interventional import BayesianInterventionRegressor, intervene
 
-pytestmark = pytest.mark.xdist_group("unseen")  # a structure is compiled once
-
 POOLED = {"site": "partial_pooling"}
 
 
@@ -126,6 +124,7 @@ def test_categories_too():
     assert np.isfinite(model.predict(new)).all()
 
 
+@pytest.mark.slow
 def test_of_a_count_the_mean_holds_the_spread():
     X, y = rows(np.random.default_rng(2), "poisson")
     model = BayesianInterventionRegressor(
