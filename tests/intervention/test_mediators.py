@@ -1009,7 +1009,7 @@ def test_threads(chain):
         return model.intervene(X, ask[0], kind=ask[1]).draws.values
 
     serial = [answer(ask) for ask in asks]
-    forward._functions._kept.clear()  # so that threads compile at once, too
+    forward._compiled.cache_clear()  # so that threads compile at once, too
     with ThreadPoolExecutor(4) as pool:
         for one, other in zip(serial, pool.map(answer, asks), strict=True):
             np.testing.assert_array_equal(one, other)
