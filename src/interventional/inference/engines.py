@@ -147,7 +147,7 @@ ENGINES: Mapping[str, Callable[[Equation, Seen, Sampling], Drawn]] = {
 def _key(equation: Equation, seen: Seen) -> Hashable:
     """Return what two observed models share if one compiled graph serves both."""
     # A lognormal equation is Gaussian in logarithms.
-    family = "gaussian" if equation.record.inner is not None else equation.family
+    family = None if equation.record.inner is not None else equation.family
     return equation.node, equation.priors.skeleton, family, equation.n_blocks, seen.structure
 
 

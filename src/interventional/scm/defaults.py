@@ -10,7 +10,7 @@ from interventional.data.seen import Moments
 from interventional.errors import UndeterminedError, listed, unknown
 from interventional.numbers import SMALLEST, Floats
 from interventional.scm.compiling import StructureCache, python_mode
-from interventional.scm.families import DISPERSIONS, FAMILIES, IDENTITY
+from interventional.scm.families import DEFAULT, DISPERSIONS, FAMILIES, IDENTITY
 from interventional.scm.priors import (
     LOCATIONS,
     EquationPriors,
@@ -36,7 +36,7 @@ def resolve(
     *,
     fit_intercept: bool,
     center: bool,
-    family: str = "gaussian",
+    family: str = DEFAULT,
 ) -> EquationPriors:
     """Return the priors of an equation: the user's where there are some, defaults elsewhere.
 

@@ -16,6 +16,7 @@ from interventional.numbers import Floats
 from interventional.scm.defaults import resolve
 from interventional.scm.equations import Equation, StructuralModel, check_names
 from interventional.scm.families import (
+    DEFAULT,
     FAMILIES,
     IDENTITY,
     Family,
@@ -177,7 +178,7 @@ def draft(
     fit_intercept: bool = True,
     center_predictors: bool = True,
     inference: str = "auto",
-    family: Any = "gaussian",
+    family: Any = DEFAULT,
     exposure: Any = None,
 ) -> Draft:
     """Parse the parameters of the estimator in the light of what the columns are."""

@@ -12,7 +12,7 @@ from interventional.data.schema import Schema
 from interventional.errors import listed
 from interventional.graph.identification import regenerated
 from interventional.numbers import Floats
-from interventional.scm.families import FAMILIES, Family
+from interventional.scm.families import DEFAULT, FAMILIES, Family
 from interventional.scm.priors import EquationPriors, Group
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Equation:
     design: Design
     priors: EquationPriors
     center: Floats = field(repr=False)
-    family: str = "gaussian"
+    family: str = DEFAULT
     levels: tuple[Any, ...] = ()
     exposure: int | None = None
 
