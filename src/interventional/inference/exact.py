@@ -13,8 +13,9 @@ Gaussian (Gelman et al. 2013, *Bayesian Data Analysis*, 3rd ed., section 14.8; L
     \frac{\sigma^2}{d_i^2 + \sigma^2}\Big).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -33,10 +34,6 @@ LogDensity = Callable[[Floats], Floats]
 REACH = 80.0  # log sigma is looked for within e^±80 of the data's own scale
 _DROP = 45.0  # what has e^-45 of the peak's density holds no draw
 _POINTS = 1025
-TOO_FLAT = (
-    "the prior of sigma is too flat for so few rows: its posterior is improper; give a proper "
-    "prior, such as Prior('HalfNormal', sigma=1)"
-)
 
 
 def draw(
@@ -81,11 +78,8 @@ def draw(
     def log_density(t: Floats) -> Floats:
         return log_prior_sigma(np.exp(t)) + problem.log_marginal(t) + t
 
-    uniform = rng.uniform(size=n_draws)
-    log_sigma = _invert(
-        log_density, problem.log_scale, float(np.log(likely_sigma)), uniform, statistics
-    )
-    sigma = np.exp(log_sigma)
+    inside, uniform = float(np.log(likely_sigma)), rng.uniform(size=n_draws)
+    sigma = np.exp(_invert(log_density, problem.log_scale, inside, uniform, statistics))
     theta = problem.coefficients(sigma, rng)
     return {**model.by_name(theta), "sigma": sigma}
 
@@ -110,26 +104,21 @@ def refuse_improper(
         If data and priors leave a coefficient or sigma without bounds.
     """
     a, _, _ = _design_rows(equation, statistics)
-    flat = [
-        term for group in equation.priors.groups if group.name == "flat" for term in group.terms
-    ]
-    names = [equation.design.terms[term] for term in flat]
-    columns = [term + equation.has_intercept for term in flat]
-    if equation.priors.intercept is not None and equation.priors.intercept.distribution == "Flat":
-        names, columns = ["intercept", *names], [0, *columns]
-    FlatColumns.of(a[:, columns], names)
+    priors, ones = equation.priors, equation.has_intercept
+    flat = [term + ones for group in priors.groups if group.name == "flat" for term in group.terms]
+    if priors.intercept is not None and priors.intercept.distribution == "Flat":
+        flat = [0, *flat]
+    FlatColumns.of(equation, a, flat)
     if log_prior_sigma is None:
         return
     t = np.array([-REACH, -0.8 * REACH, 0.8 * REACH, REACH])
     # As sigma grows, all that remains of the coefficients is how many are flat; as it goes to 0,
     # a constant y costs nothing in any of the directions that they reach.
     reached = np.linalg.matrix_rank(a)
-    power = statistics.weight - np.array([reached, reached, len(names), len(names)])
+    power = statistics.weight - np.array([reached, reached, len(flat), len(flat)])
     outermost, low, high, last = log_prior_sigma(np.exp(t)) + t - power * t
-    if statistics.constant and np.isfinite(outermost) and outermost >= low:
-        raise UndeterminedError(falls_to_zero(statistics))
-    if np.isfinite(last) and last >= high:
-        raise UndeterminedError(TOO_FLAT)
+    to_zero = statistics.constant and np.isfinite(outermost) and outermost >= low
+    refuse_ends(statistics, to_zero, np.isfinite(last) and last >= high)
 
 
 @dataclass(frozen=True)
@@ -150,15 +139,18 @@ class FlatColumns:
     basis: Floats
 
     @classmethod
-    def of(cls, columns: Floats, names: list[str]) -> "FlatColumns":
+    def of(cls, equation: Equation, a: Floats, flat: Sequence[int]) -> "FlatColumns":
         """Factor the columns of flat coefficients; refuse those that do not determine them."""
+        columns = a[:, flat]
         size = np.linalg.norm(columns, axis=0)
         scaled = columns / np.where(size > 0, size, 1.0)
         left, d, vt = np.linalg.svd(scaled, full_matrices=False)
         tolerance = 1e3 * np.finfo(np.float64).eps * max(columns.shape)
-        if len(d) < len(names) or (len(d) and d.min() <= tolerance * d.max()):
+        if len(d) < len(flat) or (len(d) and d.min() <= tolerance * d.max()):
+            every = ["intercept"] * equation.has_intercept + list(equation.design.terms)
+            names = listed([every[k] for k in flat])
             raise UndeterminedError(
-                f"the data do not determine the coefficients of {listed(names)}, whose priors are "
+                f"the data do not determine the coefficients of {names}, whose priors are "
                 "Flat: fewer rows than such coefficients, a constant column, or columns that "
                 "repeat each other. Give Normal priors"
             )
@@ -236,31 +228,26 @@ class Conjugate:
 
     @classmethod
     def of(
-        cls,
-        equation: Equation,
-        statistics: SufficientStatistics,
-        hierarchy: Hierarchy | None = None,
+        cls, equation: Equation, statistics: SufficientStatistics, learnt: Hierarchy | None = None
     ) -> "Conjugate":
         """Read the priors of an equation, and what it saw."""
         a, u, shift = _design_rows(equation, statistics)
-        names, priors, ones = list(equation.design.terms), equation.priors, equation.has_intercept
-        normal, pooled = np.zeros((2, len(names) + ones), dtype=bool)
+        priors, ones = equation.priors, equation.has_intercept
+        normal, pooled = np.zeros((2, a.shape[1]), dtype=bool)
         m, s = np.zeros(len(normal)), np.ones(len(normal))
         for group in priors.groups:
             terms = np.asarray(group.terms, dtype=np.intp) + ones
             if group.name == "normal":
                 normal[terms] = True
                 m[terms], s[terms] = normal_parameters(group.prior, len(terms), "beta")
-        if hierarchy is not None:
-            terms = np.asarray(hierarchy.terms, dtype=np.intp) + ones
+        if learnt is not None:
+            terms = np.asarray(learnt.terms, dtype=np.intp) + ones
             pooled[terms] = True
-            m[terms], s[terms] = hierarchy.mu, hierarchy.scale
+            m[terms], s[terms] = learnt.mu, learnt.scale
         if priors.intercept is not None:
-            names = ["intercept", *names]
             normal[0] = priors.intercept.is_normal
             m[:1], s[:1] = normal_parameters(priors.intercept, 1, "intercept")
-        others = ~(normal | pooled)
-        flat = FlatColumns.of(a[:, others], [names[k] for k in np.flatnonzero(others)])
+        flat = FlatColumns.of(equation, a, np.flatnonzero(~(normal | pooled)).tolist())
         return cls(statistics, a, u, shift, normal, pooled, m, s, flat)
 
     @property
@@ -414,10 +401,8 @@ def _invert(
         if last - first > _POINTS // 2:
             break
         low, high = t[first], t[last]
-    if values[0] > peak - _DROP and low == center - REACH:
-        raise UndeterminedError(falls_to_zero(statistics))
-    if values[-1] > peak - _DROP and high == center + REACH:
-        raise UndeterminedError(TOO_FLAT)
+    to_zero = values[0] > peak - _DROP and low == center - REACH
+    refuse_ends(statistics, to_zero, values[-1] > peak - _DROP and high == center + REACH)
     low, high = edges(log_density, t, values)
     t = np.linspace(low, high, _POINTS)
     values = log_density(t) - peak
@@ -429,13 +414,19 @@ def _invert(
     return PchipInterpolator(cumulative, t[kept])(uniform)
 
 
-def falls_to_zero(statistics: SufficientStatistics) -> str:
-    """Say that the posterior is improper as sigma goes to 0."""
-    why = "y is constant, and its" if statistics.constant else "the"
-    return (
-        f"{why} prior lets sigma go to 0, so that the posterior is improper; give a prior of "
-        "sigma that vanishes at 0, such as Prior('InverseGamma', alpha=3, beta=1)"
-    )
+def refuse_ends(statistics: SufficientStatistics, to_zero: Any, without_bounds: Any) -> None:
+    """Refuse a posterior with mass where sigma goes to 0, or where it grows without bounds."""
+    if to_zero:
+        why = "y is constant, and its" if statistics.constant else "the"
+        raise UndeterminedError(
+            f"{why} prior lets sigma go to 0, so that the posterior is improper; give a prior of "
+            "sigma that vanishes at 0, such as Prior('InverseGamma', alpha=3, beta=1)"
+        )
+    if without_bounds:
+        raise UndeterminedError(
+            "the prior of sigma is too flat for so few rows: its posterior is improper; give a "
+            "proper prior, such as Prior('HalfNormal', sigma=1)"
+        )
 
 
 def edges(log_density: LogDensity, t: Floats, values: Floats) -> tuple[float, float]:

@@ -149,19 +149,10 @@ class _Problem:
         left, d, v = svd(group - basis @ across)
         c = left.T @ outcome
         j = across @ v
-        return cls(
-            model,
-            d=d,
-            c=c,
-            v=v,
-            w=w,
-            beside=size[:, None] * turn.T,
-            turn=turn,
-            j=j,
-            apart=across - j @ v.T,
-            rss=model.rss(outcome - basis @ w - left @ c, len(size) + len(d)),
-            power=model.statistics.weight - model.n_flat - len(size),
-        )
+        beside, apart = size[:, None] * turn.T, across - j @ v.T
+        rss = model.rss(outcome - basis @ w - left @ c, len(size) + len(d))
+        power = model.statistics.weight - model.n_flat - len(size)
+        return cls(model, d, c, v, w, beside, turn, j, apart, rss, power)
 
     @property
     def log_scale(self) -> float:
