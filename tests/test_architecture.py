@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import interventional
+from interventional.scm.families import FAMILIES
 
 ROOT = Path(interventional.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
@@ -92,3 +93,30 @@ def test_what_takes_seconds_to_import_is_imported_where_it_is_needed(path):
         elif isinstance(node, ast.ImportFrom):
             imported.append(node.module or "")
     assert not [each for each in imported if each.split(".")[0] in HEAVY]
+
+
+def docstrings(tree):
+    """Return the nodes of all docstrings of a module."""
+    owners = (ast.FunctionDef, ast.ClassDef, ast.Module)
+    documented = [n for n in ast.walk(tree) if isinstance(n, owners) and ast.get_docstring(n)]
+    return {node.body[0].value for node in documented}
+
+
+def defaults_of_the_estimator(tree):
+    """Return the defaults of its parameters, which scikit-learn shows as they are written."""
+    made = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+    return {default for function in made for default in function.args.kw_defaults}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_families_are_named_in_one_place(path):
+    """The coefficients are called beta too, so that one is not looked for."""
+    if name(path) == "scm/families.py":
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    allowed = docstrings(tree)
+    if name(path) == "estimator.py":
+        allowed |= defaults_of_the_estimator(tree)
+    constants = [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and n not in allowed]
+    named = {constant.value for constant in constants if isinstance(constant.value, str)}
+    assert not named & (set(FAMILIES) - {"beta"})

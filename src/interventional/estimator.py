@@ -32,7 +32,7 @@ from interventional.inference.posterior import Sampling
 from interventional.intervention.simulation import simulate, with_drawn
 from interventional.numbers import Floats
 from interventional.scm.draft import Draft, draft, specify
-from interventional.scm.families import FAMILIES, LOG, adds_up, no_batches
+from interventional.scm.families import DEFAULT, FAMILIES, LOG, adds_up, no_batches
 from interventional.scm.generative import generative_model, observed_rows
 from interventional.scm.predictive import Predictive
 from interventional.trust import checks, confounding
@@ -698,7 +698,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         family = self.family
         if isinstance(family, Mapping):
-            family = family.get(self.outcome, "gaussian")
+            family = family.get(self.outcome, DEFAULT)
         record = FAMILIES.get(family) if isinstance(family, str) else None
         tags.target_tags.positive_only = record is not None and record.link is LOG
         return tags

@@ -109,7 +109,7 @@ def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mea
     back = _ToRaw(path.inverses)
     if kind == "predictive":
         return mapped(inner, back)
-    if fitted.model.of_outcome.family != "gaussian":
+    if not fitted.model.of_outcome.record.is_gaussian:
         raise ValueError(
             f"family={fitted.model.of_outcome.family!r} behind a transformed target: the "
             "expectation of the raw outcome is known for a Gaussian one; ask for "

@@ -321,7 +321,7 @@ def test_moved_prior_is_the_prior_moved(name):
     leaves = spec.leaves()
     points = np.linspace(-2.5, 4.5, 9)
     with pm.Model():
-        moved = spec.create_shifted("x", 7.0, lambda path: leaves[path])
+        moved = spec.create("x", lambda path: leaves[path], by=7.0)
     found = pm.logp(moved, points + 7).eval(mode=python_mode())
     np.testing.assert_allclose(found, truth.logpdf(points), rtol=1e-6)
 
@@ -332,7 +332,7 @@ def test_moved_prior_with_its_location_left_out():
 
     spec = PriorSpec.parse(Prior("StudentT", nu=3), "here")
     with pm.Model():
-        moved = spec.create_shifted("x", 2.0, lambda path: spec.leaves()[path])
+        moved = spec.create("x", lambda path: spec.leaves()[path], by=2.0)
     found = pm.logp(moved, 2.5).eval(mode=python_mode())
     np.testing.assert_allclose(found, st.t(3).logpdf(0.5), rtol=1e-8)
 

@@ -25,7 +25,7 @@ def prior_model(kind, size, x_scale=None, y_scale=3.0, noise=2.0, n=40):
 
 def auxiliary(kind, size):
     """What a prior adds besides the coefficients; a single term has no shares."""
-    added = shrinkage.auxiliary(kind)
+    added = dict(shrinkage.AUXILIARY[kind])
     if size == 1:
         added.pop("_phi", None)
     return added

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from interventional.scm.compiling import StructureCache, python_mode
 from interventional.scm.equations import Equation, StructuralModel
 from interventional.scm.observed import DATA, OBSERVED, observed_data, observed_model
 from interventional.scm.shrinkage import TARGET_ACCEPT
+
+if TYPE_CHECKING:
+    import pymc as pm
 
 Drawn = tuple[dict[str, Floats], dict[str, NDArray[Any]], str, list[str]]
 _models = StructureCache(64)
@@ -121,20 +124,18 @@ def _exact(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
 
 def _nuts(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
     """Draw by NUTS from the observed PyMC model."""
-    _refuse_improper(equation, seen)
-    build, numbers = partial(observed_model, equation, seen), observed_data(equation, seen)
+    build, numbers, key = _observed(equation, seen)
     if equation.priors.shrinks:
         sampling = replace(sampling, target_accept=TARGET_ACCEPT)
     # nutpie compiles for a number of parameters, and of what a Gaussian equation observes.
-    key = (_key(equation, seen), len(equation.coefficients), len(numbers.get(OBSERVED, ())))
+    key = (key, len(equation.coefficients), len(numbers.get(OBSERVED, ())))
     return nuts.sample(build, numbers, key, sampling, partial(label, equation))
 
 
 def _laplace(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
     """Draw from Laplace's approximation of the posterior of the observed PyMC model."""
-    _refuse_improper(equation, seen)
-    build, numbers = partial(observed_model, equation, seen), observed_data(equation, seen)
-    return laplace.sample(build, numbers, _key(equation, seen), sampling)
+    build, numbers, key = _observed(equation, seen)
+    return laplace.sample(build, numbers, key, sampling)
 
 
 ENGINES: Mapping[str, Callable[[Equation, Seen, Sampling], Drawn]] = {
@@ -147,18 +148,24 @@ ENGINES: Mapping[str, Callable[[Equation, Seen, Sampling], Drawn]] = {
 def _key(equation: Equation, seen: Seen) -> Hashable:
     """Return what two observed models share if one compiled graph serves both."""
     # A lognormal equation is Gaussian in logarithms.
-    family = "gaussian" if equation.record.inner is not None else equation.family
+    family = None if equation.record.inner is not None else equation.family
     return equation.node, equation.priors.skeleton, family, equation.n_blocks, seen.structure
 
 
-def _refuse_improper(equation: Equation, seen: Seen) -> None:
-    """Refuse a Gaussian equation whose posterior does not exist."""
-    if not isinstance(seen, SufficientStatistics):
-        return
-    sigma, log_prior = equation.priors.sigma, None
-    if sigma is not None and sigma.is_plain:
-        log_prior, _ = _prior_density(equation, seen, f"{equation.node}_sigma")
-    exact.refuse_improper(equation, seen, log_prior)
+def _observed(
+    equation: Equation, seen: Seen
+) -> tuple[Callable[[], "pm.Model"], dict[str, Any], Hashable]:
+    """Return what builds the observed model, its data, and `_key`.
+
+    A Gaussian equation whose posterior does not exist is refused.
+    """
+    if isinstance(seen, SufficientStatistics):
+        sigma, log_prior = equation.priors.sigma, None
+        if sigma is not None and sigma.is_plain:
+            log_prior, _ = _prior_density(equation, seen, f"{equation.node}_sigma")
+        exact.refuse_improper(equation, seen, log_prior)
+    build = partial(observed_model, equation, seen)
+    return build, observed_data(equation, seen), _key(equation, seen)
 
 
 def _prior_density(
@@ -172,7 +179,6 @@ def _prior_density(
         import pytensor
         import pytensor.tensor as pt
         from pymc.distributions.distribution import support_point
-        from pytensor.graph.replace import graph_replace
         from pytensor.graph.traversal import graph_inputs
 
         model = _models.get(key, lambda: observed_model(equation, statistics))
@@ -180,9 +186,8 @@ def _prior_density(
         scale, numbers = pt.vector("scale"), pt.vector("numbers")
         outputs = [pm.logp(prior, scale), support_point(prior)]
         shared: dict[Any, Any] = {v: numbers for v in graph_inputs(outputs) if v.name == DATA}
-        outputs = graph_replace(outputs, shared) if shared else outputs
         return pytensor.function(
-            [scale, numbers], outputs, mode=python_mode(), on_unused_input="ignore"
+            [scale, numbers], outputs, python_mode(), givens=shared, on_unused_input="ignore"
         )
 
     function = _scale_priors.get((key, variable), compile_prior)

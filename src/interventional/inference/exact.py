@@ -13,8 +13,9 @@ Gaussian (Gelman et al. 2013, *Bayesian Data Analysis*, 3rd ed., section 14.8; L
     \frac{\sigma^2}{d_i^2 + \sigma^2}\Big).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -33,10 +34,6 @@ LogDensity = Callable[[Floats], Floats]
 REACH = 80.0  # log sigma is looked for within e^±80 of the data's own scale
 _DROP = 45.0  # what has e^-45 of the peak's density holds no draw
 _POINTS = 1025
-TOO_FLAT = (
-    "the prior of sigma is too flat for so few rows: its posterior is improper; give a proper "
-    "prior, such as Prior('HalfNormal', sigma=1)"
-)
 
 
 def draw(
@@ -75,18 +72,16 @@ def draw(
     ValueError
         If the posterior is improper.
     """
-    problem = _whiten(equation, statistics)
+    model = Conjugate.of(equation, statistics)
+    problem = _Whitened.of(model)
 
     def log_density(t: Floats) -> Floats:
         return log_prior_sigma(np.exp(t)) + problem.log_marginal(t) + t
 
-    uniform = rng.uniform(size=n_draws)
-    log_sigma = _invert(
-        log_density, problem.log_scale, float(np.log(likely_sigma)), uniform, statistics
-    )
-    sigma = np.exp(log_sigma)
+    inside, uniform = float(np.log(likely_sigma)), rng.uniform(size=n_draws)
+    sigma = np.exp(_invert(log_density, problem.log_scale, inside, uniform, statistics))
     theta = problem.coefficients(sigma, rng)
-    return {**by_name(equation, theta, problem.shift), "sigma": sigma}
+    return {**model.by_name(theta), "sigma": sigma}
 
 
 def refuse_improper(
@@ -108,27 +103,22 @@ def refuse_improper(
     ValueError
         If data and priors leave a coefficient or sigma without bounds.
     """
-    a, _, _ = design_rows(equation, statistics)
-    flat = [
-        term for group in equation.priors.groups if group.name == "flat" for term in group.terms
-    ]
-    names = [equation.design.terms[term] for term in flat]
-    columns = [term + equation.has_intercept for term in flat]
-    if equation.priors.intercept is not None and equation.priors.intercept.distribution == "Flat":
-        names, columns = ["intercept", *names], [0, *columns]
-    FlatColumns.of(a[:, columns], names)
+    a, _, _ = _design_rows(equation, statistics)
+    priors, ones = equation.priors, equation.has_intercept
+    flat = [term + ones for group in priors.groups if group.name == "flat" for term in group.terms]
+    if priors.intercept is not None and priors.intercept.distribution == "Flat":
+        flat = [0, *flat]
+    FlatColumns.of(equation, a, flat)
     if log_prior_sigma is None:
         return
     t = np.array([-REACH, -0.8 * REACH, 0.8 * REACH, REACH])
     # As sigma grows, all that remains of the coefficients is how many are flat; as it goes to 0,
     # a constant y costs nothing in any of the directions that they reach.
     reached = np.linalg.matrix_rank(a)
-    power = statistics.weight - np.array([reached, reached, len(names), len(names)])
+    power = statistics.weight - np.array([reached, reached, len(flat), len(flat)])
     outermost, low, high, last = log_prior_sigma(np.exp(t)) + t - power * t
-    if statistics.constant and np.isfinite(outermost) and outermost >= low:
-        raise UndeterminedError(falls_to_zero(statistics))
-    if np.isfinite(last) and last >= high:
-        raise UndeterminedError(TOO_FLAT)
+    to_zero = statistics.constant and np.isfinite(outermost) and outermost >= low
+    refuse_ends(statistics, to_zero, np.isfinite(last) and last >= high)
 
 
 @dataclass(frozen=True)
@@ -149,15 +139,18 @@ class FlatColumns:
     basis: Floats
 
     @classmethod
-    def of(cls, columns: Floats, names: list[str]) -> "FlatColumns":
+    def of(cls, equation: Equation, a: Floats, flat: Sequence[int]) -> "FlatColumns":
         """Factor the columns of flat coefficients; refuse those that do not determine them."""
+        columns = a[:, flat]
         size = np.linalg.norm(columns, axis=0)
         scaled = columns / np.where(size > 0, size, 1.0)
         left, d, vt = np.linalg.svd(scaled, full_matrices=False)
         tolerance = 1e3 * np.finfo(np.float64).eps * max(columns.shape)
-        if len(d) < len(names) or (len(d) and d.min() <= tolerance * d.max()):
+        if len(d) < len(flat) or (len(d) and d.min() <= tolerance * d.max()):
+            every = ["intercept"] * equation.has_intercept + list(equation.design.terms)
+            names = listed([every[k] for k in flat])
             raise UndeterminedError(
-                f"the data do not determine the coefficients of {listed(names)}, whose priors are "
+                f"the data do not determine the coefficients of {names}, whose priors are "
                 "Flat: fewer rows than such coefficients, a constant column, or columns that "
                 "repeat each other. Give Normal priors"
             )
@@ -175,45 +168,129 @@ class FlatColumns:
         return left @ self.inverse.T + spread
 
 
-@dataclass(frozen=True)
-class KnownPriors:
-    """The priors of the coefficients, that of the intercept first where there is one.
+@dataclass(frozen=True, eq=False)
+class Hierarchy:
+    """The prior of a group of coefficients: Normal(mu, tau * scale), with tau random.
 
     Attributes
     ----------
-    names : list of str
-        What the coefficients are called.
-    normal : ndarray of bool
-        Which of them have a Normal prior with known numbers.
-    m, s : ndarray
-        Mean and standard deviation of these priors; 0 and 1 for other coefficients.
+    terms : tuple of int
+        Positions of the group's terms.
+    mu, scale : ndarray of shape (len(terms),)
+        Mean, and standard deviation in units of tau.
+    log_prior : callable
+        Log density of the prior of tau at an array of taus.
+    likely : float
+        A tau that its prior allows.
     """
 
-    names: list[str]
+    terms: tuple[int, ...]
+    mu: Floats
+    scale: Floats
+    log_prior: LogDensity
+    likely: float
+
+
+@dataclass(frozen=True)
+class Conjugate:
+    """A Gaussian equation under conjugate priors, and its data, its flat columns projected out.
+
+    The coefficient of the intercept comes first where there is one.
+
+    Attributes
+    ----------
+    statistics : SufficientStatistics
+        What the likelihood sees.
+    a, u : ndarray
+        The design with the intercept's column, and the outcome.
+    shift : ndarray of shape (p,) or None
+        What to add to an intercept at x = 0, by coefficients, to have it at the means; None where
+        there is no intercept.
+    normal, pooled : ndarray of bool
+        Which coefficients have a Normal prior with known numbers, and which one whose scale is
+        learnt.
+    m, s : ndarray
+        Mean and standard deviation of these priors, where a scale is learnt in units of it; 0 and
+        1 for other coefficients.
+    flat : FlatColumns
+        The others.
+    """
+
+    statistics: SufficientStatistics
+    a: Floats
+    u: Floats
+    shift: Floats | None
     normal: NDArray[np.bool_]
+    pooled: NDArray[np.bool_]
     m: Floats
     s: Floats
+    flat: FlatColumns
 
     @classmethod
-    def of(cls, equation: Equation) -> "KnownPriors":
-        """Read the priors of an equation."""
-        names, priors = list(equation.design.terms), equation.priors
-        normal = np.zeros(len(names), dtype=bool)
-        m, s = np.zeros(len(names)), np.ones(len(names))
+    def of(
+        cls, equation: Equation, statistics: SufficientStatistics, learnt: Hierarchy | None = None
+    ) -> "Conjugate":
+        """Read the priors of an equation, and what it saw."""
+        a, u, shift = _design_rows(equation, statistics)
+        priors, ones = equation.priors, equation.has_intercept
+        normal, pooled = np.zeros((2, a.shape[1]), dtype=bool)
+        m, s = np.zeros(len(normal)), np.ones(len(normal))
         for group in priors.groups:
-            terms = list(group.terms)
+            terms = np.asarray(group.terms, dtype=np.intp) + ones
             if group.name == "normal":
                 normal[terms] = True
                 m[terms], s[terms] = normal_parameters(group.prior, len(terms), "beta")
-        if priors.intercept is None:
-            return cls(names, normal, m, s)
-        mean, sd = normal_parameters(priors.intercept, 1, "intercept")
-        return cls(
-            ["intercept", *names],
-            np.concatenate([[priors.intercept.distribution == "Normal"], normal]),
-            np.concatenate([mean, m]),
-            np.concatenate([sd, s]),
-        )
+        if learnt is not None:
+            terms = np.asarray(learnt.terms, dtype=np.intp) + ones
+            pooled[terms] = True
+            m[terms], s[terms] = learnt.mu, learnt.scale
+        if priors.intercept is not None:
+            normal[0] = priors.intercept.is_normal
+            m[:1], s[:1] = normal_parameters(priors.intercept, 1, "intercept")
+        flat = FlatColumns.of(equation, a, np.flatnonzero(~(normal | pooled)).tolist())
+        return cls(statistics, a, u, shift, normal, pooled, m, s, flat)
+
+    @property
+    def given(self) -> NDArray[np.bool_]:
+        """Which coefficients are not flat."""
+        return self.normal | self.pooled
+
+    @property
+    def outcome(self) -> Floats:
+        """What of the outcome is orthogonal to the flat columns, at the means of the priors."""
+        given = self.given
+        return self.flat.project_out(self.u - self.a[:, given] @ self.m[given])
+
+    @property
+    def n_flat(self) -> int:
+        """How many coefficients are flat."""
+        return len(self.flat.inverse)
+
+    def rss(self, outside: Floats, n_directions: int) -> float:
+        """Return the squares of the outcome outside of all directions that coefficients reach."""
+        if self.n_flat + n_directions == len(self.u):
+            return self.statistics.rss  # what is left of nothing is rounding, and not noise
+        return self.statistics.rss + float(outside @ outside)
+
+    def draw_flat(self, theta: Floats, sigma: Floats, noise: Floats) -> None:
+        """Draw the flat coefficients into draws of all, (draws, p), given the others."""
+        given = self.given
+        if not given.all():
+            left = self.u - theta[:, given] @ self.a[:, given].T
+            theta[:, ~given] = self.flat.draw(left, sigma, noise[:, ~given])
+
+    def by_name(self, theta: Floats) -> dict[str, Floats]:
+        """Return draws of all coefficients by name, the intercept at the predictors' means."""
+        if self.shift is None:
+            return {"beta": theta}
+        return {"intercept": theta[:, 0] + theta[:, 1:] @ self.shift, "beta": theta[:, 1:]}
+
+
+def svd(columns: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the singular value decomposition, u diag(d) v', of numerical rank."""
+    u, d, vt = np.linalg.svd(columns, full_matrices=False)
+    kept = d > np.finfo(np.float64).eps * max(columns.shape, default=0) * d.max(initial=0.0)
+    return u[:, kept], d[kept], vt[kept].T
 
 
 @dataclass(frozen=True)
@@ -222,6 +299,8 @@ class _Whitened:
 
     Attributes
     ----------
+    model : Conjugate
+        The model before.
     d, c : ndarray of shape (r,)
         Singular values of the whitened design and the outcome in their basis.
     v : ndarray of shape (n_normal, r)
@@ -230,34 +309,30 @@ class _Whitened:
         Squares of the outcome outside of that basis.
     power : float
         How many more observations than directions there are.
-    m, s : ndarray of shape (n_normal,)
-        Means and standard deviations of the Normal priors.
-    normal : ndarray of bool
-        Which coefficients these are.
-    flat : FlatColumns
-        The others.
-    u, a : ndarray
-        Outcome and design before whitening.
-    shift : ndarray of shape (p,)
-        What to add to an intercept at x = 0, by coefficients, to have it at the means.
     """
 
+    model: Conjugate
     d: Floats
     c: Floats
     v: Floats
     rss: float
     power: float
-    m: Floats
-    s: Floats
-    normal: NDArray[np.bool_]
-    flat: FlatColumns
-    u: Floats
-    a: Floats
-    shift: Floats
+
+    @classmethod
+    def of(cls, model: Conjugate) -> "_Whitened":
+        """Bring a model to the form in which all directions are independent."""
+        outcome, normal = model.outcome, model.normal
+        columns = model.flat.project_out(model.a[:, normal] * model.s[normal])
+        left, d, v = svd(columns)
+        c = left.T @ outcome
+        rss = model.rss(outcome - left @ c, len(d))
+        return cls(model, d, c, v, rss, model.statistics.weight - model.n_flat - len(d))
 
     @property
     def log_scale(self) -> float:
-        size = float(np.sqrt((np.square(self.c).sum() + self.rss) / max(len(self.u), 1)))
+        """Log of the size of the outcome, 0 if it has none."""
+        n = max(len(self.model.u), 1)
+        size = float(np.sqrt((np.square(self.c).sum() + self.rss) / n))
         return float(np.log(size)) if size > 0 else 0.0
 
     def log_marginal(self, t: Floats) -> Floats:
@@ -273,71 +348,30 @@ class _Whitened:
         A symmetric root does not depend on which singular vectors were chosen, so the same data
         in another order, or as weights, give the same draws.
         """
+        normal, m, s = self.model.normal, self.model.m, self.model.s
         total = np.square(self.d) + np.square(sigma)[:, None]
-        noise = rng.standard_normal((len(sigma), len(self.normal)))
-        eps = noise[:, self.normal]
+        noise = rng.standard_normal((len(sigma), len(normal)))
+        eps = noise[:, normal]
         shrunk = sigma[:, None] / np.sqrt(total) - 1
         phi = eps + (shrunk * (eps @ self.v) + self.d * self.c / total) @ self.v.T
         theta = np.empty_like(noise)
-        theta[:, self.normal] = self.m + self.s * phi
-        if not self.normal.all():
-            left = self.u - theta[:, self.normal] @ self.a[:, self.normal].T
-            theta[:, ~self.normal] = self.flat.draw(left, sigma, noise[:, ~self.normal])
+        theta[:, normal] = m[normal] + s[normal] * phi
+        self.model.draw_flat(theta, sigma, noise)
         return theta
 
 
-def design_rows(
+def _design_rows(
     equation: Equation, statistics: SufficientStatistics
-) -> tuple[Floats, Floats, Floats]:
-    """Return the design with the intercept's column, the outcome, and `_Whitened.shift`."""
+) -> tuple[Floats, Floats, Floats | None]:
+    """Return the design with the intercept's column, the outcome, and `Conjugate.shift`."""
     a, u = statistics.r, statistics.z
     if not equation.has_intercept:
-        return a, u, np.zeros(0)
+        return a, u, None
     # The coefficient is the intercept at `center`; the rows see the one at the means.
     shift = statistics.x_mean - equation.center
     root = np.sqrt(statistics.weight)
     a = np.block([[np.full((1, 1), root), root * shift[None]], [np.zeros((len(a), 1)), a]])
     return a, np.concatenate([[root * statistics.y_mean], u]), shift
-
-
-def by_name(equation: Equation, theta: Floats, shift: Floats) -> dict[str, Floats]:
-    """Return draws of all coefficients by name, the intercept at the means of the predictors."""
-    if not equation.has_intercept:
-        return {"beta": theta}
-    return {"intercept": theta[:, 0] + theta[:, 1:] @ shift, "beta": theta[:, 1:]}
-
-
-def _whiten(equation: Equation, statistics: SufficientStatistics) -> _Whitened:
-    """Bring an equation and its data to the form in which all directions are independent."""
-    a, u, shift = design_rows(equation, statistics)
-    priors = KnownPriors.of(equation)
-    normal = priors.normal
-    flat_names = [name for name, known in zip(priors.names, normal, strict=True) if not known]
-    flat = FlatColumns.of(a[:, ~normal], flat_names)
-    m, s = priors.m[normal], priors.s[normal]
-    residual = flat.project_out(u - a[:, normal] @ m)
-    b = flat.project_out(a[:, normal] * s)
-    left, d, vt = np.linalg.svd(b, full_matrices=False)
-    kept = d > np.finfo(np.float64).eps * max(b.shape) * d.max(initial=0.0)
-    left, d, vt = left[:, kept], d[kept], vt[kept]
-    c = left.T @ residual
-    outside = residual - left @ c
-    if len(flat_names) + len(d) == len(u):  # what is left of nothing is rounding, and not noise
-        outside = np.zeros_like(u)
-    return _Whitened(
-        d=d,
-        c=c,
-        v=vt.T,
-        rss=statistics.rss + float(outside @ outside),
-        power=statistics.weight - len(flat_names) - len(d),
-        m=m,
-        s=s,
-        normal=normal,
-        flat=flat,
-        u=u,
-        a=a,
-        shift=shift,
-    )
 
 
 def _invert(
@@ -367,10 +401,8 @@ def _invert(
         if last - first > _POINTS // 2:
             break
         low, high = t[first], t[last]
-    if values[0] > peak - _DROP and low == center - REACH:
-        raise UndeterminedError(falls_to_zero(statistics))
-    if values[-1] > peak - _DROP and high == center + REACH:
-        raise UndeterminedError(TOO_FLAT)
+    to_zero = values[0] > peak - _DROP and low == center - REACH
+    refuse_ends(statistics, to_zero, values[-1] > peak - _DROP and high == center + REACH)
     low, high = edges(log_density, t, values)
     t = np.linspace(low, high, _POINTS)
     values = log_density(t) - peak
@@ -382,13 +414,19 @@ def _invert(
     return PchipInterpolator(cumulative, t[kept])(uniform)
 
 
-def falls_to_zero(statistics: SufficientStatistics) -> str:
-    """Say that the posterior is improper as sigma goes to 0."""
-    why = "y is constant, and its" if statistics.constant else "the"
-    return (
-        f"{why} prior lets sigma go to 0, so that the posterior is improper; give a prior of "
-        "sigma that vanishes at 0, such as Prior('InverseGamma', alpha=3, beta=1)"
-    )
+def refuse_ends(statistics: SufficientStatistics, to_zero: Any, without_bounds: Any) -> None:
+    """Refuse a posterior with mass where sigma goes to 0, or where it grows without bounds."""
+    if to_zero:
+        why = "y is constant, and its" if statistics.constant else "the"
+        raise UndeterminedError(
+            f"{why} prior lets sigma go to 0, so that the posterior is improper; give a prior of "
+            "sigma that vanishes at 0, such as Prior('InverseGamma', alpha=3, beta=1)"
+        )
+    if without_bounds:
+        raise UndeterminedError(
+            "the prior of sigma is too flat for so few rows: its posterior is improper; give a "
+            "proper prior, such as Prior('HalfNormal', sigma=1)"
+        )
 
 
 def edges(log_density: LogDensity, t: Floats, values: Floats) -> tuple[float, float]:

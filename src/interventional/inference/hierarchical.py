@@ -36,44 +36,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from interventional.data.seen import SufficientStatistics
-from interventional.inference.exact import (
-    FlatColumns,
-    KnownPriors,
-    LogDensity,
-    by_name,
-    design_rows,
-)
+from interventional.inference.exact import Conjugate, Hierarchy, LogDensity, svd
 from interventional.inference.scales import Scale, Scales
 from interventional.numbers import Floats
 from interventional.scm.equations import Equation
 
 _BLOCK = 1 << 15  # numbers a block of draws holds: it stays in the cache
-
-
-@dataclass(frozen=True, eq=False)
-class Hierarchy:
-    """The prior of a group of coefficients: Normal(mu, tau * scale), with tau random.
-
-    Attributes
-    ----------
-    terms : tuple of int
-        Positions of the group's terms.
-    mu, scale : ndarray of shape (len(terms),)
-        Mean, and standard deviation in units of tau.
-    log_prior : callable
-        Log density of the prior of tau at an array of taus.
-    likely : float
-        A tau that its prior allows.
-    """
-
-    terms: tuple[int, ...]
-    mu: Floats
-    scale: Floats
-    log_prior: LogDensity
-    likely: float
 
 
 def draw(
@@ -115,7 +85,8 @@ def draw(
     ValueError
         If the posterior is improper.
     """
-    problem = _reduce(equation, statistics, hierarchy)
+    model = Conjugate.of(equation, statistics, hierarchy)
+    problem = _Problem.of(model)
     names = [equation.design.terms[term] for term in hierarchy.terms]
     scales = Scales(
         problem.log_marginal,
@@ -126,7 +97,7 @@ def draw(
     )
     sigma, tau = scales.draw(rng.uniform(size=(2, n_draws)), statistics, names)
     theta = problem.coefficients(sigma, tau, rng)
-    return {**by_name(equation, theta, problem.shift), "sigma": sigma, "tau": tau}
+    return {**model.by_name(theta), "sigma": sigma, "tau": tau}
 
 
 @dataclass(frozen=True)
@@ -135,6 +106,8 @@ class _Problem:
 
     Attributes
     ----------
+    model : Conjugate
+        The model before.
     d, c : ndarray of shape (k,)
         Singular values of the group's columns and the outcome in their basis.
     v : ndarray of shape (h, k)
@@ -151,16 +124,9 @@ class _Problem:
         Squares of the outcome outside of all bases.
     power : float
         How many more observations than flat and Normal directions there are.
-    m, s : ndarray
-        Means and standard deviations of all priors, the group's in units of tau.
-    normal, pooled : ndarray of bool
-        Which coefficients are Normal with known numbers, and which are the group's.
-    flat : FlatColumns
-        The others.
-    u, a, shift : ndarray
-        Outcome and design, and what moves the intercept to the means of the predictors.
     """
 
+    model: Conjugate
     d: Floats
     c: Floats
     v: Floats
@@ -171,20 +137,28 @@ class _Problem:
     apart: Floats
     rss: float
     power: float
-    m: Floats
-    s: Floats
-    normal: NDArray[np.bool_]
-    pooled: NDArray[np.bool_]
-    flat: FlatColumns
-    u: Floats
-    a: Floats
-    shift: Floats
+
+    @classmethod
+    def of(cls, model: Conjugate) -> "_Problem":
+        """Bring a model to the bases of the module's formulas."""
+        outcome = model.outcome
+        columns = model.flat.project_out(model.a * model.s)
+        basis, size, turn = svd(columns[:, model.normal])
+        group = columns[:, model.pooled]
+        w, across = basis.T @ outcome, basis.T @ group
+        left, d, v = svd(group - basis @ across)
+        c = left.T @ outcome
+        j = across @ v
+        beside, apart = size[:, None] * turn.T, across - j @ v.T
+        rss = model.rss(outcome - basis @ w - left @ c, len(size) + len(d))
+        power = model.statistics.weight - model.n_flat - len(size)
+        return cls(model, d, c, v, w, beside, turn, j, apart, rss, power)
 
     @property
     def log_scale(self) -> float:
         """Log of the size of the outcome, 0 if it has none."""
         squares = float(np.square(self.c).sum() + np.square(self.w).sum() + self.rss)
-        return float(0.5 * np.log(squares / max(len(self.u), 1))) if squares > 0 else 0.0
+        return float(0.5 * np.log(squares / max(len(self.model.u), 1))) if squares > 0 else 0.0
 
     def log_marginal(self, ratio: Floats) -> Callable[[Floats], Floats]:
         """Return the log density of the data given log ratios, (n,), and log sigmas, (n, m)."""
@@ -229,10 +203,11 @@ class _Problem:
         Huijbregts 1978). Noise enters by the coefficients and symmetric roots only, so the same
         data in another order, or as weights, give the same draws.
         """
-        theta = rng.standard_normal((len(sigma), len(self.m)))
-        along = rng.standard_normal((len(sigma), self.normal.sum()))
+        n_terms = len(self.model.normal)
+        theta = rng.standard_normal((len(sigma), n_terms))
+        along = rng.standard_normal((len(sigma), self.model.normal.sum()))
         graded = self._graded(float(np.median(tau)))
-        step = max(_BLOCK // len(self.m), 1)
+        step = max(_BLOCK // n_terms, 1)
         for start in range(0, len(sigma), step):
             rows = slice(start, start + step)
             theta[rows] = graded._given(sigma[rows], tau[rows], theta[rows], along[rows])
@@ -258,7 +233,8 @@ class _Problem:
         """Return draws of the coefficients given scales and noise, all (draws, ...)."""
         x = np.square((tau / sigma)[:, None] * self.d)
         a = 1 / (1 + x)
-        eps, start = noise[:, self.pooled], noise[:, self.normal]
+        normal, pooled, m, s = self.model.normal, self.model.pooled, self.model.m, self.model.s
+        eps, start = noise[:, pooled], noise[:, normal]
         inside = eps @ self.v
         drawn = np.sqrt(a) * inside + x * a / tau[:, None] * (self.c / self.d)
 
@@ -279,65 +255,7 @@ class _Problem:
         theta = np.empty_like(noise)
         phi = eps + pull @ self.apart + (drawn - inside) @ self.v.T
         start += move @ self.beside
-        theta[:, self.pooled] = self.m[self.pooled] + tau[:, None] * self.s[self.pooled] * phi
-        theta[:, self.normal] = self.m[self.normal] + self.s[self.normal] * start
-        given = self.normal | self.pooled
-        if not given.all():
-            left = self.u - theta[:, given] @ self.a[:, given].T
-            theta[:, ~given] = self.flat.draw(left, sigma, noise[:, ~given])
+        theta[:, pooled] = m[pooled] + tau[:, None] * s[pooled] * phi
+        theta[:, normal] = m[normal] + s[normal] * start
+        self.model.draw_flat(theta, sigma, noise)
         return theta
-
-
-def _reduce(
-    equation: Equation, statistics: SufficientStatistics, hierarchy: Hierarchy
-) -> _Problem:
-    """Bring an equation and its data to the bases of the module's formulas."""
-    a, u, shift = design_rows(equation, statistics)
-    priors = KnownPriors.of(equation)
-    normal, m, s = priors.normal, priors.m, priors.s
-    terms = np.asarray(hierarchy.terms, dtype=np.intp) + equation.has_intercept
-    pooled = np.zeros(len(m), dtype=bool)
-    pooled[terms] = True
-    m[terms], s[terms] = hierarchy.mu, hierarchy.scale
-    given = normal | pooled
-    names = [name for name, bounded in zip(priors.names, given, strict=True) if not bounded]
-    flat = FlatColumns.of(a[:, ~given], names)
-
-    outcome = flat.project_out(u - a[:, given] @ m[given])
-    columns = flat.project_out(a * s)
-    basis, size, turn = _svd(columns[:, normal])
-    group = columns[:, pooled]
-    w, across = basis.T @ outcome, basis.T @ group
-    left, d, v = _svd(group - basis @ across)
-    c = left.T @ outcome
-    outside = outcome - basis @ w - left @ c
-    if len(names) + len(size) + len(d) == len(u):  # what is left of nothing is rounding
-        outside = np.zeros_like(u)
-    j = across @ v
-    return _Problem(
-        d=d,
-        c=c,
-        v=v,
-        w=w,
-        beside=size[:, None] * turn.T,
-        turn=turn,
-        j=j,
-        apart=across - j @ v.T,
-        rss=statistics.rss + float(outside @ outside),
-        power=statistics.weight - len(names) - len(size),
-        m=m,
-        s=s,
-        normal=normal,
-        pooled=pooled,
-        flat=flat,
-        u=u,
-        a=a,
-        shift=shift,
-    )
-
-
-def _svd(columns: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return the singular value decomposition, u diag(d) v', of numerical rank."""
-    u, d, vt = np.linalg.svd(columns, full_matrices=False)
-    kept = d > np.finfo(np.float64).eps * max(columns.shape, default=0) * d.max(initial=0.0)
-    return u[:, kept], d[kept], vt[kept].T

@@ -1,6 +1,5 @@
 """NUTS on the observed model: compiled once per structure, fed new data from then on."""
 
-import logging
 from collections.abc import Callable, Hashable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -114,25 +113,18 @@ def _stack(
 def _sample_pymc(model: "pm.Model", sampling: Sampling) -> tuple[Draws, Stats]:
     import pymc as pm
 
-    log = logging.getLogger("pymc")
-    level = log.level
-    try:
-        if not sampling.verbose:
-            log.setLevel(logging.ERROR)
-        with model:
-            trace = pm.sample(
-                draws=sampling.draws,
-                tune=sampling.tune,
-                chains=sampling.chains,
-                cores=min(sampling.n_jobs, sampling.chains),
-                random_seed=sampling.seed,
-                target_accept=sampling.target_accept,
-                progressbar=sampling.verbose,
-                compute_convergence_checks=False,
-                nuts_sampler="pymc",
-            )
-    finally:
-        log.setLevel(level)
+    with model:
+        trace = pm.sample(
+            draws=sampling.draws,
+            tune=sampling.tune,
+            chains=sampling.chains,
+            cores=min(sampling.n_jobs, sampling.chains),
+            random_seed=sampling.seed,
+            target_accept=sampling.target_accept,
+            quiet=not sampling.verbose,
+            compute_convergence_checks=False,
+            nuts_sampler="pymc",
+        )
     stats = trace["sample_stats"].dataset
     return (
         {str(name): values.values for name, values in trace["posterior"].data_vars.items()},

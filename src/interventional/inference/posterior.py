@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from interventional.inference import diagnostics
 from interventional.numbers import Floats
 from interventional.scm.equations import Equation, StructuralModel
-from interventional.scm.shrinkage import KINDS, auxiliary
+from interventional.scm.shrinkage import AUXILIARY
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -62,7 +62,8 @@ def to_datatree(model: StructuralModel, posteriors: Sequence[Posterior]) -> "xr.
     coords: dict[str, Any] = {"chain": np.arange(chains), "draw": np.arange(draws)}
     variables: dict[str, Any] = {}
     stats: dict[str, Any] = {}
-    for equation, posterior in zip(model.equations, posteriors, strict=True):
+    pairs = list(zip(model.equations, posteriors, strict=True))
+    for equation, posterior in pairs:
         dims, own = _dims(equation)
         coords |= own
         for name, values in posterior.variables.items():
@@ -77,7 +78,6 @@ def to_datatree(model: StructuralModel, posteriors: Sequence[Posterior]) -> "xr.
         "sample_dims": list(sample),
     }
     if model.graph is not None:
-        pairs = zip(model.equations, posteriors, strict=True)
         attributes["inference_by_node"] = [f"{e.node}: {p.engine}" for e, p in pairs]
     groups = {"/posterior": xr.Dataset(variables, coords, attributes)}
     if stats:
@@ -105,23 +105,15 @@ def label(equation: Equation, variable: str, position: tuple[int, ...]) -> str:
 
 def _dims(equation: Equation) -> tuple[dict[str, tuple[str, ...]], dict[str, NDArray[Any]]]:
     """Return dimensions of the variables of an equation, and coordinates of these."""
-    name, groups = equation.node, equation.priors.groups
-    labels = np.asarray(equation.coefficients, dtype=str)
+    name = equation.node
     dims: dict[str, tuple[str, ...]] = {f"{name}_beta": (f"{name}_term",)}
-    coords = {f"{name}_term": labels}
     if equation.n_blocks > 1:
         dims[f"{name}_intercept"] = (f"{name}_block",)
-        coords[f"{name}_block"] = np.asarray([str(level) for level in equation.levels[1:]])
-    blocks = np.arange(equation.n_blocks)[:, None] * len(equation.design.terms)
-    for group in groups:
-        variable, members = equation.group_name(group), (blocks + np.asarray(group.terms)).ravel()
-        if len(groups) > 1:
-            coords[f"{name}_{group.name}_term"] = labels[members]
-        own = f"{name}_term" if len(groups) == 1 else f"{name}_{group.name}_term"
-        dims[variable] = (own,)
-        dims[f"{variable}_offset"] = (own,)  # of a user's prior that is not centred
-        kind = group.prior.distribution
-        for ending, per_term in auxiliary(kind).items() if kind in KINDS else ():
+    for group in equation.priors.groups:
+        variable, own = equation.group_name(group), (equation.dim(group),)
+        dims[variable] = own
+        dims[f"{variable}_offset"] = own  # of a user's prior that is not centred
+        for ending, per_term in AUXILIARY.get(group.prior.distribution, {}).items():
             if per_term:
-                dims[f"{variable}{ending}"] = (own,)
-    return dims, coords
+                dims[f"{variable}{ending}"] = own
+    return dims, {dim: np.asarray(labels, dtype=str) for dim, labels in equation.coords.items()}

@@ -14,7 +14,7 @@ from scipy.integrate import cumulative_simpson, cumulative_trapezoid
 
 from interventional.data.seen import SufficientStatistics
 from interventional.errors import UndeterminedError, listed
-from interventional.inference.exact import REACH, TOO_FLAT, LogDensity, edges, falls_to_zero
+from interventional.inference.exact import REACH, LogDensity, edges, refuse_ends
 from interventional.numbers import Floats
 
 _DROP = 32.0  # what has e^-32 of the peak's density holds no draw
@@ -170,13 +170,14 @@ class Scales:
         ratios = _even_out(looked[0], log_mass[0])
         tables, reaches = self._given(ratios, _SIGMAS)
         held = tables.log_mass > tables.log_mass.max() - _DROP
-        _refuse_improper(
-            held[[0, -1]] & (ratios[[0, -1]] == [first, last]),
-            reaches[:, held].any(axis=1),
-            tables.points[[0, -1]].mean(axis=1) - self.log_scale,
-            statistics,
-            names,
-        )
+        ends = held[[0, -1]] & (ratios[[0, -1]] == [first, last])
+        # Where log sigma is at these two ratios, beside the outcome's scale.
+        away = tables.points[[0, -1]].mean(axis=1) - self.log_scale
+        to_zero, without_bounds = reaches[:, held].any(axis=1)
+        to_zero |= any(ends & (away < -REACH / 2))
+        without_bounds |= any(ends & (away > REACH / 2))
+        refuse_ends(statistics, to_zero, without_bounds)
+        _refuse_ratios(ends, names)
         marginal = Tables.of(ratios[None], tables.log_mass[None])
         ratio = marginal.quantiles(np.zeros(uniform.shape[1], dtype=np.intp), uniform[0])
         row = np.clip(np.searchsorted(ratios, ratio) - 1, 0, len(ratios) - 2)
@@ -243,40 +244,17 @@ def _even_out(points: Floats, log_density: Floats) -> Floats:
     return np.interp(np.linspace(0, below[-1], _RATIOS), below, points)
 
 
-def _refuse_improper(
-    ends: NDArray[np.bool_],
-    reaches: NDArray[np.bool_],
-    away: Floats,
-    statistics: SufficientStatistics,
-    names: list[str],
-) -> None:
-    """Refuse a posterior with mass at the ends of the grids.
+def _refuse_ratios(ends: NDArray[np.bool_], names: list[str]) -> None:
+    """Refuse a posterior with mass at the least or at the greatest ratio of tau to sigma.
 
-    Parameters
-    ----------
-    ends : ndarray of bool
-        Whether it has mass at the least and at the greatest ratio of tau to sigma.
-    reaches : ndarray of bool
-        Whether at the least and at the greatest sigma of some ratio.
-    away : ndarray
-        Where log sigma is at these two ratios, less the log of the outcome's scale.
-    statistics : SufficientStatistics
-        What the likelihood sees.
-    names : list of str
-        The terms of the group.
+    `names` are the terms of the group.
     """
-    if reaches[0] or any(ends & (away < -REACH / 2)):
-        raise UndeterminedError(falls_to_zero(statistics))
-    if reaches[1] or any(ends & (away > REACH / 2)):
-        raise UndeterminedError(TOO_FLAT)
-    group = f"the prior of the scale of the coefficients of {listed(names)}"
-    proper = "give a proper prior, such as Prior('HalfNormal', sigma=1)"
-    if ends[0]:
-        raise UndeterminedError(
-            f"{group} lets it go to 0, so that the posterior is improper; {proper}"
-        )
-    if ends[1]:
-        raise UndeterminedError(
-            f"{group} is too flat for what the data tell of them: its posterior is improper; "
-            f"{proper}"
-        )
+    if not ends.any():
+        return
+    why = "lets it go to 0, so that the posterior is improper"
+    if not ends[0]:
+        why = "is too flat for what the data tell of them: its posterior is improper"
+    raise UndeterminedError(
+        f"the prior of the scale of the coefficients of {listed(names)} {why}; give a proper "
+        "prior, such as Prior('HalfNormal', sigma=1)"
+    )

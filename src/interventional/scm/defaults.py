@@ -10,7 +10,7 @@ from interventional.data.seen import Moments
 from interventional.errors import UndeterminedError, listed, unknown
 from interventional.numbers import SMALLEST, Floats
 from interventional.scm.compiling import StructureCache, python_mode
-from interventional.scm.families import DISPERSIONS, FAMILIES, IDENTITY
+from interventional.scm.families import DEFAULT, DISPERSIONS, FAMILIES, IDENTITY
 from interventional.scm.priors import (
     LOCATIONS,
     EquationPriors,
@@ -36,7 +36,7 @@ def resolve(
     *,
     fit_intercept: bool,
     center: bool,
-    family: str = "gaussian",
+    family: str = DEFAULT,
 ) -> EquationPriors:
     """Return the priors of an equation: the user's where there are some, defaults elsewhere.
 
@@ -56,15 +56,15 @@ def resolve(
     family : str
         How the node is distributed.
     """
-    defaults = dict(FAMILIES[family].dispersion)
+    record = FAMILIES[family]
+    defaults = dict(record.dispersion)
     given = _checked(user, design, fit_intercept, tuple(defaults), family)
     n_terms = len(design.terms)
     if moments is None:
         moments = Moments(0, np.zeros(n_terms), np.ones(n_terms), 0.0, 1.0)
     owners = _owners(given, design, values)
     by_default = None in owners or ("sigma" in defaults and "sigma" not in given)
-    if fit_intercept and "intercept" not in given:
-        by_default = True
+    by_default = by_default or (fit_intercept and "intercept" not in given)
     if by_default and not moments.y_scale > 0:
         raise UndeterminedError(
             f"y is constant (n_samples={moments.n}), so the default priors, which take their "
@@ -77,7 +77,9 @@ def resolve(
                 f"the values of {term!r} spread by no more than {size:g}, which must be at least "
                 f"{SMALLEST:g}; give the column in other units"
             )
-    scale = _unit(family) * moments.y_scale / moments.x_scale
+    # Where inference is Gaussian, y_scale is that of what is Gaussian.
+    link = IDENTITY if record.inner is not None else record.link
+    scale = link.unit * moments.y_scale / moments.x_scale
     intercept = None
     if fit_intercept:
         spread = _SPREAD * moments.y_scale
@@ -91,12 +93,6 @@ def resolve(
             numbers = {**numbers, "sigma": moments.y_scale}
         dispersion[name] = given.get(name, PriorSpec.of(distribution, **numbers))
     return EquationPriors(_groups(given, owners, scale, moments), intercept, dispersion)
-
-
-def _unit(family: str) -> float:
-    """Return the standard deviation of a default coefficient, in y_scale / x_scale."""
-    record = FAMILIES[family]  # where inference is Gaussian, y_scale is that of what is Gaussian
-    return (IDENTITY if record.inner is not None else record.link).unit
 
 
 def _checked(
@@ -132,26 +128,32 @@ def _checked(
                 f"priors[{key!r}]: 'partial_pooling' is for the levels of one column; name the "
                 "column"
             )
-    if "intercept" in given and given["intercept"].distribution not in KINDS:
-        intercept = given["intercept"]
-        if not fit_intercept:
-            raise ValueError("priors: a prior for the intercept, but fit_intercept=False")
-        if intercept.distribution not in LOCATIONS or intercept.transform is not None:
-            raise ValueError(
-                f"priors['intercept']: {intercept} has no location to move to the predictors' "
-                f"means; use one of {listed(LOCATIONS)}"
-            )
     for key in ("intercept", *dispersion):
-        if key in given and given[key].distribution in KINDS:
+        if key not in given:
+            continue
+        spec = given[key]
+        if spec.distribution in KINDS:
             raise ValueError(
                 f"priors[{key!r}]: {user[key]!r} is a prior of coefficients; give {key} a Prior"
             )
-        if key in given and any(leaf.ndim for leaf in given[key].leaves().values()):
-            raise ValueError(f"priors[{key!r}]: {given[key]} has an array for a single number")
-    for key in dispersion:
-        if key in given:
-            _refuse_negative_support(given[key], key)
+        if any(leaf.ndim for leaf in spec.leaves().values()):
+            raise ValueError(f"priors[{key!r}]: {spec} has an array for a single number")
+        if key == "intercept":
+            _check_intercept(spec, fit_intercept)
+        else:
+            _refuse_negative_support(spec, key)
     return given
+
+
+def _check_intercept(prior: PriorSpec, fit_intercept: bool) -> None:
+    """Refuse a prior of an intercept that is not there, or one that cannot be moved."""
+    if not fit_intercept:
+        raise ValueError("priors: a prior for the intercept, but fit_intercept=False")
+    if prior.distribution not in LOCATIONS or prior.transform is not None:
+        raise ValueError(
+            f"priors['intercept']: {prior} has no location to move to the predictors' "
+            f"means; use one of {listed(LOCATIONS)}"
+        )
 
 
 def _owners(
@@ -161,17 +163,14 @@ def _owners(
     named = [key for key in given if key in design.schema.names or key in design.terms]
     owners: list[str | None] = ["beta" if "beta" in given else None] * len(design.terms)
     columns = [key for key in named if key in design.schema.names]
-    if columns:
-        sources = design.sources(values)
-        for key in columns:
-            alone = {design.schema.names.index(key)}
-            terms = [term for term, found in enumerate(sources) if found == alone]
-            if not terms and key not in design.terms:
-                raise UndeterminedError(
-                    f"priors[{key!r}]: no term of the design comes from it alone"
-                )
-            for term in terms:
-                owners[term] = key
+    sources = design.sources(values) if columns else []
+    for key in columns:
+        alone = {design.schema.names.index(key)}
+        terms = [term for term, found in enumerate(sources) if found == alone]
+        if not terms and key not in design.terms:
+            raise UndeterminedError(f"priors[{key!r}]: no term of the design comes from it alone")
+        for term in terms:
+            owners[term] = key
     for key in named:
         if key in design.terms and key not in columns:
             owners[design.terms.index(key)] = key

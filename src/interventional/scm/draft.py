@@ -16,9 +16,9 @@ from interventional.numbers import Floats
 from interventional.scm.defaults import resolve
 from interventional.scm.equations import Equation, StructuralModel, check_names
 from interventional.scm.families import (
+    DEFAULT,
     FAMILIES,
     IDENTITY,
-    Family,
     adds_up,
     check_name,
     no_batches,
@@ -122,6 +122,31 @@ class Draft:
         part = schema if len(columns) == len(schema.names) else schema.subset(columns)
         return make_design(part, self.designs.get(node), rows, self._pooled(node, part))
 
+    def seen(
+        self, node: str, matrix: Floats, response: Floats, weights: Floats | None, values: Floats
+    ) -> Seen:
+        """Return what the likelihood of an equation sees of its rows."""
+        family, intercept = FAMILIES[self.families[node]], self.fit_intercept
+        if family.inner is not None:
+            return sufficient_statistics(matrix, response, weights, intercept=intercept)
+        exposures = self.exposures(node, values)
+        typical = family.typical(response, weights, exposures)
+        if family.link is IDENTITY:
+            squares = np.square(response - typical)
+            scale = noise = float(np.sqrt(np.average(squares, weights=weights)))
+        else:
+            scale, noise = 1.0, family.pseudo_sigma(typical)
+        return distinct_rows(
+            matrix,
+            response,
+            weights,
+            y_mean=typical,
+            y_scale=scale,
+            noise=noise,
+            offset=None if exposures is None else np.log(exposures),
+            intercept=intercept,
+        )
+
     def _pooled(self, node: str, part: Schema) -> tuple[int, ...]:
         """Return which columns of an equation have levels that share a prior learnt from them."""
         given = self.priors.get(node)
@@ -177,7 +202,7 @@ def draft(
     fit_intercept: bool = True,
     center_predictors: bool = True,
     inference: str = "auto",
-    family: Any = "gaussian",
+    family: Any = DEFAULT,
     exposure: Any = None,
 ) -> Draft:
     """Parse the parameters of the estimator in the light of what the columns are."""
@@ -297,13 +322,13 @@ def _equation(
     family, intercept = FAMILIES[parsed.families[node]], parsed.fit_intercept
     rows, response = parsed.rows(columns, values), parsed.response(node, values, target)
     design = parsed.design(node, columns, rows)
-    exposures = parsed.exposures(node, values)
+    parsed.exposures(node, values)  # are refused where nobody has seen the outcome, too
     seen: Seen | None = None
     if accumulated is not None and parsed.adds_up(node):
         assert isinstance(design, TreatmentCoding)
         seen = accumulated.statistics(design, columns, parsed.position(node), intercept)
-    elif rows is not None and response is not None:
-        seen = _seen(family, design.matrix(rows), response, weights, exposures, intercept)
+    elif values is not None and rows is not None and response is not None:
+        seen = parsed.seen(node, design.matrix(rows), response, weights, values)
     equation = _scaled(parsed, regression, design, rows, seen)
     if rows is None or response is None or len(rows) > _CANONICAL:
         return equation, seen
@@ -316,35 +341,6 @@ def _equation(
     return equation, seen
 
 
-def _seen(
-    family: Family,
-    matrix: Floats,
-    response: Floats,
-    weights: Floats | None,
-    exposures: Floats | None,
-    intercept: bool,
-) -> Seen:
-    """Return what the likelihood of an equation sees of its rows."""
-    if family.inner is not None:
-        return sufficient_statistics(matrix, response, weights, intercept=intercept)
-    typical = family.typical(response, weights, exposures)
-    if family.link is IDENTITY:
-        squares = np.square(response - typical)
-        scale = noise = float(np.sqrt(np.average(squares, weights=weights)))
-    else:
-        scale, noise = 1.0, family.pseudo_sigma(typical)
-    return distinct_rows(
-        matrix,
-        response,
-        weights,
-        y_mean=typical,
-        y_scale=scale,
-        noise=noise,
-        offset=None if exposures is None else np.log(exposures),
-        intercept=intercept,
-    )
-
-
 def _scaled(
     parsed: Draft, regression: Regression, design: Design, rows: Floats | None, seen: Seen | None
 ) -> Equation:
@@ -353,14 +349,9 @@ def _scaled(
     intercept, centered = parsed.fit_intercept, parsed.center_predictors
     family, levels = parsed.families[node], parsed.levels(node)
     exposure = parsed.exposure if node == parsed.outcome else None
+    given, moments = parsed.priors.get(node), None if seen is None else seen.moments
     priors = resolve(
-        parsed.priors.get(node),
-        design,
-        rows,
-        None if seen is None else seen.moments,
-        fit_intercept=intercept,
-        center=centered,
-        family=family,
+        given, design, rows, moments, fit_intercept=intercept, center=centered, family=family
     )
     center = np.zeros(len(design.terms))
     if intercept and centered and seen is not None:

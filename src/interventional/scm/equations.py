@@ -6,13 +6,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from interventional.data.design import Design
 from interventional.data.schema import Schema
 from interventional.errors import listed
 from interventional.graph.identification import regenerated
 from interventional.numbers import Floats
-from interventional.scm.families import FAMILIES, Family
+from interventional.scm.families import DEFAULT, FAMILIES, Family
 from interventional.scm.priors import EquationPriors, Group
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Equation:
     design: Design
     priors: EquationPriors
     center: Floats = field(repr=False)
-    family: str = "gaussian"
+    family: str = DEFAULT
     levels: tuple[Any, ...] = ()
     exposure: int | None = None
 
@@ -103,6 +104,27 @@ class Equation:
             return self.design.terms
         blocks = self.levels[1:]
         return tuple(f"{level}: {term}" for level in blocks for term in self.design.terms)
+
+    def members(self, group: Group) -> NDArray[np.intp]:
+        """Return the positions of a group's coefficients, block by block."""
+        blocks = np.arange(self.n_blocks)[:, None] * len(self.design.terms)
+        return (blocks + np.asarray(group.terms)).ravel()
+
+    def dim(self, group: Group) -> str:
+        """Return the name of the dimension of a group's coefficients."""
+        several = len(self.priors.groups) > 1
+        return f"{self.node}_{group.name}_term" if several else f"{self.node}_term"
+
+    @property
+    def coords(self) -> dict[str, list[str]]:
+        """The dimensions of its parameters, and what their elements are called."""
+        labels = list(self.coefficients)
+        coords = {f"{self.node}_term": labels}
+        if self.n_blocks > 1:
+            coords[f"{self.node}_block"] = [str(level) for level in self.levels[1:]]
+        for group in self.priors.groups:
+            coords[self.dim(group)] = [labels[member] for member in self.members(group)]
+        return coords
 
     @cached_property
     def dispersion(self) -> tuple[str, ...]:

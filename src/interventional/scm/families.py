@@ -121,6 +121,16 @@ class Family:
         return ("sigma",) if self.name == "lognormal" else ()
 
     @property
+    def is_gaussian(self) -> bool:
+        """Whether outcomes are Gaussian as they are."""
+        return self.inner is _same
+
+    @property
+    def may_be_overdispersed(self) -> bool:
+        """Whether it is of counts, and their variance has no parameter of its own."""
+        return self.may_count_exposure and not self.dispersion
+
+    @property
     def may_count_exposure(self) -> bool:
         """Whether an outcome is a count over some exposure, in proportion to it."""
         return self.discrete and self.link is LOG
@@ -440,12 +450,7 @@ _RECORDS = (
         ),
         discrete=True,
     ),
-    Binary(
-        name="bernoulli",
-        support="0 and 1",
-        takes=lambda y: (y == 0) | (y == 1),
-        **_BERNOULLI,
-    ),
+    Binary(name="bernoulli", support="0 and 1", takes=lambda y: (y == 0) | (y == 1), **_BERNOULLI),
     Family(
         name="beta",
         link=LOGIT,
@@ -475,6 +480,7 @@ _RECORDS = (
     Levels(name="categorical", support="codes", takes=_whole, **_BERNOULLI),
 )
 FAMILIES: Mapping[str, Family] = {record.name: record for record in _RECORDS}
+DEFAULT = "gaussian"  # the family of an outcome, and of a column of numbers
 # What any family has besides the coefficients; all of it positive.
 DISPERSIONS = tuple(dict.fromkeys(name for record in _RECORDS for name in record.dispersion))
 
@@ -484,8 +490,8 @@ def adds_up(name: str, *, is_outcome: bool) -> bool:
 
     A column stands in other equations as it is, so that no transform of it is summed as well.
     """
-    inner = FAMILIES[name].inner
-    return inner is not None and (is_outcome or inner is _same)
+    record = FAMILIES[name]
+    return record.inner is not None and (is_outcome or record.is_gaussian)
 
 
 def no_batches(node: str, name: str) -> str:
@@ -526,7 +532,7 @@ def of_node(given: str | None, node: str, levels: Sequence[Any], *, is_outcome: 
         Whether it is the outcome.
     """
     if given is None:
-        return "categorical" if levels else "gaussian"
+        return "categorical" if levels else DEFAULT
     if FAMILIES[given].of_levels and not levels:
         what = "the outcome" if is_outcome else "a column of numbers"
         raise ValueError(f"family {given!r} is for columns of levels or bools; {node!r} is {what}")

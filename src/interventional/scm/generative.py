@@ -5,7 +5,6 @@ makes it the model of data, `pm.do` the model of an intervention.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -87,12 +86,8 @@ def _add_equation(
 
     name = equation.node
     add_coords(pm.modelcontext(None), equation)
-    numbers = prior_numbers(equation)
-
-    def to_zero(beta: Any) -> Any:
-        return -linear_predictor(equation, pt.as_tensor(equation.center)[None], beta)[0]
-
-    beta, intercept, dispersion = add_parameters(equation, to_zero, lambda path: numbers[path])
+    to_zero, numbers = pt.as_tensor(-equation.center), prior_numbers(equation)
+    beta, intercept, dispersion = add_parameters(equation, to_zero, numbers.__getitem__)
     matrix = design_tensor(equation.design, columns or [exposure])
     predictor = linear_predictor(equation, matrix, beta)
     if intercept is not None:
@@ -111,10 +106,9 @@ def _add_equation(
 
 def add_coords(built: "pm.Model", equation: Equation) -> None:
     """Add the dimensions of an equation's parameters to a model."""
-    built.add_coord(f"{equation.node}_term", list(equation.coefficients))
+    built.add_coords(equation.coords)
     if equation.n_blocks > 1:
         built.add_coord(f"{equation.node}_level", [str(level) for level in equation.levels])
-        built.add_coord(f"{equation.node}_block", [str(level) for level in equation.levels[1:]])
 
 
 def linear_predictor(equation: Equation, matrix: Any, beta: Any) -> Any:
@@ -126,15 +120,8 @@ def linear_predictor(equation: Equation, matrix: Any, beta: Any) -> Any:
     return pt.dot(matrix, beta.reshape((equation.n_blocks, -1)).T)
 
 
-def _add_intercept(equation: Equation, by: Any, number: Callable[[str], Any]) -> Any:
-    """Add the intercept, `by` more than its prior has it, to the model in context."""
-    assert equation.priors.intercept is not None
-    dims = f"{equation.node}_block" if equation.n_blocks > 1 else None
-    return equation.priors.intercept.create_shifted(f"{equation.node}_intercept", by, number, dims)
-
-
 def add_parameters(
-    equation: Equation, by: Callable[[Any], Any], number: Callable[[str], Any]
+    equation: Equation, shift: Any, number: Callable[[str], Any]
 ) -> tuple[Any, Any, dict[str, Any]]:
     """Add coefficients, intercept, and what the family has besides, to the model in context.
 
@@ -144,24 +131,27 @@ def add_parameters(
     ----------
     equation : Equation
         The equation.
-    by : callable
-        From the coefficients to how much more the intercept is than its prior has it.
+    shift : tensor of shape (terms,)
+        How much more the intercept is than its prior has it, by coefficients.
     number : callable
         Returns what stands for a number in the priors.
     """
+    name, priors = equation.node, equation.priors
 
     def add_dispersion() -> dict[str, Any]:
         return {
-            name: prior.create(f"{equation.node}_{name}", partial(_numbered, number, name))
-            for name, prior in equation.priors.dispersion.items()
+            what: prior.create(f"{name}_{what}", _numbered(number, what))
+            for what, prior in priors.dispersion.items()
         }
 
-    dispersion = add_dispersion() if equation.priors.shrinks else {}
-    sigma = dispersion.get("sigma")
-    beta = _add_coefficients(equation, sigma, lambda path: number(f"beta_{path}"))
+    dispersion = add_dispersion() if priors.shrinks else {}
+    beta = _add_coefficients(equation, dispersion.get("sigma"), number)
     intercept = None
-    if equation.has_intercept:
-        intercept = _add_intercept(equation, by(beta), lambda path: number(f"intercept{path}"))
+    if priors.intercept is not None:
+        by = linear_predictor(equation, shift[None], beta)[0]
+        dims = f"{name}_block" if equation.n_blocks > 1 else None
+        leaf = _numbered(number, "intercept")
+        intercept = priors.intercept.create(f"{name}_intercept", leaf, dims, by=by)
     return beta, intercept, dispersion or add_dispersion()
 
 
@@ -170,26 +160,17 @@ def _add_coefficients(equation: Equation, sigma: Any, number: Callable[[str], An
     import pymc as pm
     import pytensor.tensor as pt
 
-    name, groups = equation.node, equation.priors.groups
-    terms, n_terms = f"{name}_term", len(equation.design.terms)
+    name, groups = f"{equation.node}_beta", equation.priors.groups
     if not groups:  # a lone column with a single level makes no terms
-        return pm.Deterministic(f"{name}_beta", pt.zeros(0), dims=terms)
-    labels = equation.coefficients
-    blocks = np.arange(equation.n_blocks)[:, None] * n_terms
-    parts, positions = [], []
+        return pm.Deterministic(name, pt.zeros(0), dims=f"{equation.node}_term")
+    parts = []
     for group in groups:
-        dims, variable = terms, equation.group_name(group)
-        members = (blocks + np.asarray(group.terms)).ravel()
-        if len(groups) > 1:
-            dims = f"{name}_{group.name}_term"
-            pm.modelcontext(None).add_coord(dims, [labels[member] for member in members])
-        leaf = partial(_numbered, number, group.name)
-        parts.append(group.prior.create(variable, leaf, dims, sigma))
-        positions.append(members)
+        variable, leaf = equation.group_name(group), _numbered(number, f"beta_{group.name}")
+        parts.append(group.prior.create(variable, leaf, equation.dim(group), sigma))
     if len(groups) == 1:
         return parts[0]
-    order = np.argsort(np.concatenate(positions))
-    return pm.Deterministic(f"{name}_beta", pt.concatenate(parts)[order], dims=terms)
+    order = np.argsort(np.concatenate([equation.members(group) for group in groups]))
+    return pm.Deterministic(name, pt.concatenate(parts)[order], dims=f"{equation.node}_term")
 
 
 def prior_numbers(equation: Equation) -> dict[str, Floats]:
@@ -205,8 +186,9 @@ def prior_numbers(equation: Equation) -> dict[str, Floats]:
     return found
 
 
-def _numbered(number: Callable[[str], Any], prefix: str, path: str) -> Any:
-    return number(prefix + path)
+def _numbered(number: Callable[[str], Any], prefix: str) -> Callable[[str], Any]:
+    """Return what stands for the number at a path within a prior."""
+    return lambda path: number(prefix + path)
 
 
 def design_tensor(design: Design, columns: list[Any]) -> Any:

@@ -17,7 +17,6 @@ that they can be swapped without compiling again.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,8 +56,7 @@ def observed_model(equation: Equation, seen: Seen) -> "pm.Model":
     import pymc as pm
     import pytensor
 
-    likelihood = _likelihood(equation, seen)
-    numbers = _numbers(likelihood)
+    likelihood, numbers = _likelihood(equation, seen), _numbers(equation, seen)
     arrays = {**likelihood.arrays(), **_vectors(numbers)}
     data: dict[str, Any] = {
         name: pytensor.shared(value, name=name) for name, value in arrays.items()
@@ -67,10 +65,8 @@ def observed_model(equation: Equation, seen: Seen) -> "pm.Model":
     data |= {name: data[DATA][i] for i, name in enumerate(single)}
     with pm.Model() as model:
         add_coords(model, equation)
-        beta, intercept, dispersion = add_parameters(
-            equation, partial(likelihood.shifted, data["shift"]), data.__getitem__
-        )
-        observed = likelihood.add(data, beta, intercept, dispersion)
+        parameters = add_parameters(equation, data["shift"], data.__getitem__)
+        observed = likelihood.add(data, *parameters)
     return pm.observe(model, observed)
 
 
@@ -80,9 +76,8 @@ def observed_data(equation: Equation, seen: Seen) -> dict[str, Any]:
     The length of the coefficients is among them, which PyMC shares under the name of their
     dimension.
     """
-    likelihood = _likelihood(equation, seen)
-    length = {f"{equation.node}_term": len(equation.coefficients)}
-    return {**likelihood.arrays(), **_vectors(_numbers(likelihood)), **length}
+    arrays, numbers = _likelihood(equation, seen).arrays(), _numbers(equation, seen)
+    return {**arrays, **_vectors(numbers), f"{equation.node}_term": len(equation.coefficients)}
 
 
 @dataclass(frozen=True)
@@ -95,17 +90,6 @@ class _OfSums:
     def arrays(self) -> dict[str, Any]:
         """Return what is observed, and what the likelihood is over, by name."""
         return {OBSERVED: np.array([self.seen.y_mean, self.seen.rss, *self.seen.z])}
-
-    def numbers(self) -> dict[str, Any]:
-        """Return what else is known, by name."""
-        seen = self.seen
-        return {"weight": seen.weight, "r": seen.r, "rss": seen.rss, "dof": seen.dof}
-
-    def shifted(self, shift: Any, beta: Any) -> Any:
-        """Return how much more the intercept is than its prior has it."""
-        import pytensor.tensor as pt
-
-        return pt.dot(shift, beta)
 
     def add(
         self, data: Mapping[str, Any], beta: Any, intercept: Any, dispersion: Mapping[str, Any]
@@ -145,14 +129,6 @@ class _OfRows:
         data = {_MATRIX: matrix, _WEIGHTS: seen.weights, _SEEN: target, _TARGET: target}
         return data if seen.offset is None else {**data, _OFFSET: seen.offset}
 
-    def numbers(self) -> dict[str, Any]:
-        """Return what else is known, by name."""
-        return {}
-
-    def shifted(self, shift: Any, beta: Any) -> Any:
-        """Return how much more the intercept is than its prior has it."""
-        return linear_predictor(self.equation, shift[None], beta)[0]
-
     def add(
         self, data: Mapping[str, Any], beta: Any, intercept: Any, dispersion: Mapping[str, Any]
     ) -> dict[str, Any]:
@@ -181,14 +157,12 @@ def _likelihood(equation: Equation, seen: Seen) -> _OfSums | _OfRows:
     return _OfRows(equation, seen)
 
 
-def _numbers(likelihood: _OfSums | _OfRows) -> dict[str, Floats]:
+def _numbers(equation: Equation, seen: Seen) -> dict[str, Floats]:
     """Return what is known besides the arrays, by name."""
-    equation = likelihood.equation
-    known = {
-        **likelihood.numbers(),
-        "shift": likelihood.seen.x_mean - equation.center,
-        **prior_numbers(equation),
-    }
+    known: dict[str, Any] = {}
+    if isinstance(seen, SufficientStatistics):
+        known = {"weight": seen.weight, "r": seen.r, "rss": seen.rss, "dof": seen.dof}
+    known |= {"shift": seen.x_mean - equation.center, **prior_numbers(equation)}
     return {name: np.asarray(value, dtype=np.float64) for name, value in known.items()}
 
 

@@ -101,9 +101,8 @@ class Predictive:
         return self.log_likelihood(y).reduce(_log_mean_exp)[0]
 
     def _linear(self) -> Linear:
-        node = self.equation.node
-        beta = self.draws[f"{node}_beta"]
-        intercept = self.draws.get(f"{node}_intercept", np.zeros(len(beta)))
+        beta = self.draws[f"{self.equation.node}_beta"]
+        intercept = self.draws.get(f"{self.equation.node}_intercept", np.zeros(len(beta)))
         return Linear(lambda rows: self.matrix[rows], len(self.matrix), beta, intercept)
 
     def _eta(self, rows: slice, picked: NDArray[np.intp] | slice = slice(None)) -> Floats:

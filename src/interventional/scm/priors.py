@@ -165,6 +165,7 @@ class PriorSpec:
         leaf: Callable[[str], Any],
         dims: str | None = None,
         noise: Any = None,
+        by: Any = None,
     ) -> Any:
         """Add a variable with this prior to the PyMC model in context.
 
@@ -178,6 +179,8 @@ class PriorSpec:
             The dimension of a vector whose elements are independent given the parameters.
         noise : tensor, optional
             The standard deviation of the residuals, which some priors of coefficients refer to.
+        by : tensor, optional
+            How much more the variable is than this prior, one of `LOCATIONS`, has it.
         """
         import pymc as pm
 
@@ -187,28 +190,13 @@ class PriorSpec:
             add = getattr(shrinkage, self.distribution)
             noise = leaf("_noise") if noise is None else noise
             return add(name, leaf("_x_scale"), leaf("_y_scale"), noise, leaf("_n"), dims)
-        if self.is_plain and self.centered:
-            parameters = {key: leaf(f"_{key}") for key in self.parameters}
-            return getattr(pm, self.distribution)(name, **parameters, dims=dims)
-        return self.prior(leaf, dims).create_variable(name)
-
-    def create_shifted(
-        self, name: str, by: Any, leaf: Callable[[str], Any], dims: str | None = None
-    ) -> Any:
-        """Add a variable to the PyMC model in context that is `by` more than this prior has it.
-
-        The distribution is one of `LOCATIONS`; the other parameters are as in `create`.
-        """
-        import pymc as pm
-
+        if by is None and not (self.is_plain and self.centered):
+            return self.prior(leaf, dims).create_variable(name)
         parameters = {}
-        for key, value in self.parameters.items():
-            parameters[key] = (
-                value.prior(leaf, path=f"_{key}").create_variable(f"{name}_{key}")
-                if isinstance(value, PriorSpec)
-                else leaf(f"_{key}")
-            )
-        for location in LOCATIONS[self.distribution]:
+        for key, value in self._filled(leaf).items():
+            random = isinstance(self.parameters[key], PriorSpec)
+            parameters[key] = value.create_variable(f"{name}_{key}") if random else value
+        for location in () if by is None else LOCATIONS[self.distribution]:
             default = 1.0 if (self.distribution, location) == ("Uniform", "upper") else 0.0
             parameters[location] = parameters.get(location, default) + by
         return getattr(pm, self.distribution)(name, **parameters, dims=dims)
@@ -219,19 +207,21 @@ class PriorSpec:
         """Return the `Prior` that has ``leaf(path)`` in the place of each number."""
         from pymc_extras.prior import Prior
 
-        parameters = {}
-        for name, value in self.parameters.items():
-            here = f"{path}_{name}"
-            parameters[name] = (
-                value.prior(leaf, path=here) if isinstance(value, PriorSpec) else leaf(here)
-            )
         return Prior(
             self.distribution,
             dims=dims,
             centered=self.centered,
             transform=self.transform,
-            **parameters,
+            **self._filled(leaf, path),
         )
+
+    def _filled(self, leaf: Callable[[str], Any], path: str = "") -> dict[str, Any]:
+        """Return the parameters: what stands for numbers, and a `Prior` for what is random."""
+        found = {}
+        for name, value in self.parameters.items():
+            at = f"{path}_{name}"
+            found[name] = value.prior(leaf, path=at) if isinstance(value, PriorSpec) else leaf(at)
+        return found
 
     def __str__(self) -> str:
         parts = [repr(self.distribution), *(f"{k}={v}" for k, v in self.parameters.items())]

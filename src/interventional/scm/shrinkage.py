@@ -64,27 +64,16 @@ SLAB_DOF, SLAB_SCALE = 4.0, 2.0
 # Dirichlet distribution of its parts.
 R2_MEAN, R2_PRECISION, R2_CONCENTRATION = 0.5, 2.0, 0.5
 
-_AUXILIARY: Mapping[str, Mapping[str, bool]] = {
+# What else each prior adds: endings of names, and whether there is one value a term. A single term
+# has no `_phi`.
+AUXILIARY: Mapping[str, Mapping[str, bool]] = {
     "ridge": {"_tau": False, "_raw": True},
     "horseshoe": {"_tau": False, "_lambda": True, "_slab": False, "_raw": True},
     "r2d2": {"_r2": False, "_phi": True, "_raw": True},
     "partial_pooling": {"_tau": False, "_raw": True},
 }
-KINDS = tuple(_AUXILIARY)
+KINDS = tuple(AUXILIARY)
 SIZED = ("horseshoe", "r2d2")  # are written for a number of terms
-
-
-def auxiliary(kind: str) -> dict[str, bool]:
-    """Return what else a prior adds: endings of names, and whether there is one value a term.
-
-    A single term has no ``_phi``.
-
-    Parameters
-    ----------
-    kind : {"ridge", "partial_pooling", "horseshoe", "r2d2"}
-        The name of the function.
-    """
-    return dict(_AUXILIARY[kind])
 
 
 def ridge(name: str, x_scale: Any, y_scale: Any, noise: Any, n: Any, dims: str) -> Any:

@@ -18,7 +18,7 @@ from interventional.data.schema import Schema
 from interventional.errors import listed
 from interventional.numbers import OF_LEVELS, Floats
 from interventional.scm.equations import Equation, StructuralModel
-from interventional.scm.priors import EquationPriors, Group, PriorSpec
+from interventional.scm.priors import Group, PriorSpec
 
 
 def unseen_levels(
@@ -117,27 +117,19 @@ def _extended(
     wider = TreatmentCoding(part, design.pooled)
     old = draws[f"{equation.node}_beta"]
     known = dict(zip(design.terms, old.T, strict=True))
-    columns_of = dict(zip(wider.terms, wider.picks, strict=True))
+    # The first group that holds a level of a column is that of its levels.
+    groups = {design.picks[t][0]: g for g in reversed(equation.priors.groups) for t in g.terms}
     beta = np.empty((len(old), len(wider.terms)))
-    for k, term in enumerate(wider.terms):
+    for k, (term, (position, _)) in enumerate(zip(wider.terms, wider.picks, strict=True)):
         if term in known:
             beta[:, k] = known[term]
             continue
-        position = columns_of[term][0]
-        group = next(
-            group
-            for group in equation.priors.groups
-            if any(design.picks[t][0] == position for t in group.terms)
-        )
+        group = groups[position]
         mu, unit = group.prior.location_and_unit(len(group.terms))
         key = [seed, OF_LEVELS, equation.columns[position], crc32(term.encode())]
         noise = np.random.default_rng(key).standard_normal(len(old))
         beta[:, k] = mu[0] + unit[0] * draws[equation.scale_name(group)] * noise
-    n_terms = len(wider.terms)
-    priors = EquationPriors(  # of parameters whose draws are at hand: never asked for
-        (Group("flat", PriorSpec.of("Flat"), tuple(range(n_terms))),),
-        equation.priors.intercept,
-        equation.priors.dispersion,
-    )
-    wide = replace(equation, design=wider, priors=priors, center=np.zeros(n_terms))
-    return wide, beta
+    # A prior of parameters whose draws are at hand is never asked for.
+    flat = Group("flat", PriorSpec.of("Flat"), tuple(range(len(wider.terms))))
+    priors = replace(equation.priors, groups=(flat,))
+    return replace(equation, design=wider, priors=priors, center=np.zeros(beta.shape[1])), beta

@@ -19,6 +19,7 @@ from interventional.intervention.do import encoded, forced_columns, parse_do
 from interventional.numbers import Floats
 from interventional.scm.draft import Draft
 from interventional.scm.equations import StructuralModel
+from interventional.scm.families import FAMILIES
 
 _KEPT = 0.8  # share of the rows in a data subset
 _ROUNDING = 1e-9  # of the size of an effect: two answers as near as this are the same
@@ -407,7 +408,8 @@ def _judged(
         nothing = dict.fromkeys(("estimate", "spread", "allowed", "p_value"), np.nan)
         return row | nothing | {"passed": None, "verdict": f"Not applicable: {error}"}
     absent = name in (_PLACEBO, _DUMMY)
-    if absent and "poisson" in question.draft.families.values():
+    records = [FAMILIES[family] for family in question.draft.families.values()]
+    if absent and any(record.may_be_overdispersed for record in records):
         found = _mean_judged(refits.means - expected, refits.rounding(expected))
     else:
         n_draws = question.estimator.draws * question.estimator.chains

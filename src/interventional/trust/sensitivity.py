@@ -461,7 +461,7 @@ def _forced_column(sides: tuple[Query, Query]) -> str:
 
 def _only_term(equation: Equation, column: str, sides: tuple[Query, Query]) -> int:
     """Return the position of the coefficient that the effect of a column is."""
-    if equation.family != "gaussian":
+    if not equation.record.is_gaussian:
         raise ValueError(
             f"sensitivity: the omitted variable bias is that of a Gaussian outcome; the family of "
             f"{equation.node!r} is {equation.family!r}. Ratios of averages have an E-value: "
