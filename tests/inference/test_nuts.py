@@ -129,7 +129,7 @@ CASES = {
         },
     ),
     "flat coefficients, HalfNormal": (
-        lambda: rows(6, 12, 3),
+        lambda: rows(6, 24, 3),
         {
             "priors": {
                 "beta": Prior("Flat"),
