@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from conftest import assert_same_mean
 from sklearn.preprocessing import SplineTransformer
 
-from interventional import BayesianInterventionRegressor, NotIdentifiedError
-from tests.conftest import assert_same_mean
+from interventional import BayesianInterventionRegressor, NotIdentifiedError, intervene
 
 dask = pytest.importorskip("dask")
 dd = pytest.importorskip("dask.dataframe")
@@ -374,3 +374,56 @@ def test_a_worker_killed_during_the_fit_changes_nothing(cluster, rows, tmp_path)
         time.sleep(0.1)
     assert all(nanny.pid != victim for nanny in cluster.workers.values())
     assert_same_draws(model, new().fit(X, y))
+
+
+@pytest.fixture(scope="module")
+def shop():
+    rng = np.random.default_rng(11)
+    X = pd.DataFrame(rng.normal(size=(90, 2)), columns=["a", "b"])
+    y = X["a"] - X["b"] + rng.normal(size=90)
+    model = BayesianInterventionRegressor(random_state=0, draws=50).fit(X, y)
+    return X, dd.from_pandas(X, npartitions=3), model
+
+
+def test_a_baseline_in_partitions(shop):
+    X, rows, model = shop
+    ours = model.effect(rows, {"a": rows["b"]}, {"a": rows["a"] / 2}).average().draws
+    theirs = model.effect(X, {"a": X["b"]}, {"a": X["a"] / 2}).average().draws
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("values", [np.arange(30.0), list(range(30)), pd.Series(range(90))])
+def test_values_of_a_baseline_in_memory_are_refused(shop, values):
+    """Thirty would fit each of the partitions, and be wrong in two of them."""
+    _, rows, model = shop
+    with pytest.raises(TypeError, match=r"baseline\['a'\]: X is a Dask collection"):
+        model.effect(rows, {"a": 1}, {"a": values})
+
+
+@pytest.mark.parametrize("side", ["do", "baseline"])
+def test_distributions_with_a_parameter_a_row_are_refused(shop, side):
+    _, rows, model = shop
+    sides = {"do": {"a": 1}, "baseline": {"a": 0}} | {
+        side: {"a": scipy.stats.norm(np.arange(30), 1)}
+    }
+    with pytest.raises(TypeError, match=rf"{side}\['a'\]: X is a Dask collection"):
+        model.effect(rows, **sides)
+
+
+def test_a_baseline_of_nothing(shop):
+    _, rows, model = shop
+    with pytest.raises(ValueError, match="baseline is empty; leave it out"):
+        model.effect(rows, {"a": 1}, {})
+    with pytest.raises(TypeError, match=r"do must be a mapping.*None"):
+        model.effect(rows, None)
+
+
+def test_what_takes_rows_in_memory_says_so(shop):
+    X, rows, model = shop
+    for ask in (
+        lambda: model.counterfactual(rows, X["a"], {"a": 1}),
+        lambda: model.decompose(rows, {"a": 1}),
+        lambda: intervene(model, rows, {"a": 1}),
+    ):
+        with pytest.raises(TypeError, match="rows in memory; X is a Dask collection"):
+            ask()

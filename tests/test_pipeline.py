@@ -28,7 +28,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from interventional import BayesianInterventionRegressor, intervene
+from interventional import BayesianInterventionRegressor, intervene, numbers
 
 FLAT = {
     "beta": Prior("Flat"),
@@ -383,3 +383,29 @@ def test_the_expectation_behind_a_transformed_target_needs_a_gaussian():
         intervene(model, X, do={"x0": 1.0})
     draws = intervene(model, X, do={"x0": 1.0}, kind="predictive").draws
     assert (draws.values > 0).all()
+
+
+def test_rows_without_the_names_of_fit_are_warned_of():
+    """As by the regressor's own method: an array's columns may be in another order."""
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 2)), columns=["a", "b"])
+    model = BayesianInterventionRegressor(random_state=0, draws=20).fit(X, X["a"])
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        intervene(model, X.to_numpy(), {0: 1.0})
+    model.fit(X.to_numpy(), X["a"])
+    with pytest.warns(UserWarning, match="X has feature names, but"):
+        intervene(model, X, {"a": 1.0})
+
+
+def test_support_is_the_same_of_many_rows_and_of_few(monkeypatch):
+    """What is drawn later may move any column; support is judged by those that were seen to."""
+    rng = np.random.default_rng(3)
+    X = pd.DataFrame(rng.normal(size=(60, 3)), columns=["t", "m", "z"])
+    y = X.sum(axis=1) + rng.normal(size=60)
+    product = FunctionTransformer(lambda X: X.assign(tm=X["t"] * X["m"]))
+    pipeline = make_pipeline(product, BayesianInterventionRegressor(random_state=0, draws=50))
+    pipeline.fit(X, y)
+    few = intervene(pipeline, X, {"t": stats.norm(0, 1)})
+    monkeypatch.setattr(numbers, "AT_ONCE", 1000)
+    many = intervene(pipeline, X, {"t": stats.norm(0, 1)})
+    np.testing.assert_allclose(many.mean(), few.mean(), rtol=1e-9)
+    pd.testing.assert_frame_equal(many.support, few.support)

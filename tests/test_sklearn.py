@@ -205,6 +205,20 @@ def test_pickle_does_not_grow_with_the_rows():
     assert sizes[1] <= sizes[0] + 64
 
 
+def test_questions_leave_nothing_in_a_pickle(mixed):
+    """Else what `joblib.Memory` takes for the model's hash would hang on what it was asked."""
+    X, y = mixed
+    X = X.assign(apart=X["smoker"], m=X["age"] + np.random.default_rng(0).normal(size=len(X)))
+    model = estimator(graph="age -> m -> y; age -> y; city -> y").fit(X, y)
+    before = pickle.dumps(model), joblib.hash(model)
+    model.predict(X, return_std=True)
+    model.effect(X, do={"age": 60}).average().summary()
+    model.intervene(X, do={"city": "oslo"}, kind="predictive")
+    model.counterfactual(X, y, do={"age": 60})
+    assert model.idata_["posterior"] is not None
+    assert (pickle.dumps(model), joblib.hash(model)) == before
+
+
 def test_pickle_of_the_first_version_still_loads():
     """A model pickled by version 0.1.0 predicts as it did, in a process without PyMC."""
     program = (

@@ -22,7 +22,12 @@ from interventional.data.accumulation import Accumulated
 from interventional.data.table import is_distributed, read_rows
 from interventional.errors import listed
 from interventional.fitted import Do, Fitted, Kind
-from interventional.intervention.do import describe, forced_columns
+from interventional.intervention.do import (
+    describe,
+    forced_columns,
+    is_distribution,
+    refuse_empty_baseline,
+)
 from interventional.trust import extrapolation
 
 
@@ -83,7 +88,7 @@ def ask(
     do : mapping
         As in `intervene`; what has one value a row is a Dask collection in partitions like X's.
     baseline : mapping or None
-        What an effect is compared with.
+        What an effect is compared with; it may hold what `do` may.
     kind : {"mean", "predictive"}
         As in `intervene`.
     population : bool
@@ -91,35 +96,37 @@ def ask(
     """
     import dask
 
+    refuse_empty_baseline(baseline)
     model, forced = fitted.model, []
-    for each in (do, baseline):
-        if each is not None:
-            columns = forced_columns(each, model.schema, model.outcome)
-            named = [(model.schema.names[j], what) for j, what in columns.items()]
-            if model.graph is not None:
-                model.reached(frozenset([name for name, _ in named]))
-            forced += named
+    sides: dict[str, Do] = {"do": do} if baseline is None else {"do": do, "baseline": baseline}
+    by_row = {}
+    for side, each in sides.items():
+        columns = forced_columns(each, model.schema, model.outcome)
+        named = [(model.schema.names[j], what) for j, what in columns.items()]
+        if model.graph is not None:
+            model.reached(frozenset([name for name, _ in named]))
+        forced += named
+        for key, what in each.items():
+            _refuse_in_memory(what, f"{side}[{key!r}]")
+            if is_distributed(what):
+                by_row[side, key] = what
     estimand = (
         fitted.estimand(describe(do), kind)
         if question == "intervene"
         else fitted.difference(do, baseline, kind)
     )
     extrapolation.warn_of_numbers(fitted.training, forced, estimand)
-    for key, what in do.items():
-        if np.ndim(what) > 0 and not is_distributed(what):
-            raise TypeError(
-                f"do[{key!r}]: X is a Dask collection, so that a value for each row must be a "
-                f"callable of X or a Dask collection too; got {type(what).__name__}"
-            )
-    by_row = {key: what for key, what in do.items() if is_distributed(what)}
     shipped, asked = _shipped(fitted), dask.delayed(_asked, pure=False)
     parts = []
     for k, (rows, *values) in enumerate(
-        partitions(X, **{f"do[{n!r}]": v for n, v in by_row.items()})
+        partitions(X, **{f"{side}[{key!r}]": what for (side, key), what in by_row.items()})
     ):
-        own = dict(zip(by_row, values, strict=True))
-        rest = {key: what for key, what in do.items() if key not in own}
-        parts.append(asked(shipped, k, question, rows, rest, own, baseline, kind, population))
+        own = [
+            {key: what for key, what in each.items() if (side, key) not in by_row}
+            for side, each in sides.items()
+        ]
+        shares = list(zip([(list(sides).index(s), key) for s, key in by_row], values, strict=True))
+        parts.append(asked(shipped, k, question, rows, own, shares, kind, population))
     index = _rowless(X).index
     return DaskOutcomes(parts, estimand, fitted.shape, fitted.fingerprint, index)
 
@@ -458,16 +465,19 @@ def _asked(
     k: int,
     question: str,
     X: Any,
-    do: Do,
-    by_row: Do,
-    baseline: Do | None,
+    sides: list[dict[Any, Any]],
+    shares: list[tuple[tuple[int, Any], Any]],
     kind: Kind,
     population: bool,
 ) -> Outcomes | None:
     """Return the answer for a partition, whose noise is its own; nothing for an empty one."""
     if len(X) == 0:
         return None
-    do, seed = {**do, **by_row}, np.random.SeedSequence([fitted.seed, k]).generate_state(1)[0] >> 1
+    sides = [dict(side) for side in sides]
+    for (side, key), values in shares:
+        sides[side][key] = values
+    do, baseline = sides[0], sides[1] if len(sides) > 1 else None
+    seed = np.random.SeedSequence([fitted.seed, k]).generate_state(1)[0] >> 1
     try:
         table = read_rows(X)
         known = fitted.knowing(table, do, baseline) if population else fitted
@@ -477,6 +487,17 @@ def _asked(
         return known.effect(units, do, baseline, kind)
     except (TypeError, ValueError) as error:
         raise type(error)(f"partition {k}: {error}") from error
+
+
+def _refuse_in_memory(what: Any, where: str) -> None:
+    """Refuse what has a value a row, but not in partitions."""
+    parameters = (*what.args, *what.kwds.values()) if is_distribution(what) else (what,)
+    for each in parameters:
+        if np.ndim(each) > 0 and not (each is what and is_distributed(what)):
+            raise TypeError(
+                f"{where}: X is a Dask collection, so that a value for each row must be a "
+                f"callable of X or a Dask collection too; got {type(what).__name__}"
+            )
 
 
 def _contrasted(left: Outcomes | None, right: Outcomes | None, sign: str) -> Outcomes | None:

@@ -557,7 +557,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         target = self._read_outcome(found.matrix, X, y)
         densities = found.log_likelihood(target).held().reshape(*self.fitted_.shape, len(target))
         labels = checks.labels_of(X, len(target))
-        return checks.log_likelihood(self.idata_, self.outcome, densities, target, labels)
+        outcome = self.fitted_.model.outcome
+        return checks.log_likelihood(self.idata_, outcome, densities, target, labels)
 
     def log_density(self, X: Any, y: ArrayLike) -> NDArray[np.float64]:
         """Return the log of the posterior predictive density of outcomes, row by row.
@@ -685,12 +686,12 @@ class Estimator(RegressorMixin, BaseEstimator):
         with restored(self):
             if self.__sklearn_is_fitted__():
                 self._read(X)
-                schema = self.fitted_.model.schema
+                outcome, schema = self.fitted_.model.outcome, self.fitted_.model.schema
             else:
-                _, schema, _ = self._read_new(X)
+                outcome, (_, schema, _) = self.outcome, self._read_new(X)
         built = self.build_model(X)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
-        drawn = simulate(built, self.outcome, schema, parameters, int(seed))
+        drawn = simulate(built, outcome, schema, parameters, int(seed))
         return with_drawn(Table.of(X), drawn)
 
     def __sklearn_tags__(self) -> Any:

@@ -24,6 +24,7 @@ from interventional.intervention.do import (
     describe,
     encoded,
     parse_do,
+    refuse_empty_baseline,
 )
 from interventional.intervention.forward import Query
 from interventional.numbers import Floats, is_large
@@ -276,10 +277,7 @@ class Fitted:
         query = self.asked(do, units)
         if baseline is None:
             return query, self._as_observed(query, units)
-        if isinstance(baseline, Mapping) and not baseline:
-            raise ValueError(
-                "baseline is empty; leave it out to compare with the same columns as observed"
-            )
+        refuse_empty_baseline(baseline)
         return query, self.asked(baseline, units)
 
     def _as_observed(self, query: Query, units: Units) -> Query:

@@ -1,6 +1,6 @@
 """`intervene` on whole scikit-learn estimators: force raw columns, before any preprocessing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from interventional.answers.outcomes import Outcomes, contents_of, mapped
 from interventional.answers.samples import Chunked
 from interventional.answers.support import Support
 from interventional.data.schema import Schema
-from interventional.data.table import Table, Units, position_of, read_rows
+from interventional.data.table import Table, Units, is_distributed, position_of, read_rows
 from interventional.errors import listed
 from interventional.fitted import Fitted, Kind
 from interventional.intervention.do import Drawn, Forced, columns_read, describe, parse_do
@@ -90,17 +90,26 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
 def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
     """Return what `intervene` does, without a warning where the data do not support it."""
     path = _unwrap(estimator)
+    if is_distributed(X):
+        raise TypeError(
+            "the function intervene takes rows in memory; X is a Dask collection: ask the "
+            "regressor itself"
+        )
     table = Table.of(X)
     if is_large(path.fitted.n_draws, len(table)):  # what is computed later is of X as it is now
         table = table.copy()
-    path = path.knowing(table, do)
+    rows = _through(path.steps, table.held)
+    validate_data(path.regressor, rows, skip_check_array=True, reset=False)  # names of columns
+    seen = read_rows(rows)
+    path = path.knowing(seen, do)
     fitted = path.fitted
-    units = Units(table, path.encoded(table), fitted.seed)
+    units = Units(table, fitted.encoded(seen), fitted.seed)
     forced = _forced(parse_do(do, table, table, fitted.n_draws, fitted.seed), table)
-    changed = _changed(path, units, forced)
+    changed, moved = _changed(path, units, forced)
     _refuse_mixed_graph(path, changed)
     query = fitted.query(units, changed, _reads(do, table, fitted))
-    supported = fitted.supported(query, apart=_derived(path, units, forced, changed))
+    tried = replace(query, forced={name: query.forced[name] for name in moved})
+    supported = fitted.supported(tried, apart=_derived(path, units, forced, moved))
     if path.steps:
         supported = _in_raw_units(supported, forced, table)
     inner = fitted.outcomes(table, query, kind, describe(do), supported)
@@ -122,11 +131,12 @@ def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mea
 Raw = Mapping[int, "NDArray[Any] | Drawn"]  # what raw columns are forced to, by position
 
 
-def _changed(path: "_Path", units: Units, forced: Raw) -> dict[str, Forced]:
-    """Return the columns of the model that depend on a forced raw one, and their values.
+def _changed(path: "_Path", units: Units, forced: Raw) -> tuple[dict[str, Forced], list[str]]:
+    """Return the columns of the model that may depend on a forced raw one, and which were seen to.
 
     They are those that move when the forced raw columns do, by the intervention or by permuting
-    their values, and those that have a forced column's name.
+    their values, and those that have a forced column's name. Where many values are drawn later,
+    and there is no graph, it is all: any may move, in some row or draw.
     """
     table, before, schema = units.table, units.values, path.fitted.model.schema
     n_draws, names = path.fitted.n_draws, schema.names
@@ -138,19 +148,22 @@ def _changed(path: "_Path", units: Units, forced: Raw) -> dict[str, Forced]:
     if len(fixed) == len(forced):
         after = path.encoded(table.with_columns(fixed))
         touched |= (after != before).any(axis=0)
-        return {names[j]: after[:, j].copy() for j in np.flatnonzero(touched)}
+        changed: dict[str, Forced] = {
+            names[j]: after[:, j].copy() for j in np.flatnonzero(touched)
+        }
+        return changed, list(changed)
     large = is_large(n_draws, len(table))
     kept = deepcopy(path.steps) if large else path.steps  # a later fit changes them in place
     steps = _Steps(kept, schema, table, forced, n_draws)
-    if large and path.fitted.model.graph is None:  # drawn values may move any column, somewhere
-        touched[:] = True
     for k, chunk in enumerate(slices(len(table), rows_of_chunk(steps.n_draws))):
         touched |= (steps.chunk(k, chunk) != before[chunk]).any(axis=(0, 1))
         if large:  # the rest is computed when it is asked for
             break
+    may_move = touched | (large and path.fitted.model.graph is None)
     if large:
-        steps = replace(steps, untouched=np.flatnonzero(~touched), before=before)
-    return {names[j]: _Column(steps, int(j)) for j in np.flatnonzero(touched)}
+        steps = replace(steps, untouched=np.flatnonzero(~may_move), before=before)
+    moved = [names[j] for j in np.flatnonzero(touched)]
+    return {names[j]: _Column(steps, int(j)) for j in np.flatnonzero(may_move)}, moved
 
 
 def _moved(table: Table, columns: Iterable[int]) -> dict[int, NDArray[Any]]:
@@ -158,7 +171,7 @@ def _moved(table: Table, columns: Iterable[int]) -> dict[int, NDArray[Any]]:
     return {j: np.roll(table.values(j), 1) for j in columns}
 
 
-def _derived(path: "_Path", units: Units, forced: Raw, changed: Mapping[str, Forced]) -> list[str]:
+def _derived(path: "_Path", units: Units, forced: Raw, changed: Collection[str]) -> list[str]:
     """Return the columns of the model that steps derive from forced ones, if any, alone.
 
     Others, such as products with a covariate, go where it goes as well, and say nothing of their
@@ -232,24 +245,23 @@ class _Path:
     ----------
     steps : tuple of transformer
         What is done to rows, outermost first.
+    regressor : BayesianInterventionRegressor
+        Who takes them.
     fitted : Fitted
-        What the regressor at the end has learnt.
-    population : bool
-        Whether levels that it has not seen are drawn from their population.
+        What it has learnt.
     inverses : tuple of transformer
         What is done to the target, outermost first.
     """
 
     steps: tuple[Any, ...]
+    regressor: BayesianInterventionRegressor
     fitted: Fitted
-    population: bool
     inverses: tuple[Any, ...]
 
-    def knowing(self, table: Table, do: Mapping[Any, Any]) -> "_Path":
+    def knowing(self, rows: Table, do: Mapping[Any, Any]) -> "_Path":
         """Return the same with a model that knows all levels of these rows and of those forced."""
-        if not self.population:
+        if self.regressor.unseen_levels == "error":
             return self
-        rows = read_rows(_through(self.steps, table.held))
         return replace(self, fitted=self.fitted.knowing(rows, do))
 
     def encoded(self, table: Table) -> Floats:
@@ -312,9 +324,8 @@ def _unwrap(estimator: Any) -> _Path:
                 "BayesianInterventionRegressor"
             )
     check_is_fitted(inner)
-    population = inner.unseen_levels == "population"
     kept = tuple(step for step in steps if len(step))
-    return _Path(kept, inner.fitted_, population, tuple(inverses))
+    return _Path(kept, inner, inner.fitted_, tuple(inverses))
 
 
 def column_of(X: Any, key: Any) -> NDArray[Any]:

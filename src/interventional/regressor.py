@@ -394,6 +394,7 @@ class BayesianInterventionRegressor(Estimator):
         >>> model.intervene(first, do={"price": 10}).mean().round(1)  # another such day
         array([21.])
         """
+        _refuse_dask("counterfactual", X)
         fitted, units = self._units(X, do)
         target = self._read_outcome(units.values, X, y)
         return self._warned(fitted.counterfactual(units, target, do))
@@ -441,6 +442,7 @@ class BayesianInterventionRegressor(Estimator):
         >>> {name: part.average().mean().round(0).item() for name, part in parts.items()}
         {'direct': -1.0, 'indirect': -10.0, 'total': -11.0}
         """
+        _refuse_dask("decompose", X)
         fitted, units = self._units(X, do, baseline)
         parts = fitted.decompose(units, do, baseline)
         total = parts["total"]
@@ -542,8 +544,7 @@ class BayesianInterventionRegressor(Estimator):
         """
         from interventional.trust import refutation
 
-        if is_distributed(X):
-            raise TypeError("refute takes rows in memory; X is a Dask collection")
+        _refuse_dask("refute", X)
         with restored(self):
             self._validate_params()
             table, schema, values, target, weights = self._read_rows(X, y, sample_weight)
@@ -585,3 +586,8 @@ class BayesianInterventionRegressor(Estimator):
         """Return an answer, with a warning where the data do not support it."""
         extrapolation.warn(contents_of(outcomes).support, outcomes.estimand)
         return outcomes
+
+
+def _refuse_dask(method: str, X: Any) -> None:
+    if is_distributed(X):
+        raise TypeError(f"{method} takes rows in memory; X is a Dask collection")

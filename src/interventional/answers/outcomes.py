@@ -716,7 +716,7 @@ def averaged(
     if not has_weight.any():
         raise ValueError("weights must be finite, not negative, and not all zero")
     if not has_weight.all():
-        raise ValueError(f"the weights of group {labels[~has_weight][0]!r} are all zero")
+        raise ValueError(f"the weights of group {labels[~has_weight].tolist()[0]!r} are all zero")
     # An average of ratios is no ratio of averages.
     scale = "mixed" if averages.n > 1 and averages.scale == "ratio" else averages.scale
     contents = Contents(Held(averages.values), shape, labels, None, posterior, AVERAGED, scale)

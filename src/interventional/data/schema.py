@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
 from numbers import Real
 from typing import Any
 
@@ -74,7 +73,7 @@ class Schema:
         kinds = [_kind_of(column) for _, column in table.frame.items()]
         return cls(names, labels, *_transposed(kinds))
 
-    @cached_property
+    @property
     def with_levels(self) -> tuple[str, ...]:
         """The names of the columns that hold levels."""
         pairs = zip(self.names, self.levels, strict=True)

@@ -167,6 +167,14 @@ def forced_columns(
     return found
 
 
+def refuse_empty_baseline(baseline: Mapping[Any, Any] | None) -> None:
+    """Refuse a baseline that forces nothing."""
+    if isinstance(baseline, Mapping) and not baseline:
+        raise ValueError(
+            "baseline is empty; leave it out to compare with the same columns as observed"
+        )
+
+
 def columns_read(do: Mapping[Any, Any], table: Table) -> list[int]:
     """Return the positions of the columns that the policies in `do` compute forced values from.
 
@@ -208,7 +216,7 @@ def describe(do: Mapping[Any, Any]) -> str:
 
 
 def _in_words(what: Any) -> str:
-    if _is_distribution(what):
+    if is_distribution(what):
         return f"a draw from {what.dist.name}"
     if callable(what):
         name = getattr(what, "__name__", "f")
@@ -235,7 +243,7 @@ def forced_values(what: Any, table: Table, where: str, n_draws: int, key: tuple[
     n = len(table)
     if callable(what):
         what = _called(what, table, where)
-    if _is_distribution(what):
+    if is_distribution(what):
         return _drawn(what, table, where, n_draws, key)
     if isinstance(what, pd.Series):
         what = table.aligned(what, where)
@@ -276,7 +284,7 @@ def _drawn(what: Any, table: Table, where: str, n_draws: int, key: tuple[int, in
     return Drawn(what.dist, parameters, n_draws, n, key, where)
 
 
-def _is_distribution(what: Any) -> bool:
+def is_distribution(what: Any) -> bool:
     """Whether something is a frozen `scipy.stats` distribution."""
     return hasattr(what, "rvs") and hasattr(what, "dist")
 
