@@ -644,7 +644,10 @@ def test_calibration():
 
 @pytest.mark.slow
 def test_nuts():
-    """The same model in PyMC, by hand: means and deviations within 4.5 MCSE."""
+    """The same model in PyMC, by hand: means and deviations within 4.5 MCSE.
+
+    Of scales by their logs: draws of tau itself are so skewed that few of them make its deviation.
+    """
     import arviz as az
     import nutpie
     import pymc as pm
@@ -678,12 +681,13 @@ def test_nuts():
     posterior = trace["posterior"].dataset
     draws = model.draw(X, y)
     ours = {
-        "sigma": draws["sigma"],
-        "tau": draws["tau"],
+        "sigma": np.log(draws["sigma"]),
+        "tau": np.log(draws["tau"]),
         "treatment": draws["beta"][:, 0],
         "intercept": draws["intercept"],
     } | {f"group{j}": draws["beta"][:, j + 1] for j in range(7)}
-    theirs = {name: posterior[name].values for name in list(ours)[:4]}
+    theirs = {name: np.log(posterior[name].values) for name in ("sigma", "tau")}
+    theirs |= {name: posterior[name].values for name in ("treatment", "intercept")}
     theirs |= {f"group{j}": posterior["group"].values[..., j] for j in range(7)}
     for name, values in ours.items():
         middle = values.mean()

@@ -119,7 +119,7 @@ CASES = {
     # a prior of sigma that keeps NUTS from the funnel at 0, where a fit of n < p is perfect
     "n < p, InverseGamma": (
         lambda: rows(4, 5, 8),
-        {"priors": {"beta": RAW, "sigma": Prior("InverseGamma", alpha=6, beta=5)}},
+        {"priors": {"beta": RAW, "sigma": Prior("InverseGamma", alpha=10, beta=9)}},
     ),
     "no intercept, Exponential": (
         lambda: rows(5, 30, 3),
@@ -350,7 +350,7 @@ class TestDefaultStructure:
         X, _ = rows(19, 5, 3)
         y = X @ [1.0, 2.0, 3.0] + 1e-8 * np.random.default_rng(0).normal(size=5)
         model = BayesianInterventionRegressor(
-            inference="nuts", draws=500, tune=100, random_state=0
+            inference="nuts", draws=500, tune=200, chains=12, random_state=0
         )
         with pytest.warns(ConvergenceWarning, match="more informative priors") as caught:
             model.fit(X, y)
