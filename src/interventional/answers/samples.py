@@ -205,12 +205,16 @@ class Chunked(Samples):
     def block(self, rows: slice) -> Floats:
         """Return the samples of consecutive rows."""
         size = rows_of_chunk(self.n_draws)
-        parts = []
+        out = np.empty((self.n_draws, rows.stop - rows.start))
         for k in range(rows.start // size, -(-rows.stop // size)):
             chunk = slice(k * size, min((k + 1) * size, self.n))
+            values = self.chunk(k, chunk)  # one at a time: to hold them all takes twice as long
+            if chunk == rows:
+                return values
             start, stop = max(chunk.start, rows.start), min(chunk.stop, rows.stop)
-            parts.append(self.chunk(k, chunk)[:, start - chunk.start : stop - chunk.start])
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+            here = slice(start - chunk.start, stop - chunk.start)
+            out[:, start - rows.start : stop - rows.start] = values[:, here]
+        return out
 
     def thinned(self, n_draws: int) -> "Chunked":
         """Return fewer draws from the same distribution: forced values can be had so."""
