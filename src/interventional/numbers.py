@@ -24,6 +24,11 @@ def are_moderate(values: Floats) -> bool:
         return bool(squares < LARGEST**2 or (np.abs(values) <= LARGEST).all())
 
 
+def aligned(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array as compiled code takes it: what came over a wire may start anywhere."""
+    return np.require(array, requirements="A")
+
+
 def is_number(value: object) -> bool:
     """Whether an object counts as a number."""
     return isinstance(value, Real | Decimal | np.bool_)

@@ -1,6 +1,7 @@
 """The posterior predictive under `do`, against PyMC by hand, algebra and SciPy."""
 
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,6 +12,7 @@ from conftest import N_STANDARD_ERRORS, assert_mean, assert_same_mean, family_wi
 from pymc_extras.prior import Prior
 from scipy import stats
 from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     OneHotEncoder,
@@ -384,3 +386,33 @@ def test_threads_have_compiled_functions_of_their_own():
     for found, right in zip(answers, expected, strict=True):
         for each in found:
             np.testing.assert_array_equal(each, right)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "bernoulli"])
+def test_numbers_that_start_anywhere_in_memory(family):
+    """What came over a wire is a slice of a buffer; compiled code refuses those."""
+
+    def moved(array):
+        buffer = np.frombuffer(bytearray(array.nbytes + 1), np.uint8)
+        array_moved = buffer[1:].view(array.dtype)
+        array_moved = array_moved.reshape(array.shape)
+        array_moved[...] = array
+        assert not array_moved.flags.aligned
+        return array_moved
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2))
+    y = X[:, 0] + rng.normal(size=60)
+    y = y if family == "gaussian" else (y > 0).astype(float)
+    settings = {"family": family, "draws": 50, "random_state": 0}
+    settings |= {} if family == "gaussian" else {"inference": "laplace"}
+    ours, theirs = [], []
+    for where, found in ((np.asarray, ours), (moved, theirs)):
+        rows, b = where(X), where(X[:, 1].copy())
+        with warnings.catch_warnings():  # of Laplace's approximation, which is not the matter here
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = BayesianInterventionRegressor(**settings).fit(rows, where(y))
+        found.append(model.effect(rows, {"x0": b}, {"x0": where(X[:, 0].copy())}).draws)
+        found.append(model.intervene(rows, {"x0": b}, kind="predictive").draws)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)

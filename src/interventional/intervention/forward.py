@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from interventional.answers.samples import Chunked, Linear, Rows
 from interventional.data.design import TreatmentCoding
-from interventional.numbers import Floats
+from interventional.numbers import Floats, aligned
 from interventional.scm.compiling import building, python_mode
 from interventional.scm.equations import Equation, Regeneration, StructuralModel
 from interventional.scm.generative import generative_model
@@ -177,7 +177,7 @@ class Answer(Chunked):
         fresh = [np.random.default_rng([*key[:2], number, key[2]]) for number in compiled.streams]
         try:
             with np.errstate(over="ignore"):
-                found = np.asarray(compiled.function(*inputs, *draws, *fresh))
+                found = np.asarray(compiled.function(*map(aligned, (*inputs, *draws)), *fresh))
         except (TypeError, ValueError) as error:  # of a design; PyTensor adds hints of its own
             raise type(error)(str(error).partition("\n\nHINT: ")[0]) from None
         return refuse_overflow(found, target)
