@@ -229,7 +229,7 @@ def _compared(
     before = others
     for j in [*discrete, *(j for j in numbers if j not in discrete)]:
         if j in discrete:
-            rare[j] = Rarity.of(j, given)
+            rare[j] = Rarity.of(j, training, before)
         found = Usual.of(j, given) if j in numbers else None
         if found is not None:
             usual[j] = (found, *_reach(training, j, normal))

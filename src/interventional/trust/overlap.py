@@ -1,6 +1,7 @@
 """How a column went with the others in training: what its value tends to be, which rows had it.
 
-All of it comes from means and second moments, which are all that is kept of the rows.
+All of it comes from means and second moments and from counts of combinations of few values, which
+are all that is kept of the rows.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,10 +13,13 @@ from numpy.typing import NDArray
 from scipy.special import fdtri
 
 from interventional.data.accumulation import Accumulated
+from interventional.data.cells import Cells
 from interventional.data.schema import Schema
 from interventional.numbers import Floats
+from interventional.trust.propensity import Propensity
 
 _CHANCE = 1e-3  # of taking for dependence what is none
+_ROWS_A_VALUE = 5  # a column of numbers that has fewer rows for each of its values is not counted
 _SAME = 1e-8  # of a column's spread: what is less is rounding, or a sum of other columns
 
 Columns = Mapping[int, NDArray[Any]]
@@ -43,6 +47,8 @@ class Training:
         The least and the greatest value of each column of numbers.
     few : frozenset of int
         The columns of numbers, and those that have few levels.
+    cells : Cells or None
+        How many rows had which combination of few-valued columns.
     comparisons : dict
         What forced columns have been compared with so far.
     """
@@ -55,6 +61,7 @@ class Training:
     spread: Floats
     ranges: Mapping[int, tuple[float, float]]
     few: frozenset[int]
+    cells: Cells | None = None
     comparisons: dict[Any, Any] = field(default_factory=dict)
 
     @classmethod
@@ -75,6 +82,7 @@ class Training:
                 if schema.levels[j] is None
             },
             frozenset(schema.of_few_levels(at)),
+            accumulated.cells,
         )
 
     def variance(self, j: int) -> float:
@@ -104,6 +112,31 @@ class Training:
             return np.where(values < len(levels), values, -1).astype(np.intp)
         low, high = self.ranges[j]
         return np.where(values == low, 0, np.where(values == high, 1, -1))
+
+    def counted_with(self, j: int, columns: Iterable[int]) -> tuple[int, ...]:
+        """Return which of some columns are counted together with a discrete one."""
+        cells = self.cells
+        if cells is None or j not in cells.columns:
+            return ()
+        n_values = dict(zip(cells.columns, map(len, cells.values), strict=True))
+
+        def told(i: int) -> bool:
+            k = n_values.get(i, 1)
+            numbers = self.schema.levels[i] is None and k > 2
+            return k > 1 and not (numbers and k * _ROWS_A_VALUE > self.n)
+
+        return tuple(i for i in columns if told(i))
+
+    def propensity(self, j: int, columns: tuple[int, ...]) -> Propensity | None:
+        """Return the shares of a discrete column's levels given some that are counted with it."""
+        cells = self.cells
+        if cells is None or j not in cells.columns:
+            return None
+        k = cells.columns.index(j)
+        codes = self.codes(j, cells.values[k])[cells.codes[:, k]]
+        levels = np.zeros((len(codes), len(self.indicators(j)[1])))
+        levels[np.arange(len(codes)), codes] = cells.weights
+        return Propensity.of(cells, levels, columns)
 
     def indicators(self, j: int) -> tuple[Floats, Floats]:
         """Return the spread of the indicators of a discrete column, and the levels' shares."""
@@ -143,10 +176,12 @@ class Linear:
         forced : mapping of int to ndarray of shape (rows,)
             Columns that hold other values.
         """
-        total = values @ self.weights + self.constant
-        for j, moved in forced.items():
-            if self.weights[j].any():
-                total += np.outer(moved - values[:, j], self.weights[j])
+        used = np.flatnonzero(self.weights.any(axis=1))  # what is in no other column is not read
+        held = values[:, used]
+        for k, j in enumerate(used):
+            if j in forced:
+                held[:, k] = forced[j]
+        total = held @ self.weights[used] + self.constant
         for j, table in self.tables.items():
             codes = forced.get(j, values[:, j]).astype(np.intp)
             total += table[np.minimum(codes, len(table) - 1)]
@@ -157,7 +192,8 @@ class Covariates:
     """Some columns, in coordinates that are uncorrelated and of variance one in training.
 
     Columns that are constant or sums of others are left out. Where there are as many columns as
-    rows, all are.
+    rows, all are. Coordinates of the first columns are of these alone; of further ones, what is left
+    of them in the linear regression on the first.
 
     Parameters
     ----------
@@ -165,17 +201,20 @@ class Covariates:
         What the columns were.
     columns : iterable of int
         Which of them.
+    further : iterable of int, optional
+        Those that come after them.
     """
 
-    def __init__(self, training: Training, columns: Iterable[int]):
-        from scipy.linalg import qr
-
+    def __init__(self, training: Training, columns: Iterable[int], further: Iterable[int] = ()):
+        first = tuple(columns)
         self.training = training
-        self.columns = tuple(columns)
+        self.columns = (*first, *further)
         at: list[int] = []
-        for j in self.columns:
+        n_first = 0
+        for k, j in enumerate(self.columns):
             where = training.at[j]  # the first level is what the others leave over
             at += range(where.start + (training.schema.levels[j] is not None), where.stop)
+            n_first = len(at) if k < len(first) else n_first
         matrix = training.spread[:, at]
         scale = np.sqrt(np.square(matrix).sum(axis=0))
         size = np.abs(training.mean[at]) * np.sqrt(training.n)
@@ -183,15 +222,17 @@ class Covariates:
         self._at, self._scale = np.asarray(at, dtype=np.intp)[varies], scale[varies]
         if len(self._at) > training.n - 3:
             self._at, self._scale, varies = self._at[:0], self._scale[:0], varies & False
-        self._basis, self._triangle, self._order = np.zeros((len(matrix), 0)), np.eye(0), []
-        if len(self._at):
-            basis, triangle, order = qr(
-                matrix[:, varies] / self._scale, mode="economic", pivoting=True, check_finite=False
-            )
-            diagonal = np.abs(np.diagonal(triangle))
-            rank = int((diagonal > _SAME * diagonal[0]).sum())
-            self._basis, self._triangle = basis[:, :rank], triangle[:rank, :rank]
-            self._order = order[:rank]
+        scaled = matrix[:, varies] / self._scale
+        n_first = int(varies[:n_first].sum())
+        one = _rank_revealed(scaled[:, :n_first])
+        shared = one.basis.T @ scaled[:, n_first:]
+        two = _rank_revealed(scaled[:, n_first:] - one.basis @ shared, scaled[:, n_first:])
+        self.first = one.basis.shape[1]
+        self._basis = np.hstack([one.basis, two.basis])
+        self._order = np.r_[one.order, n_first + two.order]
+        self._triangle = np.block(
+            [[one.triangle, shared[:, two.order]], [np.zeros((two.triangle.shape[0], self.first)), two.triangle]]
+        )
 
     @property
     def rank(self) -> int:
@@ -224,7 +265,9 @@ class Covariates:
                 tables[j] = np.vstack([coded[where] - average, np.zeros(q)])
         return Linear(constant, by_column, tables)
 
-    def beyond_chance(self, f: Floats | float, dof: float) -> Floats:
+    def beyond_chance(
+        self, f: Floats | float, dof: float, rank: int | None = None
+    ) -> Floats:
         """Return what part of a dependence is more than chance would show: 1 - F_chance / F.
 
         Parameters
@@ -233,12 +276,46 @@ class Covariates:
             F statistics of the dependence on these columns.
         dof : float
             Degrees of freedom of the residuals.
+        rank : int, optional
+            Of how many of the coordinates; by default of all.
         """
-        f = np.asarray(f, dtype=np.float64)
-        if not self.rank or dof < 1:
+        f, rank = np.asarray(f, dtype=np.float64), self.rank if rank is None else rank
+        if not rank or dof < 1:
             return np.zeros_like(f)
-        least = fdtri(self.rank, dof, 1 - _CHANCE)
+        least = fdtri(rank, dof, 1 - _CHANCE)
         return np.where(f > least, 1 - least / np.maximum(f, least), 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Factored:
+    """A matrix as an orthogonal basis and a triangle, its independent columns in some order."""
+
+    basis: Floats
+    triangle: Floats
+    order: NDArray[np.intp]
+
+
+def _rank_revealed(matrix: Floats, whole: Floats | None = None) -> _Factored:
+    """Return the factors of the columns that are no sums of others.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (k, columns)
+        The columns.
+    whole : ndarray of shape (k, columns), optional
+        What they were before something was taken off: what is left may be rounding.
+    """
+    from scipy.linalg import qr
+
+    if not matrix.size:
+        return _Factored(np.zeros((len(matrix), 0)), np.eye(0), np.zeros(0, dtype=np.intp))
+    basis, triangle, order = qr(matrix, mode="economic", pivoting=True, check_finite=False)
+    diagonal = np.abs(np.diagonal(triangle))
+    largest = diagonal[0]
+    if whole is not None:
+        largest = max(largest, float(np.sqrt(np.square(whole).sum(axis=0).max())))
+    rank = int((diagonal > _SAME * largest).sum())
+    return _Factored(basis[:, :rank], triangle[:rank, :rank], order[:rank])
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,95 +373,131 @@ class Usual:
 class Rarity:
     """How much rarer rows with such covariates are at a level of a column than in general.
 
+    Of covariates that are counted the shares of the levels are. Numbers enter by how they differ
+    between levels where these are the same, and other covariates of levels each by itself.
+
     Attributes
     ----------
     shares : ndarray of shape (levels,)
         Shares of the levels.
+    propensity : Propensity or None
+        Their shares given what is counted.
     scores : Linear or None
-        Log densities of the covariates at each level, but for what all have in common, plus the
-        log of its share; None where the levels do not differ by more than chance.
+        Log densities of the numbers at each level given what is counted, but for what all have in
+        common; None where the levels do not differ by more than chance.
     cells : dict of int to ndarray of shape (levels of the covariate + 1, levels)
-        For each discrete covariate how much rarer it is at each level.
+        For each other discrete covariate how much rarer it is at each level.
     """
 
     shares: Floats
+    propensity: Propensity | None
     scores: Linear | None
     cells: Mapping[int, Floats]
     training: Training
 
     @classmethod
-    def of(cls, j: int, given: Covariates, *, shrunk: bool = True) -> "Rarity":
+    def of(
+        cls, j: int, training: Training, columns: Iterable[int], *, shrunk: bool = True
+    ) -> "Rarity":
         """Return it for column j.
 
         Parameters
         ----------
         j : int
             The column.
-        given : Covariates
+        training : Training
+            What the columns were.
+        columns : iterable of int
             What its level may depend on.
         shrunk : bool, default True
             Whether to leave out of the differences between levels what chance would show.
         """
-        training, n = given.training, given.training.n
+        columns = tuple(columns)
         spread, shares = training.indicators(j)
-        seen = np.flatnonzero(shares * n > 1e-6)
+        counted = training.counted_with(j, columns)
+        others = [i for i in columns if i not in counted]
+        numbers = [i for i in others if training.schema.levels[i] is None]
         cells = {
-            i: _cells(training, i, spread, shares)
-            for i in given.columns
-            if training.is_discrete(i)
+            i: _cells(training, i, spread, shares) for i in others if training.is_discrete(i)
         }
+        seen = np.flatnonzero(shares * training.n > 1e-6)
+        given = Covariates(training, counted, numbers)
         scores = None
-        if given.rank and len(seen) > 1 and n > len(seen) + given.rank:
-            products, present = given.products(spread[:, seen]), shares[seen]
-            scores = _discriminant(given, products, present, shrunk=shrunk)
+        if len(seen) > 1:
+            scores = _differences(given, spread[:, seen], shares[seen], shrunk=shrunk)
         if scores is not None and len(seen) < len(shares):
             scores = _spread_out(scores, seen, len(shares))
-        return cls(shares, scores, cells, training)
+        return cls(shares, training.propensity(j, counted), scores, cells, training)
 
     def overlap(self, codes: NDArray[np.intp], values: Floats, forced: Columns) -> Floats:
         """Return p(covariates | level) / p(covariates), at most one, for the level of each row."""
         found = np.ones(len(values))
         rows = np.arange(len(values))
         known = (codes >= 0) & (self.shares[codes] > 0)
-        if self.scores is not None:
-            scores = self.scores(values, forced)
-            scores -= scores.max(axis=1, keepdims=True)
-            density = np.exp(scores)
-            posterior = density[rows, codes] / density.sum(axis=1)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                found = np.minimum(found, posterior / self.shares[codes])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if self.propensity is None:
+                posterior = np.tile(self.shares, (len(values), 1))
+            else:
+                posterior = self.propensity(values, forced)
+            if self.scores is not None:
+                scores = self.scores(values, forced)
+                posterior = posterior * np.exp(scores - scores.max(axis=1, keepdims=True))
+                posterior /= posterior.sum(axis=1, keepdims=True)
+            found = np.minimum(found, posterior[rows, codes] / self.shares[codes])
         for i, table in self.cells.items():
             held = self.training.codes(i, forced.get(i, values[:, i]))
             found = np.minimum(found, table[held, codes])  # -1 is the last entry
         return np.where(known, found, 1.0)
 
 
-def _discriminant(
-    given: Covariates, products: Floats, shares: Floats, *, shrunk: bool
-) -> Linear | None:
-    """Return the scores of linear discriminant analysis, in canonical coordinates.
+def _differences(given: Covariates, spread: Floats, shares: Floats, *, shrunk: bool) -> Linear | None:
+    """Return the scores of linear discriminant analysis of numbers, where counted columns are equal.
 
-    The covariates' coordinates have variance one. In the directions in which the means of levels
-    differ, what is left of it within levels is one less the squared canonical correlation.
+    Numbers are taken for normal, with means that are sums of what counted columns and the level
+    make of them, and a covariance that is the same for all (the location model of Olkin and Tate
+    1961, without products). Coordinates of the numbers have no correlation with counted columns,
+    and variance one. Least squares on what counted columns leave of the indicators of the levels
+    gives the differences between levels.
     """
     n, k = given.training.n, len(shares)
-    means = products / (np.sqrt(n) * shares)  # of the coordinates at each level
-    directions, correlations, _ = np.linalg.svd(means * np.sqrt(shares), full_matrices=False)
-    kept = correlations > _SAME
-    directions, correlations = directions[:, kept], correlations[kept]
-    within = np.maximum(1 - correlations**2, _SAME) * n / (n - k)
-    centres = directions.T @ means
-    distance = (centres**2 / within[:, None]).sum(axis=0)
-    rank, dof = given.rank, n - k - given.rank + 1
+    rank = given.rank - given.first
+    dof = n - k - given.rank + 1
+    if not rank or dof < 1:
+        return None
+    products = given.products(spread)
+    of_first, of_numbers = products[: given.first], products[given.first :]
+    left = spread.T @ spread - of_first.T @ of_first  # of the indicators
+    values, vectors = np.linalg.eigh(left)
+    kept = values > _SAME * n
+    inverse = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
+    centring = np.eye(k) - shares  # no level is the first: differences from the mean of all
+    means = centring @ inverse @ of_numbers.T * np.sqrt(n)
+    explained = means.T @ left @ means
+    within = (n * np.eye(rank) - explained) / (n - k - given.first)
+    directions, sizes = _spanned(means)
+    within = directions.T @ within @ directions
+    centres = means @ directions
+    size, axes = np.linalg.eigh(within)
+    axes = axes / np.sqrt(np.maximum(size, _SAME))
+    centres, directions = centres @ axes, directions @ axes
+    distance = np.square(centres).sum(axis=1)
     if shrunk:  # T² of Hotelling, of each level against all rows
-        t2 = distance / (1 / (n * shares) - 1 / n)
-        centres = centres * given.beyond_chance(t2 * dof / (rank * (n - k)), dof)
+        t2 = distance / np.maximum(np.diag(centring @ inverse @ centring.T), 1e-300)
+        f = t2 * dof / (rank * (n - k - given.first))
+        centres = centres * given.beyond_chance(f, dof, rank)[:, None]
     if not centres.any():
         return None
-    slopes = centres / within[:, None]
-    scores = given.linear(directions @ slopes)
-    constant = scores.constant - 0.5 * (centres * slopes).sum(axis=0) + np.log(shares)
+    usual = of_first @ centres / np.sqrt(n)  # by which of the levels counted columns go with
+    scores = given.linear(np.vstack([usual @ centres.T, directions @ centres.T]))
+    constant = scores.constant - 0.5 * np.square(centres).sum(axis=1)
     return Linear(constant, scores.weights, scores.tables)
+
+
+def _spanned(means: Floats) -> tuple[Floats, Floats]:
+    """Return the directions in which means differ, and by how much."""
+    _, sizes, directions = np.linalg.svd(means, full_matrices=False)
+    kept = sizes > _SAME * max(float(sizes.max(initial=0.0)), 1e-300)
+    return directions[kept].T, sizes[kept]
 
 
 def _spread_out(scores: Linear, seen: NDArray[np.intp], k: int) -> Linear:
