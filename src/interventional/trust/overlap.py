@@ -1,4 +1,4 @@
-"""How a column went with the others in training: what its value tends to be, which rows had it.
+"""How a column of numbers went with the others in training: what its value tends to be.
 
 All of it comes from means and second moments and from counts of combinations of few values, which
 are all that is kept of the rows.
@@ -20,7 +20,8 @@ from interventional.trust.propensity import Propensity
 
 _CHANCE = 1e-3  # of taking for dependence what is none
 _ROWS_A_VALUE = 5  # a column of numbers that has fewer rows for each of its values is not counted
-_SAME = 1e-8  # of a column's spread: what is less is rounding, or a sum of other columns
+_SLACK = 0.01, 0.05  # of a range: from how far on beyond its ends a value is outside
+SAME = 1e-8  # of a column's spread: what is less is rounding, or a sum of other columns
 
 Columns = Mapping[int, NDArray[Any]]
 
@@ -85,6 +86,18 @@ class Training:
             accumulated.cells,
         )
 
+    def slack(self, j: int) -> tuple[float, float]:
+        """Return how far below and above the range of a column of numbers counts as inside.
+
+        Of n values drawn evenly the least lies 1 / n of the range above its end, and in one sample
+        in twenty more than 3 / n; at least a hundredth and at most a twentieth is allowed for. The
+        range is twice the distance from the mean to that end, or what was seen if that is less: so
+        a long tail on one side allows nothing on the other.
+        """
+        (low, high), above = self.ranges[j], self.above[self.at[j].start]
+        share, width = float(np.clip(3 / self.n, *_SLACK)), high - low
+        return share * min(2 * above, width), share * min(2 * (width - above), width)
+
     def variance(self, j: int) -> float:
         """Return the variance of a column of numbers, with Bessel's correction."""
         return float(np.square(self.spread[:, self.at[j].start]).sum() / (self.n - 1))
@@ -110,8 +123,10 @@ class Training:
         levels = self.schema.levels[j]
         if levels is not None:
             return np.where(values < len(levels), values, -1).astype(np.intp)
-        low, high = self.ranges[j]
-        return np.where(values == low, 0, np.where(values == high, 1, -1))
+        (low, high), (down, up) = self.ranges[j], self.slack(j)
+        return np.where(
+            np.abs(values - low) <= down, 0, np.where(np.abs(values - high) <= up, 1, -1)
+        )
 
     def counted_with(self, j: int, columns: Iterable[int]) -> tuple[int, ...]:
         """Return which of some columns are counted together with a discrete one."""
@@ -176,7 +191,7 @@ class Linear:
         forced : mapping of int to ndarray of shape (rows,)
             Columns that hold other values.
         """
-        used = np.flatnonzero(self.weights.any(axis=1))  # what is in no other column is not read
+        used = [j for j, weights in enumerate(self.weights) if weights.any()]  # no others
         held = values[:, used]
         for k, j in enumerate(used):
             if j in forced:
@@ -192,8 +207,8 @@ class Covariates:
     """Some columns, in coordinates that are uncorrelated and of variance one in training.
 
     Columns that are constant or sums of others are left out. Where there are as many columns as
-    rows, all are. Coordinates of the first columns are of these alone; of further ones, what is left
-    of them in the linear regression on the first.
+    rows, all are. Coordinates of the first columns are of these alone; of further ones, of what is
+    left of them in the linear regression on the first.
 
     Parameters
     ----------
@@ -231,7 +246,10 @@ class Covariates:
         self._basis = np.hstack([one.basis, two.basis])
         self._order = np.r_[one.order, n_first + two.order]
         self._triangle = np.block(
-            [[one.triangle, shared[:, two.order]], [np.zeros((two.triangle.shape[0], self.first)), two.triangle]]
+            [
+                [one.triangle, shared[:, two.order]],
+                [np.zeros((two.triangle.shape[0], self.first)), two.triangle],
+            ]
         )
 
     @property
@@ -265,9 +283,7 @@ class Covariates:
                 tables[j] = np.vstack([coded[where] - average, np.zeros(q)])
         return Linear(constant, by_column, tables)
 
-    def beyond_chance(
-        self, f: Floats | float, dof: float, rank: int | None = None
-    ) -> Floats:
+    def beyond_chance(self, f: Floats | float, dof: float, rank: int | None = None) -> Floats:
         """Return what part of a dependence is more than chance would show: 1 - F_chance / F.
 
         Parameters
@@ -314,7 +330,7 @@ def _rank_revealed(matrix: Floats, whole: Floats | None = None) -> _Factored:
     largest = diagonal[0]
     if whole is not None:
         largest = max(largest, float(np.sqrt(np.square(whole).sum(axis=0).max())))
-    rank = int((diagonal > _SAME * largest).sum())
+    rank = int((diagonal > SAME * largest).sum())
     return _Factored(basis[:, :rank], triangle[:rank, :rank], order[:rank])
 
 
@@ -353,7 +369,7 @@ class Usual:
         products = given.products(training.spread[:, [k]])
         total = variance * (training.n - 1)
         explained, dof = float(np.square(products).sum()), training.n - given.rank - 1
-        residual = max(total - explained, _SAME**2 * total)
+        residual = max(total - explained, SAME**2 * total)
         part = 1.0
         if shrunk:
             part = float(given.beyond_chance(explained * dof / max(given.rank, 1) / residual, dof))
@@ -367,158 +383,3 @@ class Usual:
     def residual(self, moved: Floats, values: Floats, forced: Columns) -> Floats:
         """Return how far values of the column are from what is usual, in standard deviations."""
         return np.asarray((moved - self.expected(values, forced)[:, 0]) / self.sd)
-
-
-@dataclass(frozen=True, eq=False)
-class Rarity:
-    """How much rarer rows with such covariates are at a level of a column than in general.
-
-    Of covariates that are counted the shares of the levels are. Numbers enter by how they differ
-    between levels where these are the same, and other covariates of levels each by itself.
-
-    Attributes
-    ----------
-    shares : ndarray of shape (levels,)
-        Shares of the levels.
-    propensity : Propensity or None
-        Their shares given what is counted.
-    scores : Linear or None
-        Log densities of the numbers at each level given what is counted, but for what all have in
-        common; None where the levels do not differ by more than chance.
-    cells : dict of int to ndarray of shape (levels of the covariate + 1, levels)
-        For each other discrete covariate how much rarer it is at each level.
-    """
-
-    shares: Floats
-    propensity: Propensity | None
-    scores: Linear | None
-    cells: Mapping[int, Floats]
-    training: Training
-
-    @classmethod
-    def of(
-        cls, j: int, training: Training, columns: Iterable[int], *, shrunk: bool = True
-    ) -> "Rarity":
-        """Return it for column j.
-
-        Parameters
-        ----------
-        j : int
-            The column.
-        training : Training
-            What the columns were.
-        columns : iterable of int
-            What its level may depend on.
-        shrunk : bool, default True
-            Whether to leave out of the differences between levels what chance would show.
-        """
-        columns = tuple(columns)
-        spread, shares = training.indicators(j)
-        counted = training.counted_with(j, columns)
-        others = [i for i in columns if i not in counted]
-        numbers = [i for i in others if training.schema.levels[i] is None]
-        cells = {
-            i: _cells(training, i, spread, shares) for i in others if training.is_discrete(i)
-        }
-        seen = np.flatnonzero(shares * training.n > 1e-6)
-        given = Covariates(training, counted, numbers)
-        scores = None
-        if len(seen) > 1:
-            scores = _differences(given, spread[:, seen], shares[seen], shrunk=shrunk)
-        if scores is not None and len(seen) < len(shares):
-            scores = _spread_out(scores, seen, len(shares))
-        return cls(shares, training.propensity(j, counted), scores, cells, training)
-
-    def overlap(self, codes: NDArray[np.intp], values: Floats, forced: Columns) -> Floats:
-        """Return p(covariates | level) / p(covariates), at most one, for the level of each row."""
-        found = np.ones(len(values))
-        rows = np.arange(len(values))
-        known = (codes >= 0) & (self.shares[codes] > 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if self.propensity is None:
-                posterior = np.tile(self.shares, (len(values), 1))
-            else:
-                posterior = self.propensity(values, forced)
-            if self.scores is not None:
-                scores = self.scores(values, forced)
-                posterior = posterior * np.exp(scores - scores.max(axis=1, keepdims=True))
-                posterior /= posterior.sum(axis=1, keepdims=True)
-            found = np.minimum(found, posterior[rows, codes] / self.shares[codes])
-        for i, table in self.cells.items():
-            held = self.training.codes(i, forced.get(i, values[:, i]))
-            found = np.minimum(found, table[held, codes])  # -1 is the last entry
-        return np.where(known, found, 1.0)
-
-
-def _differences(given: Covariates, spread: Floats, shares: Floats, *, shrunk: bool) -> Linear | None:
-    """Return the scores of linear discriminant analysis of numbers, where counted columns are equal.
-
-    Numbers are taken for normal, with means that are sums of what counted columns and the level
-    make of them, and a covariance that is the same for all (the location model of Olkin and Tate
-    1961, without products). Coordinates of the numbers have no correlation with counted columns,
-    and variance one. Least squares on what counted columns leave of the indicators of the levels
-    gives the differences between levels.
-    """
-    n, k = given.training.n, len(shares)
-    rank = given.rank - given.first
-    dof = n - k - given.rank + 1
-    if not rank or dof < 1:
-        return None
-    products = given.products(spread)
-    of_first, of_numbers = products[: given.first], products[given.first :]
-    left = spread.T @ spread - of_first.T @ of_first  # of the indicators
-    values, vectors = np.linalg.eigh(left)
-    kept = values > _SAME * n
-    inverse = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
-    centring = np.eye(k) - shares  # no level is the first: differences from the mean of all
-    means = centring @ inverse @ of_numbers.T * np.sqrt(n)
-    explained = means.T @ left @ means
-    within = (n * np.eye(rank) - explained) / (n - k - given.first)
-    directions, sizes = _spanned(means)
-    within = directions.T @ within @ directions
-    centres = means @ directions
-    size, axes = np.linalg.eigh(within)
-    axes = axes / np.sqrt(np.maximum(size, _SAME))
-    centres, directions = centres @ axes, directions @ axes
-    distance = np.square(centres).sum(axis=1)
-    if shrunk:  # T² of Hotelling, of each level against all rows
-        t2 = distance / np.maximum(np.diag(centring @ inverse @ centring.T), 1e-300)
-        f = t2 * dof / (rank * (n - k - given.first))
-        centres = centres * given.beyond_chance(f, dof, rank)[:, None]
-    if not centres.any():
-        return None
-    usual = of_first @ centres / np.sqrt(n)  # by which of the levels counted columns go with
-    scores = given.linear(np.vstack([usual @ centres.T, directions @ centres.T]))
-    constant = scores.constant - 0.5 * np.square(centres).sum(axis=1)
-    return Linear(constant, scores.weights, scores.tables)
-
-
-def _spanned(means: Floats) -> tuple[Floats, Floats]:
-    """Return the directions in which means differ, and by how much."""
-    _, sizes, directions = np.linalg.svd(means, full_matrices=False)
-    kept = sizes > _SAME * max(float(sizes.max(initial=0.0)), 1e-300)
-    return directions[kept].T, sizes[kept]
-
-
-def _spread_out(scores: Linear, seen: NDArray[np.intp], k: int) -> Linear:
-    """Return scores for all levels, those without a row included, which are never the case."""
-
-    def wide(part: Floats, fill: float = 0.0) -> Floats:
-        full = np.full((*part.shape[:-1], k), fill)
-        full[..., seen] = part
-        return full
-
-    tables = {j: wide(table) for j, table in scores.tables.items()}
-    return Linear(wide(scores.constant, -1e300), wide(scores.weights), tables)
-
-
-def _cells(training: Training, i: int, spread: Floats, shares: Floats) -> Floats:
-    """Return how many rows had a level of i and one of another column, over chance.
-
-    One row more in each, as far as chance has it: an empty cell says little where few rows were to
-    be expected.
-    """
-    own, own_shares = training.indicators(i)
-    expected = training.n * np.outer(own_shares, shares)
-    observed = np.maximum(own.T @ spread + expected, 0.0)
-    return np.vstack([(observed + 1) / (expected + 1), np.ones(len(shares))])

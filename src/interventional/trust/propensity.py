@@ -12,6 +12,7 @@ from interventional.data.cells import Cells
 from interventional.numbers import Floats
 
 _CHANCE = 1e-3  # of taking for dependence what is none
+_MANY = 20  # rows that are to be expected of a level: from here on counts stand as they are
 _RIDGE = 0.25  # precision of the coefficients' prior: weak, but there is a mode
 _STEPS = 50  # of Newton's method, far more than it takes
 
@@ -84,8 +85,9 @@ class Propensity:
             column = forced.get(j, values[:, j])
             right = np.clip(np.searchsorted(own, column), 1, len(own) - 1)
             code = right - (column - own[right - 1] <= own[right] - column)  # the nearest
-            seen = own[code] == column
-            score += np.where(seen[:, None], slopes[code], 0.0)
+            inside = (own[0] <= column) & (column <= own[-1])  # of a new level nothing is known
+            score += np.where(inside[:, None], slopes[code], 0.0)
+            known &= inside
             key = cell * len(own) + code
             cell = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
             known &= keys[cell] == key
@@ -96,8 +98,8 @@ def _counted(table: Floats, model: Floats, overall: Floats) -> Floats:
     """Return the shares of levels in cells, (cells, levels): counted where that tells anything.
 
     As if of each level one row more had been expected in each cell, and come as modelled. Where
-    chance may have made the counts of a cell from the model, the model stands, but for levels that
-    were there more often.
+    few rows were to be expected and chance may have made the counts of a cell from the model, the
+    model stands, but for levels that were there more often.
     """
     rows = table.sum(axis=1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -105,9 +107,8 @@ def _counted(table: Floats, model: Floats, overall: Floats) -> Floats:
     counted = _normalised(np.where(overall > 0, counted, 0.0))
     deviance = 2 * (xlogy(table, table) - xlogy(table, rows * model)).sum(axis=1)
     by_chance = deviance < chdtri(max((overall > 0).sum() - 1, 1), _CHANCE)
-    return _normalised(
-        np.where(by_chance[:, None], np.maximum(model, counted), counted)
-    )
+    little = by_chance[:, None] & (rows * overall < _MANY)
+    return _normalised(np.where(little, np.maximum(model, counted), counted))
 
 
 def _indexed(
