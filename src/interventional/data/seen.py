@@ -48,6 +48,10 @@ class Seen(Protocol):
         """What default priors are scaled by."""
 
     @property
+    def factor(self) -> Floats:
+        """A triangular factor of the centred, weighted terms, (k, terms)."""
+
+    @property
     def structure(self) -> Hashable:
         """What it shares with others if one compiled likelihood serves both."""
 
@@ -97,6 +101,11 @@ class SufficientStatistics:
     def has_residual(self) -> bool:
         """Whether least squares leaves something over that tells of sigma."""
         return self.dof > 0 and self.rss > 0
+
+    @property
+    def factor(self) -> Floats:
+        """A triangular factor of the centred, weighted terms, (k, terms)."""
+        return self.r
 
     @property
     def structure(self) -> Hashable:
@@ -313,6 +322,12 @@ class DistinctRows:
     def x_mean(self) -> Floats:
         """Means of the columns, (p,); zeros for a model without an intercept."""
         return self.moments.x_mean
+
+    @property
+    def factor(self) -> Floats:
+        """A triangular factor of the centred, weighted terms, (k, terms)."""
+        rows = np.sqrt(self.weights)[:, None] * (self.matrix - self.x_mean)
+        return _triangular(np.asfortranarray(rows))
 
     @property
     def structure(self) -> Hashable:

@@ -26,6 +26,7 @@ from scipy.interpolate import PchipInterpolator
 from interventional.data.seen import SufficientStatistics
 from interventional.errors import UndeterminedError, listed
 from interventional.numbers import Floats
+from interventional.scm.curve import CURVE
 from interventional.scm.equations import Equation
 from interventional.scm.priors import normal_parameters
 
@@ -209,9 +210,11 @@ class Conjugate:
     normal, pooled : ndarray of bool
         Which coefficients have a Normal prior with known numbers, and which one whose scale is
         learnt.
-    m, s : ndarray
-        Mean and standard deviation of these priors, where a scale is learnt in units of it; 0 and
-        1 for other coefficients.
+    m : ndarray of shape (p,)
+        Mean of these priors; 0 for other coefficients.
+    s : ndarray of shape (p,) or (p, p)
+        Standard deviation of these priors, or a root of their covariance; where a scale is learnt
+        in units of it; 1 for other coefficients.
     flat : FlatColumns
         The others.
     """
@@ -234,12 +237,17 @@ class Conjugate:
         a, u, shift = _design_rows(equation, statistics)
         priors, ones = equation.priors, equation.has_intercept
         normal, pooled = np.zeros((2, a.shape[1]), dtype=bool)
-        m, s = np.zeros(len(normal)), np.ones(len(normal))
+        m: Floats = np.zeros(len(normal))
+        s: Floats = np.ones(len(normal))
+        curve: NDArray[np.intp] | None = None
         for group in priors.groups:
             terms = np.asarray(group.terms, dtype=np.intp) + ones
             if group.name == "normal":
                 normal[terms] = True
                 m[terms], s[terms] = normal_parameters(group.prior, len(terms), "beta")
+            elif group.name == CURVE:
+                normal[terms], curve = True, terms
+                root = np.asarray(group.prior.parameters["root"])
         if learnt is not None:
             terms = np.asarray(learnt.terms, dtype=np.intp) + ones
             pooled[terms] = True
@@ -247,6 +255,9 @@ class Conjugate:
         if priors.intercept is not None:
             normal[0] = priors.intercept.is_normal
             m[:1], s[:1] = normal_parameters(priors.intercept, 1, "intercept")
+        if curve is not None:
+            s = np.diag(s)
+            s[np.ix_(curve, curve)] = root
         flat = FlatColumns.of(equation, a, np.flatnonzero(~(normal | pooled)).tolist())
         return cls(statistics, a, u, shift, normal, pooled, m, s, flat)
 
@@ -254,6 +265,18 @@ class Conjugate:
     def given(self) -> NDArray[np.bool_]:
         """Which coefficients are not flat."""
         return self.normal | self.pooled
+
+    def columns(self, which: NDArray[np.bool_]) -> Floats:
+        """Return columns of coefficients in units of their priors, flat columns projected out."""
+        a, s = self.a[:, which], self.s
+        scaled = a * s[which] if s.ndim == 1 else a @ s[np.ix_(which, which)]
+        return self.flat.project_out(scaled)
+
+    def from_units(self, which: NDArray[np.bool_], phi: Floats) -> Floats:
+        """Return draws of coefficients, (draws, coefficients), from those in units of priors."""
+        s = self.s
+        spread = phi * s[which] if s.ndim == 1 else phi @ s[np.ix_(which, which)].T
+        return self.m[which] + spread
 
     @property
     def outcome(self) -> Floats:
@@ -322,8 +345,7 @@ class _Whitened:
     def of(cls, model: Conjugate) -> "_Whitened":
         """Bring a model to the form in which all directions are independent."""
         outcome, normal = model.outcome, model.normal
-        columns = model.flat.project_out(model.a[:, normal] * model.s[normal])
-        left, d, v = svd(columns)
+        left, d, v = svd(model.columns(normal))
         c = left.T @ outcome
         rss = model.rss(outcome - left @ c, len(d))
         return cls(model, d, c, v, rss, model.statistics.weight - model.n_flat - len(d))
@@ -348,14 +370,14 @@ class _Whitened:
         A symmetric root does not depend on which singular vectors were chosen, so the same data
         in another order, or as weights, give the same draws.
         """
-        normal, m, s = self.model.normal, self.model.m, self.model.s
+        normal = self.model.normal
         total = np.square(self.d) + np.square(sigma)[:, None]
         noise = rng.standard_normal((len(sigma), len(normal)))
         eps = noise[:, normal]
         shrunk = sigma[:, None] / np.sqrt(total) - 1
         phi = eps + (shrunk * (eps @ self.v) + self.d * self.c / total) @ self.v.T
         theta = np.empty_like(noise)
-        theta[:, normal] = m[normal] + s[normal] * phi
+        theta[:, normal] = self.model.from_units(normal, phi)
         self.model.draw_flat(theta, sigma, noise)
         return theta
 

@@ -2,17 +2,24 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from interventional.data.accumulation import Accumulated
-from interventional.data.design import Design, TreatmentCoding, make_design
+from interventional.data.design import (
+    Design,
+    TransformedDesign,
+    TreatmentCoding,
+    make_design,
+)
 from interventional.data.schema import Schema
 from interventional.data.seen import Seen, distinct_rows, merge_equal_rows, sufficient_statistics
 from interventional.errors import listed, unknown
 from interventional.graph.causal_graph import over_columns
 from interventional.numbers import Floats
+from interventional.scm.curve import Curves
 from interventional.scm.defaults import resolve
 from interventional.scm.equations import Equation, StructuralModel, check_names
 from interventional.scm.families import (
@@ -324,25 +331,33 @@ def _equation(
     design = parsed.design(node, columns, rows)
     parsed.exposures(node, values)  # are refused where nobody has seen the outcome, too
     seen: Seen | None = None
+    matrix: Floats | None = None
     if accumulated is not None and parsed.adds_up(node):
         assert isinstance(design, TreatmentCoding)
         seen = accumulated.statistics(design, columns, parsed.position(node), intercept)
     elif values is not None and rows is not None and response is not None:
-        seen = parsed.seen(node, design.matrix(rows), response, weights, values)
-    equation = _scaled(parsed, regression, design, rows, seen)
-    if rows is None or response is None or len(rows) > _CANONICAL:
+        matrix = design.matrix(rows)
+        seen = parsed.seen(node, matrix, response, weights, values)
+    equation = _scaled(parsed, regression, design, rows, matrix, weights, seen)
+    if matrix is None or response is None or len(matrix) > _CANONICAL:
         return equation, seen
     if family.inner is not None and equation.engine(parsed.inference) == "nuts":
         # NUTS is chaotic in the last bit: equal data in another order, or as weights, must come
         # to it equal to the last bit.
-        merged = merge_equal_rows(design.matrix(rows), response, weights)
+        merged = merge_equal_rows(matrix, response, weights)
         seen = sufficient_statistics(*merged, intercept=intercept)
-        equation = _scaled(parsed, regression, design, rows, seen)
+        equation = _scaled(parsed, regression, design, rows, matrix, weights, seen)
     return equation, seen
 
 
 def _scaled(
-    parsed: Draft, regression: Regression, design: Design, rows: Floats | None, seen: Seen | None
+    parsed: Draft,
+    regression: Regression,
+    design: Design,
+    rows: Floats | None,
+    matrix: Floats | None,
+    weights: Floats | None,
+    seen: Seen | None,
 ) -> Equation:
     """Return an equation with its priors scaled by what it saw."""
     node, columns, variables = regression
@@ -350,8 +365,20 @@ def _scaled(
     family, levels = parsed.families[node], parsed.levels(node)
     exposure = parsed.exposure if node == parsed.outcome else None
     given, moments = parsed.priors.get(node), None if seen is None else seen.moments
+    curves = None
+    if isinstance(design, TransformedDesign) and matrix is not None:
+        assert rows is not None
+        assert seen is not None
+        curves = partial(Curves.of, design, rows, matrix, weights, seen)
     priors = resolve(
-        given, design, rows, moments, fit_intercept=intercept, center=centered, family=family
+        given,
+        design,
+        rows,
+        moments,
+        fit_intercept=intercept,
+        center=centered,
+        family=family,
+        curves=curves,
     )
     center = np.zeros(len(design.terms))
     if intercept and centered and seen is not None:

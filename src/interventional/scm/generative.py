@@ -121,7 +121,7 @@ def linear_predictor(equation: Equation, matrix: Any, beta: Any) -> Any:
 
 
 def add_parameters(
-    equation: Equation, shift: Any, number: Callable[[str], Any]
+    equation: Equation, shift: Any, number: Callable[[str], Any], *, whitened: bool = False
 ) -> tuple[Any, Any, dict[str, Any]]:
     """Add coefficients, intercept, and what the family has besides, to the model in context.
 
@@ -135,6 +135,8 @@ def add_parameters(
         How much more the intercept is than its prior has it, by coefficients.
     number : callable
         Returns what stands for a number in the priors.
+    whitened : bool, default False
+        As in `PriorSpec.create`.
     """
     name, priors = equation.node, equation.priors
 
@@ -145,7 +147,7 @@ def add_parameters(
         }
 
     dispersion = add_dispersion() if priors.shrinks else {}
-    beta = _add_coefficients(equation, dispersion.get("sigma"), number)
+    beta = _add_coefficients(equation, dispersion.get("sigma"), number, whitened=whitened)
     intercept = None
     if priors.intercept is not None:
         by = linear_predictor(equation, shift[None], beta)[0]
@@ -155,7 +157,9 @@ def add_parameters(
     return beta, intercept, dispersion or add_dispersion()
 
 
-def _add_coefficients(equation: Equation, sigma: Any, number: Callable[[str], Any]) -> Any:
+def _add_coefficients(
+    equation: Equation, sigma: Any, number: Callable[[str], Any], *, whitened: bool
+) -> Any:
     """Add the coefficients to the model in context: one vector, or one a group, joined."""
     import pymc as pm
     import pytensor.tensor as pt
@@ -166,7 +170,8 @@ def _add_coefficients(equation: Equation, sigma: Any, number: Callable[[str], An
     parts = []
     for group in groups:
         variable, leaf = equation.group_name(group), _numbered(number, f"beta_{group.name}")
-        parts.append(group.prior.create(variable, leaf, equation.dim(group), sigma))
+        dim = equation.dim(group)
+        parts.append(group.prior.create(variable, leaf, dim, sigma, whitened=whitened))
     if len(groups) == 1:
         return parts[0]
     order = np.argsort(np.concatenate([equation.members(group) for group in groups]))
@@ -178,7 +183,7 @@ def prior_numbers(equation: Equation) -> dict[str, Floats]:
     priors, found = equation.priors, {}
     for group in priors.groups:
         for path, value in group.prior.leaves().items():
-            tiled = np.tile(value, equation.n_blocks) if value.ndim else value
+            tiled = np.tile(value, equation.n_blocks) if value.ndim == 1 else value
             found[f"beta_{group.name}{path}"] = tiled
     for what, prior in (("intercept", priors.intercept), *priors.dispersion.items()):
         if prior is not None:

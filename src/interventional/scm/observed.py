@@ -65,7 +65,7 @@ def observed_model(equation: Equation, seen: Seen) -> "pm.Model":
     data |= {name: data[DATA][i] for i, name in enumerate(single)}
     with pm.Model() as model:
         add_coords(model, equation)
-        parameters = add_parameters(equation, data["shift"], data.__getitem__)
+        parameters = add_parameters(equation, data["shift"], data.__getitem__, whitened=True)
         observed = likelihood.add(data, *parameters)
     return pm.observe(model, observed)
 
