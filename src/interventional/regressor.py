@@ -58,7 +58,8 @@ class BayesianInterventionRegressor(Estimator):
         weakly informative and scaled by the data: coefficients Normal(0, 2.5 sd(y) / sd(x)),
         intercept Normal(mean(y), 2.5 sd(y)), sigma HalfStudentT(4, sd(y)); on the scale of a log
         or logit, coefficients Normal(0, 1 / sd(x)) or Normal(0, 1.5 / sd(x)), intercept
-        Normal(that of the mean, 2.5). Of coefficients also ``"ridge"``, ``"horseshoe"`` or
+        Normal(that of the mean, 2.5). With a `design` the prior is one of the fitted curve, so
+        that the origins and units of raw columns do not matter. Of coefficients also ``"ridge"``, ``"horseshoe"`` or
         ``"r2d2"``, which learn how much to shrink, and of a column of levels
         ``"partial_pooling"``; a single name is for ``"beta"``. With a graph, a dict under the name
         of a column is for that column's own equation.

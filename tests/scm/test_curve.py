@@ -282,6 +282,46 @@ def later_slope(X, y):
     return np.linalg.lstsq(np.column_stack([X["t"], levels]), y)[0][0]
 
 
+class Whitened(Shuffled):
+    """Powers and products times a matrix."""
+
+    def __init__(self, root, degree=2, seed=0):
+        super().__init__(degree, seed)
+        self.root = root
+
+    def transform(self, X):
+        return np.asarray(self.powers_.transform(X)) @ self.root
+
+
+@pytest.mark.parametrize(
+    "priors", [{}, {"dose": Prior("Normal", mu=0, sigma=Prior("Exponential"))}]
+)
+def test_it_is_independent_normals_of_a_design_that_is_whitened_by_hand(priors):
+    """Then the engine for coefficients that are independent has to give the same draws."""
+    X = rows(30)
+    y = outcomes(X, "gaussian")
+    plain = PolynomialFeatures(2, include_bias=False)
+    curves, _, _ = curves_of(plain, X)
+    names = [*plain.fit(X).get_feature_names_out()]
+    by_default = [
+        k for k, name in enumerate(names) if not priors or name not in ("dose", "dose^2")
+    ]
+    root = np.eye(9)
+    root[np.ix_(by_default, by_default)] = curves.root(by_default)
+    ours = BayesianInterventionRegressor(design=plain, priors=priors, random_state=0).fit(X, y)
+    given = {f"design{k}": Prior("Normal", mu=0, sigma=2.5 * y.std(ddof=0)) for k in by_default}
+    theirs = BayesianInterventionRegressor(
+        design=Whitened(root), priors=given | priors, random_state=0
+    ).fit(X, y)
+    asked = X.head(5)
+    np.testing.assert_allclose(
+        ours.intervene(asked, do={"year": 0.5}).draws.values,
+        theirs.intervene(asked, do={"year": 0.5}).draws.values,
+        rtol=1e-6,
+        atol=1e-6 * y.std(),
+    )
+
+
 def test_terms_with_priors_of_their_own_leave_the_rest_its_curve():
     X = rows(300)
     y = outcomes(X, "gaussian")
