@@ -216,7 +216,7 @@ def _groups(
         elif prior.distribution == "Flat" and prior.is_plain:
             members.setdefault("flat", []).extend(terms)
         elif prior.distribution in KINDS:
-            name = prior.distribution if key == "beta" else str(key)
+            name = prior.distribution if key == "beta" else _name(key)
             members[name] = terms
             priors[name] = PriorSpec.of(
                 prior.distribution,
@@ -228,7 +228,7 @@ def _groups(
         else:
             for path, leaf in prior.leaves().items():
                 one_each(leaf, len(terms), f"{key}{path}")
-            name = str(key)
+            name = _name(key)
             members[name], priors[name] = terms, prior
     groups = []
     for name, terms in members.items():
@@ -237,6 +237,12 @@ def _groups(
             priors[name] = PriorSpec.of("Normal", mu=mu[terms], sigma=sigma[terms])
         groups.append(Group(name, priors[name], tuple(terms)))
     return tuple(groups)
+
+
+def _name(key: str | None) -> str:
+    """Return what the group of a key of the user's is called: a column may be called "flat"."""
+    name = str(key)
+    return f"{name}_" if name in ("normal", "flat", CURVE, *KINDS) else name
 
 
 def _refuse_negative_support(prior: PriorSpec, name: str) -> None:
