@@ -22,6 +22,7 @@ from interventional.data.reading import (
     read_weights,
     restored,
     restored_on_failure,
+    warn_of_weights,
 )
 from interventional.data.schema import Schema
 from interventional.data.table import Table, is_distributed, read_table
@@ -53,6 +54,11 @@ def _generator(random_state: int | np.random.RandomState | None) -> np.random.Ge
 
 def _takes_batches(estimator: "Estimator") -> bool:
     """Whether the families leave sums over rows, so that there is a `partial_fit`."""
+    if estimator.noise is not None:
+        raise AttributeError(
+            "with known standard deviations of the rows, noise=, the likelihood is no sum over "
+            "rows, so that batches do not add up; call fit with all rows in memory"
+        )
     given, outcome = estimator.family, estimator.outcome
     for node, name in (given if isinstance(given, Mapping) else {outcome: given}).items():
         known = isinstance(name, str) and name in FAMILIES
@@ -72,6 +78,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         "outcome": [str],
         "family": [str, Mapping],
         "exposure": "no_validation",
+        "noise": "no_validation",
         "design": [HasMethods(["fit", "transform"]), Mapping, None],
         "priors": [Mapping, str, None],
         "confounding": [Mapping, None],
@@ -94,6 +101,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         outcome: str = "y",
         family: str | Mapping[str, str] = "gaussian",
         exposure: Any = None,
+        noise: Any = None,
         design: Any = None,
         priors: "Mapping[str, Prior | str] | str | None" = None,
         confounding: "Mapping[str, Prior] | None" = None,
@@ -112,6 +120,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         self.outcome = outcome
         self.family = family
         self.exposure = exposure
+        self.noise = noise
         self.design = design
         self.priors = priors
         self.confounding = confounding
@@ -266,7 +275,16 @@ class Estimator(RegressorMixin, BaseEstimator):
         if weights is not None and not weights.all():
             kept = weights > 0
             values, target, weights = values[kept], target[kept], weights[kept]
+        if not self._is_sigma_fixed():  # else 1/s**2 are what they say
+            warn_of_weights(weights)
         return schema, values, target, weights
+
+    def _is_sigma_fixed(self) -> bool:
+        """Whether the outcome's sigma has a number for a prior."""
+        given = self.priors if isinstance(self.priors, Mapping) else {}
+        given = given.get(self.outcome, given)
+        prior = given.get("sigma") if isinstance(given, Mapping) else None
+        return getattr(prior, "distribution", None) == "DiracDelta"
 
     def _condition(
         self,
@@ -784,4 +802,5 @@ class Estimator(RegressorMixin, BaseEstimator):
             "inference": self.inference,
             "family": self.family,
             "exposure": self.exposure,
+            "noise": self.noise,
         }

@@ -105,6 +105,13 @@ class PriorSpec:
         return not random and self.transform is None and self.distribution not in KINDS
 
     @property
+    def fixed(self) -> float | None:
+        """The number that it has for a parameter, as DiracDelta; None for a distribution."""
+        if self.distribution != "DiracDelta" or not self.is_plain:
+            return None
+        return float(self.parameters["c"])  # type: ignore[arg-type]
+
+    @property
     def is_improper(self) -> bool:
         """Whether it is no distribution, or that of a parameter is none: nothing can be drawn."""
         inner = [value for value in self.parameters.values() if isinstance(value, PriorSpec)]
@@ -183,7 +190,10 @@ class PriorSpec:
             How much more the variable is than this prior, one of `LOCATIONS`, has it.
         """
         import pymc as pm
+        import pytensor.tensor as pt
 
+        if self.fixed is not None and dims is None:  # samplers take it as known
+            return pm.Deterministic(name, pt.as_tensor(leaf("_c")))
         if self.distribution in KINDS:
             from interventional.scm import shrinkage
 
@@ -269,6 +279,11 @@ class EquationPriors:
     def sigma(self) -> PriorSpec | None:
         """The prior of sigma; None where there is none."""
         return self.dispersion.get("sigma")
+
+    @property
+    def fixed_sigma(self) -> float | None:
+        """The number that sigma is fixed at; None where it is learnt, or there is none."""
+        return None if self.sigma is None else self.sigma.fixed
 
     @property
     def skeleton(self) -> Hashable:
