@@ -36,6 +36,7 @@ from interventional.scm.draft import Draft, draft, specify
 from interventional.scm.families import DEFAULT, FAMILIES, LOG, adds_up, no_batches
 from interventional.scm.generative import generative_model, observed_rows
 from interventional.scm.predictive import Predictive
+from interventional.scm.priors import fixes_sigma
 from interventional.trust import checks, confounding
 
 if TYPE_CHECKING:
@@ -55,10 +56,7 @@ def _generator(random_state: int | np.random.RandomState | None) -> np.random.Ge
 def _takes_batches(estimator: "Estimator") -> bool:
     """Whether the families leave sums over rows, so that there is a `partial_fit`."""
     if estimator.noise is not None:
-        raise AttributeError(
-            "with known standard deviations of the rows, noise=, the likelihood is no sum over "
-            "rows, so that batches do not add up; call fit with all rows in memory"
-        )
+        raise AttributeError("with noise= batches do not add up; call fit with all rows in memory")
     given, outcome = estimator.family, estimator.outcome
     for node, name in (given if isinstance(given, Mapping) else {outcome: given}).items():
         known = isinstance(name, str) and name in FAMILIES
@@ -275,16 +273,9 @@ class Estimator(RegressorMixin, BaseEstimator):
         if weights is not None and not weights.all():
             kept = weights > 0
             values, target, weights = values[kept], target[kept], weights[kept]
-        if not self._is_sigma_fixed():  # else 1/s**2 are what they say
+        if not fixes_sigma(self.priors, self.outcome):  # else 1/s**2 are what they say
             warn_of_weights(weights)
         return schema, values, target, weights
-
-    def _is_sigma_fixed(self) -> bool:
-        """Whether the outcome's sigma has a number for a prior."""
-        given = self.priors if isinstance(self.priors, Mapping) else {}
-        given = given.get(self.outcome, given)
-        prior = given.get("sigma") if isinstance(given, Mapping) else None
-        return getattr(prior, "distribution", None) == "DiracDelta"
 
     def _condition(
         self,
