@@ -14,6 +14,7 @@ from interventional.data.seen import DistinctRows, Seen, SufficientStatistics
 from interventional.errors import unknown
 from interventional.inference import diagnostics, exact, hierarchical, known_errors, laplace, nuts
 from interventional.inference.posterior import Posterior, Sampling, label
+from interventional.inference.progress import told
 from interventional.numbers import Floats
 from interventional.scm.compiling import StructureCache, python_mode
 from interventional.scm.equations import Equation, StructuralModel
@@ -82,7 +83,10 @@ def infer(
         raise ValueError(unknown("inference", inference, ("auto", *ENGINES)))
     assert seen is not None
     engine, name = equation.engine(inference), equation.node
-    variables, stats, library, troubles = ENGINES[engine](equation, seen, sampling)
+    n_draws = sampling.chains * sampling.draws
+    with told(sampling.verbose, f"{name}: {n_draws:,} draws, inference={engine!r}") as stage:
+        sampling = replace(sampling, tell=stage.tell)
+        variables, stats, library, troubles = ENGINES[engine](equation, seen, sampling)
     # What the sampler moves in stead of coefficients is nobody's parameter.
     variables = {key: value for key, value in variables.items() if not key.endswith("_raw")}
     if equation.has_intercept:  # from the means of the predictors to zero
