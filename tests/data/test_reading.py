@@ -21,6 +21,7 @@ SURVEY = RNG.lognormal(0.0, 0.8, N)
 ERRING = {
     "1/s^2": 1 / S**2,
     "1/s^2, few": 1 / (20 * S) ** 2,
+    "1/s^2 in large units": 1e-10 / S**2,
     "shares of one": np.full(N, 1 / N),
     "a survey's, of mean 1": SURVEY / SURVEY.mean(),
     "a survey's, of people": 1234.5 * SURVEY,
@@ -37,6 +38,7 @@ FREQUENCIES = {
     "bools": RNG.random(N) < 0.5,
     "of float sums": np.array([sum([0.1] * 10 * k) for k in RNG.integers(1, 30, N)]),
     "a few halves": np.where(np.arange(N) % 12 == 0, 0.5, 1.0),
+    "next to none": np.where(np.arange(N) % 2, 1e-9, 1.0),
     "zeros": np.where(np.arange(N) < 50, 0.0, 1.0),
 }
 

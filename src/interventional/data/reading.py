@@ -18,7 +18,7 @@ from interventional.numbers import LARGEST, SMALLEST, Floats, converting, refuse
 
 # The sum of all weights, which is how often everything was observed.
 _FEWEST, _MOST = 1e-20, 1e20
-_FRACTION = 1e-6  # how far from a whole number a weight is that rounding may have moved
+_FRACTION = 1e-6  # how far rounding may have moved a weight from a whole number, or from none
 _SHARE = 0.1  # of rows whose weights may be fractions
 _ONE_ROW = 1.5
 _said: set[str] = set()  # what was warned of in this process
@@ -116,7 +116,8 @@ def warn_of_weights(weights: Floats | None) -> None:
     if weights is None:
         return
     counted = weights[weights > 0]
-    off = np.abs(counted - np.round(counted)) > _FRACTION * np.maximum(counted, 1.0)
+    size = np.maximum(counted, min(counted.max(initial=0.0), 1.0))
+    off = np.abs(counted - np.round(counted)) > _FRACTION * size
     if off.sum() <= _SHARE * len(counted):
         return
     few = "add up to no more than one row" if counted.sum() < _ONE_ROW else "are no whole numbers"

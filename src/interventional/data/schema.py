@@ -278,7 +278,8 @@ class Schema:
                 "in by its mean goes on confounding"
             )
         raise ValueError(
-            f"Input X contains {found}: column {self.names[j]!r}, row {row}. Drop such rows{advice}"
+            f"Input X contains {found}: column {self.names[j]!r}, row {row}. "
+            f"Drop such rows{advice}"
         )
 
 
