@@ -285,15 +285,19 @@ def test_a_learnt_scale_beside_known_errors_takes_nuts():
 # --- A sigma that is fixed ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("c", [0.3, 1.0, 12.0])
-def test_a_fixed_sigma_without_known_errors(c):
-    X, y = rows(25)
+@pytest.mark.parametrize(
+    ("c", "n", "inference"), [(0.3, 25, "auto"), (12.0, 3, "auto"), (1.0, 3, "laplace")]
+)
+def test_a_fixed_sigma_without_known_errors(c, n, inference):
+    """However few the rows are, nothing is to be learnt of it."""
+    X, y = rows(n)
     X = X[["a", "b"]]
-    A = np.column_stack([np.ones(25), X])
+    A = np.column_stack([np.ones(n), X])
     cov = c**2 * np.linalg.inv(A.T @ A)
     center = np.linalg.lstsq(A, y, rcond=None)[0]
     priors = FLAT | {"sigma": Prior("DiracDelta", c=c)}
-    model = BayesianInterventionRegressor(priors=priors, random_state=0).fit(X, y)
+    model = BayesianInterventionRegressor(priors=priors, inference=inference, random_state=0)
+    model.fit(X, y)
     theta = np.column_stack([flat(model, "y_intercept"), flat(model, "y_beta")])
     assert_mean(theta, center)
     assert_mean((theta - center) ** 2, np.diag(cov))

@@ -168,7 +168,7 @@ def _observed(
     """
     if isinstance(seen, SufficientStatistics):
         sigma, log_prior = equation.priors.sigma, None
-        if sigma is not None and sigma.is_plain:
+        if sigma is not None and sigma.is_plain and sigma.fixed is None:
             log_prior, _ = _prior_density(equation, seen, f"{equation.node}_sigma")
         exact.refuse_improper(equation, seen, log_prior)
     elif isinstance(seen, DistinctRows) and seen.errors is not None:
