@@ -144,7 +144,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         y : array-like of shape (n,)
             The outcome.
         sample_weight : array-like of shape (n,), optional
-            Frequencies: a row of weight 3 is three rows.
+            Frequencies: a row of weight 3 is three rows. Known standard deviations of the outcomes
+            are a column, which `noise` names.
 
         Returns
         -------
@@ -154,6 +155,12 @@ class Estimator(RegressorMixin, BaseEstimator):
         ------
         ValueError, TypeError
             If something is wrong with the data or a parameter. The estimator is then as before.
+
+        Warns
+        -----
+        UserWarning
+            If more than a tenth of the weights are no whole numbers, once: they are taken for
+            frequencies. Not beside a sigma that a prior fixes.
 
         See Also
         --------
@@ -211,8 +218,8 @@ class Estimator(RegressorMixin, BaseEstimator):
             If something is wrong with the data or a parameter, there is a `design`, or a column of
             levels or bools has an equation. The estimator is then as before.
         AttributeError
-            If some family is neither Gaussian nor, for the outcome, lognormal: the estimator then
-            has no such method, as `hasattr` tells.
+            If some family is neither Gaussian nor, for the outcome, lognormal, or with `noise`:
+            the estimator then has no such method, as `hasattr` tells.
 
         See Also
         --------
@@ -309,7 +316,8 @@ class Estimator(RegressorMixin, BaseEstimator):
             The rows.
         return_std : bool, default False
             Whether to return the standard deviation of the posterior predictive distribution too,
-            noise included; for ``family="student_t"`` infinite if nu <= 2 in any draw.
+            noise included, with `noise` that of the row; for ``family="student_t"`` infinite if
+            nu <= 2 in any draw.
 
         Returns
         -------
