@@ -22,6 +22,7 @@ from interventional.data.reading import (
     read_weights,
     restored,
     restored_on_failure,
+    warn_of_weights,
 )
 from interventional.data.schema import Schema
 from interventional.data.table import Table, is_distributed, read_table
@@ -35,6 +36,7 @@ from interventional.scm.draft import Draft, draft, specify
 from interventional.scm.families import DEFAULT, FAMILIES, LOG, adds_up, no_batches
 from interventional.scm.generative import generative_model, observed_rows
 from interventional.scm.predictive import Predictive
+from interventional.scm.priors import fixes_sigma
 from interventional.trust import checks, confounding
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ def _generator(random_state: int | np.random.RandomState | None) -> np.random.Ge
 
 def _takes_batches(estimator: "Estimator") -> bool:
     """Whether the families leave sums over rows, so that there is a `partial_fit`."""
+    if estimator.noise is not None:
+        raise AttributeError("with noise= batches do not add up; call fit with all rows in memory")
     given, outcome = estimator.family, estimator.outcome
     for node, name in (given if isinstance(given, Mapping) else {outcome: given}).items():
         known = isinstance(name, str) and name in FAMILIES
@@ -72,6 +76,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         "outcome": [str],
         "family": [str, Mapping],
         "exposure": "no_validation",
+        "noise": "no_validation",
         "design": [HasMethods(["fit", "transform"]), Mapping, None],
         "priors": [Mapping, str, None],
         "confounding": [Mapping, None],
@@ -94,6 +99,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         outcome: str = "y",
         family: str | Mapping[str, str] = "gaussian",
         exposure: Any = None,
+        noise: Any = None,
         design: Any = None,
         priors: "Mapping[str, Prior | str] | str | None" = None,
         confounding: "Mapping[str, Prior] | None" = None,
@@ -112,6 +118,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         self.outcome = outcome
         self.family = family
         self.exposure = exposure
+        self.noise = noise
         self.design = design
         self.priors = priors
         self.confounding = confounding
@@ -137,7 +144,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         y : array-like of shape (n,)
             The outcome.
         sample_weight : array-like of shape (n,), optional
-            Frequencies: a row of weight 3 is three rows.
+            Frequencies: a row of weight 3 is three rows. Known standard deviations of the outcomes
+            are a column, which `noise` names.
 
         Returns
         -------
@@ -147,6 +155,12 @@ class Estimator(RegressorMixin, BaseEstimator):
         ------
         ValueError, TypeError
             If something is wrong with the data or a parameter. The estimator is then as before.
+
+        Warns
+        -----
+        UserWarning
+            If more than a tenth of the weights are no whole numbers, once: they are taken for
+            frequencies. Not beside a sigma that a prior fixes.
 
         See Also
         --------
@@ -204,8 +218,8 @@ class Estimator(RegressorMixin, BaseEstimator):
             If something is wrong with the data or a parameter, there is a `design`, or a column of
             levels or bools has an equation. The estimator is then as before.
         AttributeError
-            If some family is neither Gaussian nor, for the outcome, lognormal: the estimator then
-            has no such method, as `hasattr` tells.
+            If some family is neither Gaussian nor, for the outcome, lognormal, or with `noise`:
+            the estimator then has no such method, as `hasattr` tells.
 
         See Also
         --------
@@ -266,6 +280,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         if weights is not None and not weights.all():
             kept = weights > 0
             values, target, weights = values[kept], target[kept], weights[kept]
+        if not fixes_sigma(self.priors, self.outcome):  # else 1/s**2 are what they say
+            warn_of_weights(weights)
         return schema, values, target, weights
 
     def _condition(
@@ -300,7 +316,8 @@ class Estimator(RegressorMixin, BaseEstimator):
             The rows.
         return_std : bool, default False
             Whether to return the standard deviation of the posterior predictive distribution too,
-            noise included; for ``family="student_t"`` infinite if nu <= 2 in any draw.
+            noise included, with `noise` that of the row; for ``family="student_t"`` infinite if
+            nu <= 2 in any draw.
 
         Returns
         -------
@@ -784,4 +801,5 @@ class Estimator(RegressorMixin, BaseEstimator):
             "inference": self.inference,
             "family": self.family,
             "exposure": self.exposure,
+            "noise": self.noise,
         }

@@ -28,9 +28,9 @@ from interventional.intervention.do import (
 )
 from interventional.intervention.forward import Query
 from interventional.numbers import Floats, is_large
-from interventional.scm.draft import positive
 from interventional.scm.equations import StructuralModel
 from interventional.scm.predictive import Predictive
+from interventional.scm.roles import positive
 from interventional.scm.unseen import extended, unseen_levels
 from interventional.trust import confounding, extrapolation
 from interventional.trust.overlap import Training
@@ -139,6 +139,7 @@ class Fitted:
         values = schema.encode(table)
         if exposure is not None:
             positive(values[:, exposure])
+        self.model.of_outcome.errors(values)
         return values
 
     def knowing(self, table: Table, *dos: Do | None) -> "Fitted":
@@ -295,13 +296,11 @@ class Fitted:
 
         `reads` names the columns from whose factual values the forced values are computed.
         """
-        model = self.model
-        exposure = model.of_outcome.exposure
-        exposures = None if exposure is None else forced.get(model.schema.names[exposure])
-        if exposures is not None:
-            if isinstance(exposures, Chunked):
-                exposures = exposures.first_chunk().ravel()
-            positive(exposures)
+        model, own = self.model, self.model.of_outcome
+        for column, check in ((own.exposure, positive), (own.noise, own.checked_errors)):
+            held = None if column is None else forced.get(model.schema.names[column])
+            if held is not None:
+                check(held.first_chunk().ravel() if isinstance(held, Chunked) else held)
         reached = model.reached(frozenset(forced), reads) if model.graph is not None else ()
         if len(model.equations) > 1:
             self._refuse_fractions(units.values, forced, reached)

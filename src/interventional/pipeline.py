@@ -124,6 +124,11 @@ def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mea
             "expectation of the raw outcome is known for a Gaussian one; ask for "
             "kind='predictive', or say by family= what the raw outcome is, and transform nothing"
         )
+    if fitted.model.of_outcome.noise is not None:
+        raise ValueError(
+            "noise= behind a transformed target: the expectation of the raw outcome depends on "
+            "the known standard deviation of each row; ask for kind='predictive'"
+        )
     sigma = fitted.draws[f"{fitted.model.outcome}_sigma"]
     return mapped(inner, _RawExpectation(back, sigma))
 

@@ -46,6 +46,11 @@ class BayesianInterventionRegressor(Estimator):
     exposure : column, optional
         The column that a count is in proportion to: days, visits, inhabitants. It enters as its
         logarithm, with the coefficient 1.
+    noise : column, optional
+        The column of known standard deviations of the outcomes, each row's own beside `sigma`:
+        ``y ~ Normal(mu, sqrt(sigma**2 + noise**2))``, as in meta-analysis and calibration. With
+        ``priors={"sigma": Prior("DiracDelta", c=0.0)}`` they are all the noise there is. For
+        Gaussian outcomes. New outcomes have the noise of their rows; a graph need not name it.
     design : transformer or dict of str to transformer, optional
         A scikit-learn transformer from the columns to the design matrix, such as
         `SplineTransformer` or `PolynomialFeatures`; with a graph from the regressors of y's
@@ -59,8 +64,8 @@ class BayesianInterventionRegressor(Estimator):
         intercept Normal(mean(y), 2.5 sd(y)), sigma HalfStudentT(4, sd(y)); on the scale of a log
         or logit, coefficients Normal(0, 1 / sd(x)) or Normal(0, 1.5 / sd(x)), intercept
         Normal(that of the mean, 2.5). With a `design` the prior is one of the fitted curve, so
-        that the origins and units of raw columns do not matter. Of coefficients also ``"ridge"``, ``"horseshoe"`` or
-        ``"r2d2"``, which learn how much to shrink, and of a column of levels
+        that the origins and units of raw columns do not matter. Of coefficients also ``"ridge"``,
+        ``"horseshoe"`` or ``"r2d2"``, which learn how much to shrink, and of a column of levels
         ``"partial_pooling"``; a single name is for ``"beta"``. With a graph, a dict under the name
         of a column is for that column's own equation.
     confounding : dict of str to Prior, optional
@@ -89,7 +94,8 @@ class BayesianInterventionRegressor(Estimator):
     n_jobs : int, optional
         How many chains NUTS runs side by side.
     verbose : bool, default False
-        Whether to show progress.
+        Whether to print on stdout, as scikit-learn does, how far each equation is: a line every
+        few seconds, and one when it is done; on a terminal and in a notebook NUTS draws a bar.
 
     Attributes
     ----------

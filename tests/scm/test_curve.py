@@ -128,6 +128,39 @@ def test_moving_columns_changes_no_draw_of_counts():
         np.testing.assert_allclose(there, here, rtol=1e-6, atol=1e-6 * here.std())
 
 
+@pytest.mark.parametrize("fixed", [True, False])
+def test_moving_columns_changes_no_draw_beside_known_errors(fixed):
+    X = rows(40).assign(se=np.linspace(0.5, 2, 40))
+    y = outcomes(X, "gaussian")
+    design = make_column_transformer(
+        (PolynomialFeatures(2, include_bias=False), ["t", "year", "dose"])
+    )
+    found = []
+    for origin in (0.0, 100.0):
+        moved = X.assign(year=X["year"] + origin)
+        model = BayesianInterventionRegressor(
+            design=design,
+            noise="se",
+            priors={"sigma": Prior("DiracDelta", c=0.0)} if fixed else None,
+            random_state=0,
+        ).fit(moved, y)
+        found.append(model.effect(moved, do={"t": 1.0}, baseline={"t": 0.0}).draws.values)
+    np.testing.assert_allclose(*found, rtol=1e-6, atol=1e-6 * y.std())
+    made = PolynomialFeatures(2).fit_transform(X.drop(columns="se"))
+    made = np.delete(made, 4, axis=1) / X[["se"]].to_numpy()  # t and its square are one
+    if fixed:  # then it is weighted least squares, but for a prior of one row's weight
+        cov = np.linalg.inv(made.T @ made)
+        at = [
+            PolynomialFeatures(2).fit_transform(X.drop(columns="se").assign(t=t)) for t in (0, 1)
+        ]
+        contrast = np.delete(at[1] - at[0], 4, axis=1)
+        truth = contrast @ cov @ made.T @ (y / X["se"])
+        error = np.sqrt(np.einsum("ij,jk,ik->i", contrast, cov, contrast))
+        mean, sd = found[0].mean(axis=(0, 1)), found[0].std(axis=(0, 1))
+        assert np.abs((mean - truth) / error).max() < 0.3
+        np.testing.assert_allclose(sd, error, rtol=0.12)
+
+
 def test_effects_that_differ_by_year_are_those_of_least_squares():
     """-6 in 2000 and 6 in 2024 in the world; the years are far from zero."""
     rng = np.random.default_rng(0)

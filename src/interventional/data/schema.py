@@ -270,10 +270,16 @@ class Schema:
                 f"X holds {found:g} in column {self.names[j]!r}, row {row}; numbers may be "
                 f"{LARGEST:g} in size: give the column in other units"
             )
-        found = "NaN" if np.isnan(found) else "infinity"
+        found, advice = "infinity", ""
+        if np.isnan(values[row, j]):
+            found = "NaN"
+            advice = (
+                ", if X and not y tells which values are missing; a common cause that is filled "
+                "in by its mean goes on confounding"
+            )
         raise ValueError(
-            f"Input X contains {found}: column {self.names[j]!r}, row {row}. Drop such rows, or "
-            "impute them in a pipeline step before this estimator"
+            f"Input X contains {found}: column {self.names[j]!r}, row {row}. "
+            f"Drop such rows{advice}"
         )
 
 

@@ -75,6 +75,10 @@ def draw(
     """
     model = Conjugate.of(equation, statistics)
     problem = _Whitened.of(model)
+    fixed = equation.priors.fixed_sigma
+    if fixed is not None:
+        sigma = np.full(n_draws, fixed)
+        return {**model.by_name(problem.coefficients(sigma, rng)), "sigma": sigma}
 
     def log_density(t: Floats) -> Floats:
         return log_prior_sigma(np.exp(t)) + problem.log_marginal(t) + t
@@ -119,7 +123,7 @@ def refuse_improper(
     power = statistics.weight - np.array([reached, reached, len(flat), len(flat)])
     outermost, low, high, last = log_prior_sigma(np.exp(t)) + t - power * t
     to_zero = statistics.constant and np.isfinite(outermost) and outermost >= low
-    refuse_ends(statistics, to_zero, np.isfinite(last) and last >= high)
+    refuse_ends(statistics.constant, to_zero, np.isfinite(last) and last >= high)
 
 
 @dataclass(frozen=True)
@@ -235,29 +239,16 @@ class Conjugate:
     ) -> "Conjugate":
         """Read the priors of an equation, and what it saw."""
         a, u, shift = _design_rows(equation, statistics)
-        priors, ones = equation.priors, equation.has_intercept
-        normal, pooled = np.zeros((2, a.shape[1]), dtype=bool)
-        m: Floats = np.zeros(len(normal))
-        s: Floats = np.ones(len(normal))
-        curve: NDArray[np.intp] | None = None
-        for group in priors.groups:
-            terms = np.asarray(group.terms, dtype=np.intp) + ones
-            if group.name == "normal":
-                normal[terms] = True
-                m[terms], s[terms] = normal_parameters(group.prior, len(terms), "beta")
-            elif group.name == CURVE:
-                normal[terms], curve = True, terms
-                root = np.asarray(group.prior.parameters["root"])
+        normal, m, s = normal_priors(equation)
+        pooled = np.zeros_like(normal)
         if learnt is not None:
-            terms = np.asarray(learnt.terms, dtype=np.intp) + ones
+            terms = np.asarray(learnt.terms, dtype=np.intp) + equation.has_intercept
             pooled[terms] = True
-            m[terms], s[terms] = learnt.mu, learnt.scale
-        if priors.intercept is not None:
-            normal[0] = priors.intercept.is_normal
-            m[:1], s[:1] = normal_parameters(priors.intercept, 1, "intercept")
-        if curve is not None:
-            s = np.diag(s)
-            s[np.ix_(curve, curve)] = root
+            m[terms] = learnt.mu
+            if s.ndim == 1:
+                s[terms] = learnt.scale
+            else:
+                s[terms, terms] = learnt.scale
         flat = FlatColumns.of(equation, a, np.flatnonzero(~(normal | pooled)).tolist())
         return cls(statistics, a, u, shift, normal, pooled, m, s, flat)
 
@@ -307,6 +298,36 @@ class Conjugate:
         if self.shift is None:
             return {"beta": theta}
         return {"intercept": theta[:, 0] + theta[:, 1:] @ self.shift, "beta": theta[:, 1:]}
+
+
+def normal_priors(equation: Equation) -> tuple[NDArray[np.bool_], Floats, Floats]:
+    """Return which coefficients have a Normal prior with known numbers, and these.
+
+    The intercept comes first where there is one. The mean of the others is 0. What is known of
+    their spread is a standard deviation each, (p,), or a root of their covariance, (p, p); it is 1
+    for the others.
+    """
+    priors, ones = equation.priors, equation.has_intercept
+    normal = np.zeros(len(equation.design.terms) + ones, dtype=bool)
+    m: Floats = np.zeros(len(normal))
+    s: Floats = np.ones(len(normal))
+    if priors.intercept is not None:
+        normal[0] = priors.intercept.is_normal
+        m[:1], s[:1] = normal_parameters(priors.intercept, 1, "intercept")
+    together: tuple[NDArray[np.intp], Floats] | None = None
+    for group in priors.groups:
+        terms = np.asarray(group.terms, dtype=np.intp) + ones
+        if group.name == "normal":
+            normal[terms] = True
+            m[terms], s[terms] = normal_parameters(group.prior, len(terms), "beta")
+        elif group.name == CURVE:
+            normal[terms] = True
+            together = terms, np.asarray(group.prior.parameters["root"])
+    if together is not None:
+        terms, root = together
+        s = np.diag(s)
+        s[np.ix_(terms, terms)] = root
+    return normal, m, s
 
 
 def svd(columns: Floats) -> tuple[Floats, Floats, Floats]:
@@ -424,7 +445,7 @@ def _invert(
             break
         low, high = t[first], t[last]
     to_zero = values[0] > peak - _DROP and low == center - REACH
-    refuse_ends(statistics, to_zero, values[-1] > peak - _DROP and high == center + REACH)
+    refuse_ends(statistics.constant, to_zero, values[-1] > peak - _DROP and high == center + REACH)
     low, high = edges(log_density, t, values)
     t = np.linspace(low, high, _POINTS)
     values = log_density(t) - peak
@@ -436,10 +457,10 @@ def _invert(
     return PchipInterpolator(cumulative, t[kept])(uniform)
 
 
-def refuse_ends(statistics: SufficientStatistics, to_zero: Any, without_bounds: Any) -> None:
+def refuse_ends(constant: bool, to_zero: Any, without_bounds: Any) -> None:
     """Refuse a posterior with mass where sigma goes to 0, or where it grows without bounds."""
     if to_zero:
-        why = "y is constant, and its" if statistics.constant else "the"
+        why = "y is constant, and its" if constant else "the"
         raise UndeterminedError(
             f"{why} prior lets sigma go to 0, so that the posterior is improper; give a prior of "
             "sigma that vanishes at 0, such as Prior('InverseGamma', alpha=3, beta=1)"

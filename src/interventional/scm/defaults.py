@@ -249,6 +249,8 @@ def _refuse_negative_support(prior: PriorSpec, name: str) -> None:
     """Refuse a prior of a positive parameter that gives density to negative values."""
     if not prior.is_plain:
         return
+    if prior.fixed is not None and (prior.fixed < 0 or (prior.fixed == 0 and name != "sigma")):
+        raise ValueError(f"priors[{name!r}]: {prior} allows negative values, or 0")
 
     def log_density() -> float:  # tens of milliseconds
         import pymc as pm

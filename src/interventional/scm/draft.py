@@ -1,6 +1,6 @@
 """From the estimator's parameters and data to a structural model and what it sees of the data."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from interventional.scm.families import (
     of_node,
 )
 from interventional.scm.priors import is_pooling
+from interventional.scm.roles import exposure_column, noise_column, positive
 
 if TYPE_CHECKING:
     from interventional.graph.causal_graph import CausalGraph
@@ -64,6 +65,8 @@ class Draft:
         How each node is distributed.
     exposure : int or None
         Position of the column that the outcome is proportional to.
+    noise : int or None
+        Position of the column of known standard deviations of the outcome.
     fit_intercept, center_predictors, inference
         As in the estimator.
     """
@@ -76,6 +79,7 @@ class Draft:
     priors: Mapping[str, Any]
     families: Mapping[str, str]
     exposure: int | None
+    noise: int | None
     fit_intercept: bool
     center_predictors: bool
     inference: str
@@ -97,7 +101,7 @@ class Draft:
     def adds_up(self, node: str) -> bool:
         """Whether what an equation sees of the rows is a sum over rows, of columns as they are."""
         sums = adds_up(self.families[node], is_outcome=node == self.outcome)
-        return sums and self.designs.get(node) is None
+        return sums and self.designs.get(node) is None and self.errors_of(node) is None
 
     def as_seen(self, node: str, values: Floats) -> Floats:
         """Return a node as inference sees it; refuse what its family does not take."""
@@ -123,6 +127,10 @@ class Draft:
             return None
         return positive(values[:, self.exposure])
 
+    def errors_of(self, node: str) -> int | None:
+        """Return the position of the column of a node's known errors; None where it has none."""
+        return self.noise if node == self.outcome else None
+
     def design(self, node: str, columns: tuple[int, ...], rows: Floats | None) -> Design:
         """Return the design of an equation, fitted to the rows of its columns."""
         schema = self.schema
@@ -134,10 +142,13 @@ class Draft:
     ) -> Seen:
         """Return what the likelihood of an equation sees of its rows."""
         family, intercept = FAMILIES[self.families[node]], self.fit_intercept
-        if family.inner is not None:
+        known = self.errors_of(node)
+        if family.inner is not None and known is None:
             return sufficient_statistics(matrix, response, weights, intercept=intercept)
         exposures = self.exposures(node, values)
         typical = family.typical(response, weights, exposures)
+        if family.inner is not None and not intercept:  # as of other Gaussian equations
+            typical = 0.0
         if family.link is IDENTITY:
             squares = np.square(response - typical)
             scale = noise = float(np.sqrt(np.average(squares, weights=weights)))
@@ -151,6 +162,7 @@ class Draft:
             y_scale=scale,
             noise=noise,
             offset=None if exposures is None else np.log(exposures),
+            errors=None if known is None else values[:, known],
             intercept=intercept,
         )
 
@@ -195,6 +207,12 @@ class Draft:
                     f"the design of {node!r} is fitted to all rows at once, so that batches do "
                     "not add up; transform X beforehand, or call fit with all rows in memory"
                 )
+            known = self.errors_of(node)
+            if known is not None:
+                raise ValueError(
+                    f"noise={self.schema.names[known]!r} makes the likelihood of {node!r} no sum "
+                    "over rows, so that batches do not add up; call fit with all rows in memory"
+                )
             if not self.adds_up(node):
                 raise ValueError(no_batches(node, self.families[node]))
 
@@ -211,19 +229,26 @@ def draft(
     inference: str = "auto",
     family: Any = DEFAULT,
     exposure: Any = None,
+    noise: Any = None,
 ) -> Draft:
     """Parse the parameters of the estimator in the light of what the columns are."""
     if "/" in outcome:
         raise ValueError(f"outcome={outcome!r}: no name in the model may hold a '/'")
     graph = over_columns(graph, schema.names, outcome)
-    position = _exposure(exposure, schema, graph, outcome)
-    regressions = _regressions(graph, schema, outcome, position)
+    position = exposure_column(exposure, schema, graph, outcome)
+    errors = noise_column(noise, schema, graph, outcome)
+    regressions = _regressions(graph, schema, outcome, {position, errors})
     nodes = [node for node, _, _ in regressions]
     families = _families(family, nodes, schema, outcome)
     if position is not None and not FAMILIES[families[outcome]].may_count_exposure:
         raise ValueError(
             f"exposure={exposure!r} is for counts, family='poisson' or 'negative_binomial'; the "
             f"family of {outcome!r} is {families[outcome]!r}"
+        )
+    if errors is not None and not FAMILIES[families[outcome]].is_gaussian:
+        raise ValueError(
+            f"noise={noise!r} is for Gaussian outcomes, to whose variance it adds; the family of "
+            f"{outcome!r} is {families[outcome]!r}"
         )
     check_names(outcome, schema, _taken(regressions, schema, families))
     return Draft(
@@ -235,6 +260,7 @@ def draft(
         _priors_by_node(priors, nodes, outcome),
         families,
         position,
+        errors,
         fit_intercept,
         center_predictors,
         inference,
@@ -258,30 +284,6 @@ def _families(given: Any, nodes: list[str], schema: Schema, outcome: str) -> dic
         levels = () if node == outcome else schema.categories(schema.names.index(node))
         families[node] = of_node(chosen.get(node), node, levels, is_outcome=node == outcome)
     return families
-
-
-def _exposure(key: Any, schema: Schema, graph: "CausalGraph | None", outcome: str) -> int | None:
-    """Return the position of the column of exposures."""
-    if key is None:
-        return None
-    if not isinstance(key, Hashable):
-        raise TypeError(
-            f"exposure must be the name of a column of X, got {type(key).__name__}; make the "
-            "exposures a column"
-        )
-    try:
-        position = schema.position(key)
-    except ValueError as error:
-        raise ValueError(f"exposure: {error}") from None
-    name = schema.names[position]
-    if schema.categories(position):
-        raise ValueError(f"exposure: column {name!r} holds levels or bools; it must hold numbers")
-    if graph is not None and name not in graph.parents(outcome):
-        raise ValueError(
-            f"exposure: the graph does not have {name!r} as a cause of {outcome!r}, to which it "
-            f"is in proportion; add '{name} -> {outcome}'"
-        )
-    return position
 
 
 def specify(
@@ -339,9 +341,12 @@ def _equation(
         matrix = design.matrix(rows)
         seen = parsed.seen(node, matrix, response, weights, values)
     equation = _scaled(parsed, regression, design, rows, matrix, weights, seen)
+    if values is not None:
+        equation.errors(values)  # likewise
     if matrix is None or response is None or len(matrix) > _CANONICAL:
         return equation, seen
-    if family.inner is not None and equation.engine(parsed.inference) == "nuts":
+    sums = family.inner is not None and equation.noise is None
+    if sums and equation.engine(parsed.inference) == "nuts":
         # NUTS is chaotic in the last bit: equal data in another order, or as weights, must come
         # to it equal to the last bit.
         merged = merge_equal_rows(matrix, response, weights)
@@ -364,6 +369,7 @@ def _scaled(
     intercept, centered = parsed.fit_intercept, parsed.center_predictors
     family, levels = parsed.families[node], parsed.levels(node)
     exposure = parsed.exposure if node == parsed.outcome else None
+    noise = parsed.errors_of(node)
     given, moments = parsed.priors.get(node), None if seen is None else seen.moments
     curves = None
     if isinstance(design, TransformedDesign) and matrix is not None:
@@ -385,23 +391,26 @@ def _scaled(
         center = seen.x_mean
     elif intercept and centered and rows is not None:
         center = design.matrix(rows).mean(axis=0)
-    return Equation(node, columns, variables, design, priors, center, family, levels, exposure)
-
-
-def positive(exposures: Floats) -> Floats:
-    """Return exposures, all of which must be above zero."""
-    if not (exposures > 0).all():
-        row = int(np.argmax(~(exposures > 0)))
-        raise ValueError(f"the exposure must be positive; it is {exposures[row]:g} in row {row}")
-    return exposures
+    if priors.fixed_sigma == 0 and noise is None:
+        raise ValueError(
+            f"the prior of sigma fixes it at 0, so that no {node!r} could differ from what is "
+            "expected of it; give it a number above 0, or name by noise= the column of known "
+            "standard deviations of the rows"
+        )
+    return Equation(
+        node, columns, variables, design, priors, center, family, levels, exposure, noise
+    )
 
 
 def _regressions(
-    graph: "CausalGraph | None", schema: Schema, outcome: str, exposure: int | None
+    graph: "CausalGraph | None", schema: Schema, outcome: str, others: Collection[int | None]
 ) -> list[Regression]:
-    """Return for each equation its node, and positions and variables of its regressors."""
+    """Return for each equation its node, and positions and variables of its regressors.
+
+    The columns in `others` are something else to the outcome.
+    """
     if graph is None:
-        columns = tuple(j for j in range(len(schema.names)) if j != exposure)
+        columns = tuple(j for j in range(len(schema.names)) if j not in others)
         return [(outcome, columns, tuple(schema.names[j] for j in columns))]
     from interventional.graph.identification import regressions
 
@@ -409,8 +418,9 @@ def _regressions(
     for regression in regressions(graph, outcome):
         variable = {name: name for name in regression.parents}
         variable |= {name: f"{name}_observed" for name in regression.adjustment}
-        if exposure is not None and regression.node == outcome:
-            variable.pop(schema.names[exposure])
+        if regression.node == outcome:
+            for j in others:
+                variable.pop("" if j is None else schema.names[j], None)
         columns = tuple(j for j, name in enumerate(schema.names) if name in variable)
         variables = tuple(variable[schema.names[j]] for j in columns)
         found.append((regression.node, columns, variables))

@@ -1,6 +1,6 @@
 """Structural equations as values."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -55,6 +55,9 @@ class Equation:
         The levels of a categorical node.
     exposure : int or None
         Position of the column that a count is proportional to: it enters as its log.
+    noise : int or None
+        Position of the column of known standard deviations of the rows: Gaussian noise beside that
+        of sigma.
     """
 
     node: str
@@ -66,6 +69,7 @@ class Equation:
     family: str = DEFAULT
     levels: tuple[Any, ...] = ()
     exposure: int | None = None
+    noise: int | None = None
 
     @cached_property
     def record(self) -> Family:
@@ -154,6 +158,7 @@ class Equation:
             self.family,
             self.levels,
             self.exposure,
+            self.noise,
         )
 
     @property
@@ -163,6 +168,11 @@ class Equation:
             return f"{self.node!r} is a column of levels"
         if self.record.inner is None:
             return f"the family of {self.node!r} is {self.family!r}"
+        learning = self.priors.learning
+        if learning is not None and self.noise is not None:
+            return f"the prior of {learning.name!r} learns a scale, beside known errors of rows"
+        if learning is not None and self.priors.fixed_sigma is not None:
+            return f"the prior of {learning.name!r} learns a scale, beside a fixed sigma"
         return self.priors.conjugacy_obstacle
 
     def engine(self, inference: str) -> str:
@@ -202,6 +212,25 @@ class Equation:
     def offset(self, values: Floats) -> Floats | None:
         """Return what is added to the linear predictor of encoded rows: log exposures."""
         return None if self.exposure is None else np.log(values[:, self.exposure])
+
+    def errors(self, values: Floats) -> Floats | None:
+        """Return the known standard deviations of encoded rows."""
+        return None if self.noise is None else self.checked_errors(values[:, self.noise])
+
+    def checked_errors(self, known: Floats) -> Floats:
+        """Return known standard deviations, none of which is negative.
+
+        Where sigma is fixed at 0, they are all the noise that there is, and must be above it.
+        """
+        alone = self.priors.fixed_sigma == 0
+        if not (known > 0 if alone else known >= 0).all():
+            row = int(np.argmax(~(known > 0 if alone else known >= 0)))
+            must = "be positive, as sigma is fixed at 0" if alone else "not be negative"
+            raise ValueError(
+                f"the noise, the known standard deviations of the rows, must {must}; it is "
+                f"{known[row]:g} in row {row}"
+            )
+        return known
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled."""
@@ -279,6 +308,11 @@ class StructuralModel:
 def _as_made(value: Equation | StructuralModel) -> dict[str, Any]:
     """Return the fields alone: what was computed of them once is computed anew elsewhere."""
     return {each.name: getattr(value, each.name) for each in fields(value)}
+
+
+def with_errors(dispersion: Mapping[str, Any], errors: Any) -> dict[str, Any]:
+    """Return what a family has besides eta, known errors of rows added to sigma; tensors too."""
+    return {**dispersion, "sigma": (dispersion["sigma"] ** 2 + errors**2) ** 0.5}
 
 
 def check_names(outcome: str, schema: Schema, taken: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from interventional.data.design import Design, TreatmentCoding
 from interventional.numbers import Floats
-from interventional.scm.equations import Equation, Regeneration, StructuralModel
+from interventional.scm.equations import Equation, Regeneration, StructuralModel, with_errors
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -58,8 +58,11 @@ def generative_model(
                     variables[variable] = pm.Data(variable, values[:, j], dims="obs")
             columns = [variables[variable] for variable in equation.variables]
             exposure = None if equation.exposure is None else variables[names[equation.exposure]]
+            errors = None if equation.noise is None else variables[names[equation.noise]]
             regenerated = (how or {}).get(equation.node)
-            variables[equation.node] = _add_equation(equation, columns, exposure, regenerated)
+            variables[equation.node] = _add_equation(
+                equation, columns, exposure, errors, regenerated
+            )
     return built
 
 
@@ -78,7 +81,7 @@ def observed_rows(
 
 
 def _add_equation(
-    equation: Equation, columns: list[Any], exposure: Any, how: Regeneration | None
+    equation: Equation, columns: list[Any], exposure: Any, errors: Any, how: Regeneration | None
 ) -> Any:
     """Add an equation to the model in context; return what stands for its node elsewhere."""
     import pymc as pm
@@ -88,12 +91,14 @@ def _add_equation(
     add_coords(pm.modelcontext(None), equation)
     to_zero, numbers = pt.as_tensor(-equation.center), prior_numbers(equation)
     beta, intercept, dispersion = add_parameters(equation, to_zero, numbers.__getitem__)
-    matrix = design_tensor(equation.design, columns or [exposure])
+    matrix = design_tensor(equation.design, columns or [errors if exposure is None else exposure])
     predictor = linear_predictor(equation, matrix, beta)
     if intercept is not None:
         predictor += intercept
     if exposure is not None:
         predictor += pt.log(exposure)
+    if errors is not None:
+        dispersion = with_errors(dispersion, errors)
     record = equation.record
     mean = record.mean_tensor(predictor, dispersion)
     mu = pm.Deterministic(f"{name}_mu", mean, dims=("obs", f"{name}_level")[: mean.ndim])

@@ -106,6 +106,13 @@ class PriorSpec:
         return not random and self.transform is None and self.distribution not in (*KINDS, CURVE)
 
     @property
+    def fixed(self) -> float | None:
+        """The number that it has for a parameter, as DiracDelta; None for a distribution."""
+        if self.distribution != "DiracDelta" or not self.is_plain:
+            return None
+        return float(self.parameters["c"])  # type: ignore[arg-type]
+
+    @property
     def is_improper(self) -> bool:
         """Whether it is no distribution, or that of a parameter is none: nothing can be drawn."""
         inner = [value for value in self.parameters.values() if isinstance(value, PriorSpec)]
@@ -189,9 +196,12 @@ class PriorSpec:
             samplers like better.
         """
         import pymc as pm
+        import pytensor.tensor as pt
 
         if self.distribution == CURVE:
             return _on_curves(name, leaf("_root"), dims, whitened=whitened)
+        if self.fixed is not None and dims is None:  # samplers take it as known
+            return pm.Deterministic(name, pt.as_tensor(leaf("_c")))
         if self.distribution in KINDS:
             from interventional.scm import shrinkage
 
@@ -280,6 +290,11 @@ class EquationPriors:
         return self.dispersion.get("sigma")
 
     @property
+    def fixed_sigma(self) -> float | None:
+        """The number that sigma is fixed at; None where it is learnt, or there is none."""
+        return None if self.sigma is None else self.sigma.fixed
+
+    @property
     def skeleton(self) -> Hashable:
         """What stays the same when the numbers in the priors change, and that of the terms.
 
@@ -356,6 +371,13 @@ def is_pooling(prior: object) -> bool:
         return prior == "partial_pooling"
     parameters = getattr(prior, "parameters", {})
     return any(hasattr(value, "parameters") for value in parameters.values())
+
+
+def fixes_sigma(given: object, outcome: str) -> bool:
+    """Whether the estimator's priors have a number for the outcome's sigma."""
+    for key in (outcome, "sigma"):
+        given = given.get(key, given) if isinstance(given, Mapping) else given
+    return getattr(given, "distribution", None) == "DiracDelta"
 
 
 def one_each(value: Floats, size: int, what: str) -> Floats:

@@ -78,6 +78,12 @@ class _Question:
             None if self.draft.exposure is None else self.draft.schema.names[self.draft.exposure]
         )
 
+    @property
+    def of_outcomes(self) -> list[str]:
+        """The columns that an outcome came about with: its exposure, or its known error."""
+        found = (self.draft.exposure, self.draft.noise)
+        return [self.draft.schema.names[j] for j in found if j is not None]
+
     def permuted(self, names: Sequence[str], order: NDArray[np.intp]) -> Table:
         """Return the rows with some columns in another order, jointly."""
         return self.table.reordered([self.draft.schema.names.index(n) for n in names], order)
@@ -282,14 +288,13 @@ def _placebo(
 def _dummy(
     question: _Question, names: list[str], n_repeats: int, rng: np.random.Generator
 ) -> _Refits:
-    """Refit with the outcomes permuted, and with them the exposures that they came about in."""
-    exposure = question.exposure
-    if exposure in names:
+    """Refit with the outcomes permuted, and with them what they came about with."""
+    if question.exposure in names:
         raise _NotApplicableError("the outcome is in proportion to what is forced, by definition")
     answers = []
     for _ in range(n_repeats):
         order = rng.permutation(len(question.y))
-        table = question.table if exposure is None else question.permuted([exposure], order)
+        table = question.permuted(question.of_outcomes, order)
         answers.append(question.answer(_seed(rng), table, question.y[order]))
     return _Refits(answers, 1.0, n_repeats)
 
