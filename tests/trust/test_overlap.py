@@ -5,11 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from interventional.data.accumulation import Accumulated
 from interventional.data.schema import Schema
-from interventional.trust.overlap import Covariates, Rarity, Training, Usual
+from interventional.trust.overlap import Covariates, Training, Usual
 
 
 def training(X, weights=None):
@@ -107,67 +106,6 @@ class TestUsual:
     def test_nothing_is_usual_of_a_constant(self):
         seen, _ = training(pd.DataFrame({"a": [1.0, 2, 3, 4, 5], "b": 3.3}))
         assert Usual.of(1, Covariates(seen, (0,))) is None
-
-
-class TestRarity:
-    def test_it_is_the_posterior_of_linear_discriminant_analysis(self, table):
-        seen, values = training(table)
-        rarity = Rarity.of(4, Covariates(seen, (0, 1, 2, 3)), shrunk=False)
-        scores = rarity.scores(values, {})
-        found = np.exp(scores - np.logaddexp.reduce(scores, axis=1)[:, None])
-        x = with_dummies(table.drop(columns="level"))
-        lda = LinearDiscriminantAnalysis(solver="lsqr").fit(x, table["level"])
-        # 'lsqr' divides the pooled covariance by n, not by n less the number of levels
-        lda.covariance_ = lda.covariance_ * len(x) / (len(x) - 3)
-        lda.coef_ = np.linalg.lstsq(lda.covariance_, lda.means_.T, rcond=None)[0].T
-        lda.intercept_ = -0.5 * np.diag(lda.means_ @ lda.coef_.T) + np.log(lda.priors_)
-        np.testing.assert_allclose(found, lda.predict_proba(x), rtol=1e-4, atol=1e-9)
-        without_cells = Rarity(rarity.shares, rarity.scores, {}, seen)
-        codes = np.zeros(len(x), dtype=np.intp)
-        expected = np.minimum(lda.predict_proba(x)[:, 0] / lda.priors_[0], 1)
-        np.testing.assert_allclose(
-            without_cells.overlap(codes, values, {}), expected, rtol=1e-4, atol=1e-9
-        )
-
-    def test_what_chance_would_show_is_left_out(self):
-        """Of two levels Hotelling's test is the F test of the regression of the indicator."""
-        rng = np.random.default_rng(2)
-        treated = rng.permutation(np.arange(90) < 30).astype(float)
-        noise = rng.normal(size=(90, 3))
-        counted = []
-        for shift in np.linspace(0, 2, 41):
-            x = noise + shift * treated[:, None] * [1, 0, 0]
-            seen, _ = training(pd.DataFrame(np.column_stack([x, treated])).add_prefix("x"))
-            p = sm.OLS(treated, sm.add_constant(x)).fit().f_pvalue
-            differs = Rarity.of(3, Covariates(seen, range(3))).scores is not None
-            assert differs == (p < 1e-3)
-            counted.append(differs)
-        assert not counted[0]
-        assert counted[-1]
-
-    def test_cells_are_counts_over_chance(self):
-        rng = np.random.default_rng(3)
-        X = pd.DataFrame({"s": rng.choice(["f", "m"], 400, p=[0.3, 0.7]), "t": 0})
-        X["t"] = np.where(X["s"] == "f", 1, rng.integers(0, 2, 400))
-        X["k"] = rng.choice(list("uvw"), 400)
-        seen, values = training(X)
-        rarity = Rarity.of(1, Covariates(seen, (0, 2)))
-        for i, name in ((0, "s"), (2, "k")):
-            counts = pd.crosstab(X[name], X["t"]).to_numpy()
-            chance = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / 400
-            np.testing.assert_allclose(rarity.cells[i][:-1], (counts + 1) / (chance + 1))
-        untreated = rarity.overlap(np.zeros(400, dtype=np.intp), values, {})
-        assert (untreated[X["s"] == "f"] < 0.1).all()  # none of them ever was
-        assert (untreated[X["s"] == "m"] > 0.5).all()
-
-    def test_a_sum_that_only_one_level_has_separates_it(self):
-        """Indicators that a user made: exactly one of three is 1, in every row."""
-        which = np.random.default_rng(4).integers(0, 3, 300)
-        seen, values = training(pd.DataFrame(np.eye(3)[which], columns=list("abc")))
-        rarity = Rarity.of(0, Covariates(seen, (1, 2)))
-        overlap = rarity.overlap(np.ones(300, dtype=np.intp), values, {})
-        assert (overlap[which == 0] == 1).all()
-        assert (overlap[which != 0] < 0.05).all()
 
 
 class TestTraining:

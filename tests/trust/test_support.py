@@ -7,10 +7,15 @@ import pandas as pd
 import pytest
 from causaldata import cps_mixtape, nhefs_complete, nsw_mixtape
 from scipy import stats
-from sklearn.compose import TransformedTargetRegressor
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import PolynomialFeatures, SplineTransformer, StandardScaler
+from sklearn.preprocessing import (
+    OneHotEncoder,
+    PolynomialFeatures,
+    SplineTransformer,
+    StandardScaler,
+)
 
 from interventional import (
     BayesianInterventionRegressor,
@@ -66,6 +71,13 @@ def rows(lalonde):
     return X, np.random.default_rng(7).normal(size=len(X))
 
 
+def top(X, n=400):
+    """Return up to where doses count as seen: evenly drawn ones may reach a little farther."""
+    dose = X["dose"]
+    reach = min(2 * (dose.max() - dose.mean()), dose.max() - dose.min())
+    return dose.max() + max(3 / n, 0.01) * reach
+
+
 def verdict(outcomes):
     return outcomes.support["supported"].to_numpy()
 
@@ -92,14 +104,30 @@ class TestRealData:
         with pytest.warns(ExtrapolationWarning, match="'treat' is forced to 1, which hardly any"):
             effect = model.effect(X, {"treat": 1}, {"treat": 0})
         supported = X[effect.support["supported"]]
-        # A logistic regression for comparison: propensities over the share of the treated.
+        # A logistic regression with splines for comparison: propensities over the share treated.
         covariates, treated = X.drop(columns="treat"), X["treat"] == 1
-        logit = make_pipeline(StandardScaler(), LogisticRegression(C=1e6)).fit(covariates, treated)
-        ratio = logit.predict_proba(covariates)[:, 1] / treated.mean()
+        numbers = ["age", "re74", "re75"]
+        terms = make_column_transformer(
+            (SplineTransformer(6, knots="quantile"), numbers),
+            (OneHotEncoder(), ["educ"]),
+            remainder="passthrough",
+        )
+        logit = make_pipeline(terms, LogisticRegression(C=10, max_iter=3000))
+        ratio = logit.fit(covariates, treated).predict_proba(covariates)[:, 1] / treated.mean()
         said = effect.support["supported"]
-        assert said[~treated & (ratio < 0.1)].mean() < 0.03
-        assert (ratio > 0.1)[~treated & said].mean() > 0.8
+        assert said[~treated & (ratio < 0.1)].mean() < 0.3
+        assert said[~treated & (ratio < 0.01)].mean() < 0.2
+        assert said[~treated & (ratio > 0.1)].mean() > 0.85
         model.effect(supported, {"treat": 1}, {"treat": 0})
+
+    def test_who_is_too_unlike_the_treated_was_hardly_ever_treated(self, lalonde):
+        """Counted: among all people who look so, the treated included."""
+        X, model = lalonde
+        strangers = X.assign(treat=0.0)  # so that each is asked, as if not treated
+        said = quietly(model.intervene, strangers, {"treat": 1}).support["supported"]
+        beyond = X["treat"][~said]
+        assert len(beyond) > 0.5 * len(X)
+        assert beyond.mean() < 0.05 * X["treat"].mean()
 
     def test_silent_where_covariates_overlap(self):
         people = nhefs_complete.load_pandas().data
@@ -137,7 +165,7 @@ class TestRange:
     def test_rows_outside_are_those_outside(self, trial, model):
         X, _ = trial
         moved = X["dose"] + 2.0
-        outside = moved > X["dose"].max()
+        outside = moved > top(X)
         with pytest.warns(ExtrapolationWarning, match=f"{outside.mean():.0%} of the rows"):
             outcomes = model.intervene(X, {"dose": lambda X: X["dose"] + 2.0})
         pd.testing.assert_series_equal(~outcomes.support["in_range"], outside, check_names=False)
@@ -145,7 +173,7 @@ class TestRange:
     def test_a_few_rows_a_little_outside_are_told_but_not_warned_of(self, trial, model):
         X, _ = trial
         outcomes = model.intervene(X, {"dose": lambda X: X["dose"] + 0.1})
-        outside = (X["dose"] + 0.1 > X["dose"].max()).sum()
+        outside = (X["dose"] + 0.1 > top(X)).sum()
         assert 0 < outside < 0.05 * len(X)
         assert (~verdict(outcomes)).sum() == outside
 
@@ -170,6 +198,56 @@ class TestRange:
         for do in ({"price": 4.0}, {"open": True}):
             with pytest.warns(ExtrapolationWarning, match="was observed from"):
                 assert not verdict(model.intervene(X, do)).any()
+
+
+class TestHardlyOutside:
+    """A step of a millionth, or an end that chance alone kept from being seen."""
+
+    COLUMNS = {  # noqa: RUF012
+        "rating": lambda rng, n: rng.integers(1, 6, n).astype(float),
+        "year": lambda rng, n: rng.integers(2015, 2025, n).astype(float),
+        "0 or 1": lambda rng, n: rng.permutation(np.arange(n) % 3 == 0).astype(float),
+        "dose": lambda rng, n: rng.uniform(0, 10, n),
+    }
+
+    @pytest.mark.parametrize("n", [5, 20, 500])
+    @pytest.mark.parametrize("name", COLUMNS)
+    def test_a_millionth_is_not_and_a_tenth_is(self, name, n):
+        rng = np.random.default_rng(n)
+        v = self.COLUMNS[name](rng, n)
+        X = pd.DataFrame({"v": v, "z": rng.normal(size=n)})
+        model = make().fit(X, np.arange(n) % 7 + rng.normal(size=n))
+        for step in (1e-6, -1e-6):
+            # warnings are errors
+            assert verdict(model.effect(X, {"v": lambda X, step=step: X["v"] + step})).all()
+        for end, tenth in ((v.max(), 0.1), (v.min(), -0.1)):
+            with pytest.warns(ExtrapolationWarning, match="'v' is forced to"):
+                assert not verdict(model.intervene(X, {"v": end + tenth * np.ptp(v)})).any()
+
+    def test_none_where_hardly_any_was_seen(self):
+        rng = np.random.default_rng(0)
+        dose = rng.uniform(0.03, 10, 500)
+        X = pd.DataFrame({"dose": np.append(dose, 0.03)})
+        model = make().fit(X, rng.normal(size=501))
+        assert verdict(model.intervene(X, {"dose": 0.0})).all()
+        with pytest.warns(ExtrapolationWarning):
+            model.intervene(X, {"dose": -0.3})
+
+    def test_a_long_tail_on_one_side_allows_nothing_on_the_other(self):
+        rng = np.random.default_rng(1)
+        income = 1 + rng.lognormal(0, 1.5, 2000)
+        X = pd.DataFrame({"income": income})
+        model = make().fit(X, rng.normal(size=2000))
+        below = income.min() - 0.01 * np.ptp(income)  # a hundredth of the range
+        with pytest.warns(ExtrapolationWarning):
+            model.intervene(X, {"income": below})
+
+    def test_what_never_varied_has_no_slope(self):
+        rng = np.random.default_rng(2)
+        X = pd.DataFrame({"price": 3.0, "z": rng.normal(size=50)})
+        model = make().fit(X, rng.normal(size=50))
+        with pytest.warns(ExtrapolationWarning):
+            model.effect(X, {"price": 3.00001})
 
 
 class TestJointly:
@@ -480,6 +558,44 @@ class TestInvariance:
         pd.testing.assert_frame_equal(self.judged(model, X, do), self.judged(model, X, do))
 
 
+class TestLevels:
+    """Counted: a table of covariates and levels says how often they met."""
+
+    def test_nothing_is_said_of_what_was_seen_often(self):
+        """A tenth of the half of the rows that is not b was treated: 250 rows."""
+        rng = np.random.default_rng(1)
+        b = rng.random(5000) < 0.5
+        a = rng.random(5000) < np.where(b, 0.9, 0.1)
+        X = pd.DataFrame({"b": b, "a": a})
+        model = make().fit(X, rng.normal(size=5000))
+        support = model.effect(X, {"a": True}, {"a": False}).support
+        assert support["supported"].all()
+        counts = pd.crosstab(b, a).to_numpy()
+        ratio = counts / counts.sum(axis=0) / counts.sum(axis=1, keepdims=True) * len(X)
+        rare = np.minimum(ratio[:, 0], ratio[:, 1])[b.astype(int)]
+        own = np.where(a, ratio[b.astype(int), 0], ratio[b.astype(int), 1])
+        np.testing.assert_allclose(support["overlap"], np.minimum(own, 1), atol=0.01)
+        assert rare.min() > 0.15
+
+    def test_batches_and_weights_count_the_same(self):
+        rng = np.random.default_rng(2)
+        n = 600
+        X = pd.DataFrame({"k": rng.choice(list("abc"), n), "g": rng.integers(0, 3, n)})
+        X["t"] = (rng.random(n) < 0.5) & ~((X["k"] == "a") & (X["g"] == 2))
+        y, times = rng.normal(size=n), rng.integers(1, 4, n)
+        weighted = make().fit(X, y, sample_weight=times)
+        rows = X.loc[X.index.repeat(times)], np.repeat(y, times)
+        batched = make()
+        for start in range(0, len(rows[1]), 400):
+            part = slice(start, start + 400)
+            batched.partial_fit(rows[0].iloc[part], rows[1][part])
+        for model in (weighted, batched):
+            with pytest.warns(ExtrapolationWarning, match="'t' is forced to True, which hardly"):
+                support = model.intervene(X, {"t": True}).support
+            never = (X["k"] == "a") & (X["g"] == 2)
+            pd.testing.assert_series_equal(~support["supported"], never, check_names=False)
+
+
 class TestOtherModels:
     @pytest.mark.parametrize("parameters", [{}, {"design": SplineTransformer()}], ids=str)
     def test_other_families_and_designs(self, parameters):
@@ -502,8 +618,6 @@ class TestOtherModels:
             pd.testing.assert_frame_equal(found, expected, rtol=1e-9)
 
     def test_a_column_of_many_levels_behind_a_design(self, trial):
-        from sklearn.compose import make_column_transformer
-
         X, y = trial
         X = X[["age", "dose"]].assign(place=[f"l{k // 2}" for k in range(len(X))])
         design = make_column_transformer(("passthrough", ["age", "dose"]))
@@ -555,7 +669,7 @@ class TestPipelines:
         X, y = trial
         model = TransformedTargetRegressor(make(), func=np.log, inverse_func=np.exp).fit(X, y)
         outcomes = quietly(intervene, model, X, {"dose": lambda X: X["dose"] + 3})
-        np.testing.assert_array_equal(verdict(outcomes), X["dose"] + 3 <= X["dose"].max())
+        np.testing.assert_array_equal(verdict(outcomes), X["dose"] + 3 <= top(X))
 
     def test_a_picture_says_it_itself(self, trial, model):
         InterventionDisplay.from_estimator(model, trial[0], "dose", values=[-5, 5, 50])

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from interventional.data.cells import Cells
 from interventional.data.design import TreatmentCoding
 from interventional.data.schema import Schema
 from interventional.data.seen import Factor, SufficientStatistics
@@ -30,11 +31,14 @@ class Accumulated:
         The columns that equations use.
     factor : Factor
         Of numbers and indicators, and the outcome as the last column.
+    cells : Cells or None
+        How many rows had which combination of few-valued columns; None if that is not known.
     """
 
     schema: Schema
     columns: tuple[int, ...]
     factor: Factor
+    cells: Cells | None = None
 
     @classmethod
     def of(
@@ -68,7 +72,8 @@ class Accumulated:
                 block = coding.matrix(values[rows][:, columns])
                 yield block, target[rows], None if weights is None else weights[rows]
 
-        return cls(schema, columns, Factor.of(blocks(), len(coding.picks) + 1))
+        factor = Factor.of(blocks(), len(coding.picks) + 1)
+        return cls(schema, columns, factor, Cells.of(schema, columns, values, weights))
 
     def __add__(self, other: "Accumulated") -> "Accumulated":
         """Return what both one's rows and the other's are."""
@@ -77,7 +82,11 @@ class Accumulated:
                 "the graph has come to use other columns than in the batches before; call fit"
             )
         schema = self.schema.merge(other.schema)
-        return Accumulated(schema, self.columns, self._coded_as(schema) + other._coded_as(schema))
+        cells = None
+        if self.cells is not None and other.cells is not None:
+            cells = self.cells.merged(other.cells, self.schema, other.schema, schema)
+        factor = self._coded_as(schema) + other._coded_as(schema)
+        return Accumulated(schema, self.columns, factor, cells)
 
     @property
     def positions(self) -> dict[int, slice]:

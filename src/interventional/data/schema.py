@@ -23,7 +23,7 @@ from interventional.numbers import LARGEST, Floats, all_numbers, are_moderate, i
 # Of a column: its levels, the name of its dtype, and all its categories, as in `Schema`.
 Kind = tuple[tuple[Any, ...] | None, str | None, tuple[Any, ...] | None]
 
-_MANY_LEVELS = 30  # a column with more tells little of others: its levels have few rows each
+MANY_LEVELS = 30  # a column with more tells little of others: its levels have few rows each
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Schema:
 
     def of_few_levels(self, columns: Iterable[int]) -> list[int]:
         """Return the columns of numbers, and those that have few levels."""
-        return [j for j in columns if len(self.levels[j] or ()) <= _MANY_LEVELS]
+        return [j for j in columns if len(self.levels[j] or ()) <= MANY_LEVELS]
 
     def subset(self, columns: Sequence[int]) -> "Schema":
         """Return what some of the columns are."""

@@ -21,12 +21,14 @@ from interventional.errors import ExtrapolationWarning
 from interventional.intervention.forward import Query
 from interventional.numbers import Floats, slices
 from interventional.scm.equations import Equation, StructuralModel
-from interventional.trust.overlap import Covariates, Rarity, Training, Usual
+from interventional.trust.overlap import Covariates, Training, Usual
+from interventional.trust.rarity import Rarity
 
 _RARE = 0.1  # overlap: rows are ten times rarer at that level than in general
 _SHARE = 0.05  # of the rows: from here on there is a warning
 _DRAWS = 50  # of a distribution, that are looked at for a row
 _MOST = 1 << 22  # of them in all
+_ROUNDING = 1e-9  # of a range
 _OUTSIDE = 0.05  # share of a row's draws that may be unsupported
 _KEPT = 64  # comparisons
 _ROWS, _ROWS_OF_DRAWS = 1 << 14, 1 << 11  # rows that are looked at at a time
@@ -229,7 +231,7 @@ def _compared(
     before = others
     for j in [*discrete, *(j for j in numbers if j not in discrete)]:
         if j in discrete:
-            rare[j] = Rarity.of(j, given)
+            rare[j] = Rarity.of(j, training, before)
         found = Usual.of(j, given) if j in numbers else None
         if found is not None:
             usual[j] = (found, *_reach(training, j, normal))
@@ -249,11 +251,12 @@ def _reach(training: Training, j: int, normal: float) -> tuple[float, float]:
     its range are in reach where it does not depend on the covariates.
     """
     k, sd, (low, high) = training.at[j].start, np.sqrt(training.variance(j)), training.ranges[j]
-    above = training.above[k]
-    slack = 1 + 1e-9  # at the very ends of the range
+    above, (below, over) = training.above[k], training.slack(j)
     if not sd > 0:
         return normal, normal
-    return max(normal, slack * (high - low - above) / sd), max(normal, slack * above / sd)
+    wider = 1 + _ROUNDING
+    up, down = wider * (high - low - above + over) / sd, wider * (above + below) / sd
+    return max(normal, up), max(normal, down)
 
 
 @dataclass(frozen=True, eq=False)
@@ -329,15 +332,19 @@ def _together(blocks: list[_Block]) -> _Block:
 
 
 def _outside(training: Training, j: int, values: Floats) -> Floats:
-    """Return how far values lie outside the observed range, in widths of it; levels by 1/2."""
+    """Return how far values lie outside the observed range, in widths of it; levels by 1/2.
+
+    What is hardly outside is inside.
+    """
     if training.schema.levels[j] is not None:
         shares = training.mean[training.at[j]]
         never = np.append(shares * training.n < 1e-6, False)  # what the model extends to: allowed
         return 0.5 * never[np.minimum(values, len(shares)).astype(np.intp)]
-    low, high = training.ranges[j]
+    (low, high), (down, up) = training.ranges[j], training.slack(j)
     width = high - low if high > low else max(abs(high), np.finfo(np.float64).tiny)
-    beyond = np.maximum(low - values, values - high) / width
-    return np.where(beyond > 1e-9, beyond, 0.0)
+    below, over = low - values, values - high
+    outside = (below > down + _ROUNDING * width) | (over > up + _ROUNDING * width)
+    return np.where(outside, np.maximum(below, over) / width, 0.0)
 
 
 def _reasons(training: Training, found: _Block, joints: list[_Joint]) -> tuple[str, ...]:

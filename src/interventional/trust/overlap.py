@@ -1,6 +1,7 @@
-"""How a column went with the others in training: what its value tends to be, which rows had it.
+"""How a column of numbers went with the others in training: what its value tends to be.
 
-All of it comes from means and second moments, which are all that is kept of the rows.
+All of it comes from means and second moments and from counts of combinations of few values, which
+are all that is kept of the rows.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,11 +13,15 @@ from numpy.typing import NDArray
 from scipy.special import fdtri
 
 from interventional.data.accumulation import Accumulated
+from interventional.data.cells import Cells
 from interventional.data.schema import Schema
 from interventional.numbers import Floats
+from interventional.trust.propensity import Propensity
 
 _CHANCE = 1e-3  # of taking for dependence what is none
-_SAME = 1e-8  # of a column's spread: what is less is rounding, or a sum of other columns
+_ROWS_A_VALUE = 5  # a column of numbers that has fewer rows for each of its values is not counted
+_SLACK = 0.01, 0.05  # of a range: from how far on beyond its ends a value is outside
+SAME = 1e-8  # of a column's spread: what is less is rounding, or a sum of other columns
 
 Columns = Mapping[int, NDArray[Any]]
 
@@ -43,6 +48,8 @@ class Training:
         The least and the greatest value of each column of numbers.
     few : frozenset of int
         The columns of numbers, and those that have few levels.
+    cells : Cells or None
+        How many rows had which combination of few-valued columns.
     comparisons : dict
         What forced columns have been compared with so far.
     """
@@ -55,6 +62,7 @@ class Training:
     spread: Floats
     ranges: Mapping[int, tuple[float, float]]
     few: frozenset[int]
+    cells: Cells | None = None
     comparisons: dict[Any, Any] = field(default_factory=dict)
 
     @classmethod
@@ -75,7 +83,20 @@ class Training:
                 if schema.levels[j] is None
             },
             frozenset(schema.of_few_levels(at)),
+            accumulated.cells,
         )
+
+    def slack(self, j: int) -> tuple[float, float]:
+        """Return how far below and above the range of a column of numbers counts as inside.
+
+        Of n values drawn evenly the least lies 1 / n of the range above its end, and in one sample
+        in twenty more than 3 / n; at least a hundredth and at most a twentieth is allowed for. The
+        range is twice the distance from the mean to that end, or what was seen if that is less: so
+        a long tail on one side allows nothing on the other.
+        """
+        (low, high), above = self.ranges[j], self.above[self.at[j].start]
+        share, width = float(np.clip(3 / self.n, *_SLACK)), high - low
+        return share * min(2 * above, width), share * min(2 * (width - above), width)
 
     def variance(self, j: int) -> float:
         """Return the variance of a column of numbers, with Bessel's correction."""
@@ -102,8 +123,35 @@ class Training:
         levels = self.schema.levels[j]
         if levels is not None:
             return np.where(values < len(levels), values, -1).astype(np.intp)
-        low, high = self.ranges[j]
-        return np.where(values == low, 0, np.where(values == high, 1, -1))
+        (low, high), (down, up) = self.ranges[j], self.slack(j)
+        return np.where(
+            np.abs(values - low) <= down, 0, np.where(np.abs(values - high) <= up, 1, -1)
+        )
+
+    def counted_with(self, j: int, columns: Iterable[int]) -> tuple[int, ...]:
+        """Return which of some columns are counted together with a discrete one."""
+        cells = self.cells
+        if cells is None or j not in cells.columns:
+            return ()
+        n_values = dict(zip(cells.columns, map(len, cells.values), strict=True))
+
+        def told(i: int) -> bool:
+            k = n_values.get(i, 1)
+            numbers = self.schema.levels[i] is None and k > 2
+            return k > 1 and not (numbers and k * _ROWS_A_VALUE > self.n)
+
+        return tuple(i for i in columns if told(i))
+
+    def propensity(self, j: int, columns: tuple[int, ...]) -> Propensity | None:
+        """Return the shares of a discrete column's levels given some that are counted with it."""
+        cells = self.cells
+        if cells is None or j not in cells.columns:
+            return None
+        k = cells.columns.index(j)
+        codes = self.codes(j, cells.values[k])[cells.codes[:, k]]
+        levels = np.zeros((len(codes), len(self.indicators(j)[1])))
+        levels[np.arange(len(codes)), codes] = cells.weights
+        return Propensity.of(cells, levels, columns)
 
     def indicators(self, j: int) -> tuple[Floats, Floats]:
         """Return the spread of the indicators of a discrete column, and the levels' shares."""
@@ -143,10 +191,12 @@ class Linear:
         forced : mapping of int to ndarray of shape (rows,)
             Columns that hold other values.
         """
-        total = values @ self.weights + self.constant
-        for j, moved in forced.items():
-            if self.weights[j].any():
-                total += np.outer(moved - values[:, j], self.weights[j])
+        used = [j for j, weights in enumerate(self.weights) if weights.any()]  # no others
+        held = values[:, used]
+        for k, j in enumerate(used):
+            if j in forced:
+                held[:, k] = forced[j]
+        total = held @ self.weights[used] + self.constant
         for j, table in self.tables.items():
             codes = forced.get(j, values[:, j]).astype(np.intp)
             total += table[np.minimum(codes, len(table) - 1)]
@@ -157,7 +207,8 @@ class Covariates:
     """Some columns, in coordinates that are uncorrelated and of variance one in training.
 
     Columns that are constant or sums of others are left out. Where there are as many columns as
-    rows, all are.
+    rows, all are. Coordinates of the first columns are of these alone; of further ones, of what is
+    left of them in the linear regression on the first.
 
     Parameters
     ----------
@@ -165,17 +216,20 @@ class Covariates:
         What the columns were.
     columns : iterable of int
         Which of them.
+    further : iterable of int, optional
+        Those that come after them.
     """
 
-    def __init__(self, training: Training, columns: Iterable[int]):
-        from scipy.linalg import qr
-
+    def __init__(self, training: Training, columns: Iterable[int], further: Iterable[int] = ()):
+        first = tuple(columns)
         self.training = training
-        self.columns = tuple(columns)
+        self.columns = (*first, *further)
         at: list[int] = []
-        for j in self.columns:
+        n_first = 0
+        for k, j in enumerate(self.columns):
             where = training.at[j]  # the first level is what the others leave over
             at += range(where.start + (training.schema.levels[j] is not None), where.stop)
+            n_first = len(at) if k < len(first) else n_first
         matrix = training.spread[:, at]
         scale = np.sqrt(np.square(matrix).sum(axis=0))
         size = np.abs(training.mean[at]) * np.sqrt(training.n)
@@ -183,15 +237,20 @@ class Covariates:
         self._at, self._scale = np.asarray(at, dtype=np.intp)[varies], scale[varies]
         if len(self._at) > training.n - 3:
             self._at, self._scale, varies = self._at[:0], self._scale[:0], varies & False
-        self._basis, self._triangle, self._order = np.zeros((len(matrix), 0)), np.eye(0), []
-        if len(self._at):
-            basis, triangle, order = qr(
-                matrix[:, varies] / self._scale, mode="economic", pivoting=True, check_finite=False
-            )
-            diagonal = np.abs(np.diagonal(triangle))
-            rank = int((diagonal > _SAME * diagonal[0]).sum())
-            self._basis, self._triangle = basis[:, :rank], triangle[:rank, :rank]
-            self._order = order[:rank]
+        scaled = matrix[:, varies] / self._scale
+        n_first = int(varies[:n_first].sum())
+        one = _rank_revealed(scaled[:, :n_first])
+        shared = one.basis.T @ scaled[:, n_first:]
+        two = _rank_revealed(scaled[:, n_first:] - one.basis @ shared, scaled[:, n_first:])
+        self.first = one.basis.shape[1]
+        self._basis = np.hstack([one.basis, two.basis])
+        self._order = np.r_[one.order, n_first + two.order]
+        self._triangle = np.block(
+            [
+                [one.triangle, shared[:, two.order]],
+                [np.zeros((two.triangle.shape[0], self.first)), two.triangle],
+            ]
+        )
 
     @property
     def rank(self) -> int:
@@ -224,7 +283,7 @@ class Covariates:
                 tables[j] = np.vstack([coded[where] - average, np.zeros(q)])
         return Linear(constant, by_column, tables)
 
-    def beyond_chance(self, f: Floats | float, dof: float) -> Floats:
+    def beyond_chance(self, f: Floats | float, dof: float, rank: int | None = None) -> Floats:
         """Return what part of a dependence is more than chance would show: 1 - F_chance / F.
 
         Parameters
@@ -233,12 +292,46 @@ class Covariates:
             F statistics of the dependence on these columns.
         dof : float
             Degrees of freedom of the residuals.
+        rank : int, optional
+            Of how many of the coordinates; by default of all.
         """
-        f = np.asarray(f, dtype=np.float64)
-        if not self.rank or dof < 1:
+        f, rank = np.asarray(f, dtype=np.float64), self.rank if rank is None else rank
+        if not rank or dof < 1:
             return np.zeros_like(f)
-        least = fdtri(self.rank, dof, 1 - _CHANCE)
+        least = fdtri(rank, dof, 1 - _CHANCE)
         return np.where(f > least, 1 - least / np.maximum(f, least), 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Factored:
+    """A matrix as an orthogonal basis and a triangle, its independent columns in some order."""
+
+    basis: Floats
+    triangle: Floats
+    order: NDArray[np.intp]
+
+
+def _rank_revealed(matrix: Floats, whole: Floats | None = None) -> _Factored:
+    """Return the factors of the columns that are no sums of others.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (k, columns)
+        The columns.
+    whole : ndarray of shape (k, columns), optional
+        What they were before something was taken off: what is left may be rounding.
+    """
+    from scipy.linalg import qr
+
+    if not matrix.size:
+        return _Factored(np.zeros((len(matrix), 0)), np.eye(0), np.zeros(0, dtype=np.intp))
+    basis, triangle, order = qr(matrix, mode="economic", pivoting=True, check_finite=False)
+    diagonal = np.abs(np.diagonal(triangle))
+    largest = diagonal[0]
+    if whole is not None:
+        largest = max(largest, float(np.sqrt(np.square(whole).sum(axis=0).max())))
+    rank = int((diagonal > SAME * largest).sum())
+    return _Factored(basis[:, :rank], triangle[:rank, :rank], order[:rank])
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,7 +369,7 @@ class Usual:
         products = given.products(training.spread[:, [k]])
         total = variance * (training.n - 1)
         explained, dof = float(np.square(products).sum()), training.n - given.rank - 1
-        residual = max(total - explained, _SAME**2 * total)
+        residual = max(total - explained, SAME**2 * total)
         part = 1.0
         if shrunk:
             part = float(given.beyond_chance(explained * dof / max(given.rank, 1) / residual, dof))
@@ -290,122 +383,3 @@ class Usual:
     def residual(self, moved: Floats, values: Floats, forced: Columns) -> Floats:
         """Return how far values of the column are from what is usual, in standard deviations."""
         return np.asarray((moved - self.expected(values, forced)[:, 0]) / self.sd)
-
-
-@dataclass(frozen=True, eq=False)
-class Rarity:
-    """How much rarer rows with such covariates are at a level of a column than in general.
-
-    Attributes
-    ----------
-    shares : ndarray of shape (levels,)
-        Shares of the levels.
-    scores : Linear or None
-        Log densities of the covariates at each level, but for what all have in common, plus the
-        log of its share; None where the levels do not differ by more than chance.
-    cells : dict of int to ndarray of shape (levels of the covariate + 1, levels)
-        For each discrete covariate how much rarer it is at each level.
-    """
-
-    shares: Floats
-    scores: Linear | None
-    cells: Mapping[int, Floats]
-    training: Training
-
-    @classmethod
-    def of(cls, j: int, given: Covariates, *, shrunk: bool = True) -> "Rarity":
-        """Return it for column j.
-
-        Parameters
-        ----------
-        j : int
-            The column.
-        given : Covariates
-            What its level may depend on.
-        shrunk : bool, default True
-            Whether to leave out of the differences between levels what chance would show.
-        """
-        training, n = given.training, given.training.n
-        spread, shares = training.indicators(j)
-        seen = np.flatnonzero(shares * n > 1e-6)
-        cells = {
-            i: _cells(training, i, spread, shares)
-            for i in given.columns
-            if training.is_discrete(i)
-        }
-        scores = None
-        if given.rank and len(seen) > 1 and n > len(seen) + given.rank:
-            products, present = given.products(spread[:, seen]), shares[seen]
-            scores = _discriminant(given, products, present, shrunk=shrunk)
-        if scores is not None and len(seen) < len(shares):
-            scores = _spread_out(scores, seen, len(shares))
-        return cls(shares, scores, cells, training)
-
-    def overlap(self, codes: NDArray[np.intp], values: Floats, forced: Columns) -> Floats:
-        """Return p(covariates | level) / p(covariates), at most one, for the level of each row."""
-        found = np.ones(len(values))
-        rows = np.arange(len(values))
-        known = (codes >= 0) & (self.shares[codes] > 0)
-        if self.scores is not None:
-            scores = self.scores(values, forced)
-            scores -= scores.max(axis=1, keepdims=True)
-            density = np.exp(scores)
-            posterior = density[rows, codes] / density.sum(axis=1)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                found = np.minimum(found, posterior / self.shares[codes])
-        for i, table in self.cells.items():
-            held = self.training.codes(i, forced.get(i, values[:, i]))
-            found = np.minimum(found, table[held, codes])  # -1 is the last entry
-        return np.where(known, found, 1.0)
-
-
-def _discriminant(
-    given: Covariates, products: Floats, shares: Floats, *, shrunk: bool
-) -> Linear | None:
-    """Return the scores of linear discriminant analysis, in canonical coordinates.
-
-    The covariates' coordinates have variance one. In the directions in which the means of levels
-    differ, what is left of it within levels is one less the squared canonical correlation.
-    """
-    n, k = given.training.n, len(shares)
-    means = products / (np.sqrt(n) * shares)  # of the coordinates at each level
-    directions, correlations, _ = np.linalg.svd(means * np.sqrt(shares), full_matrices=False)
-    kept = correlations > _SAME
-    directions, correlations = directions[:, kept], correlations[kept]
-    within = np.maximum(1 - correlations**2, _SAME) * n / (n - k)
-    centres = directions.T @ means
-    distance = (centres**2 / within[:, None]).sum(axis=0)
-    rank, dof = given.rank, n - k - given.rank + 1
-    if shrunk:  # T² of Hotelling, of each level against all rows
-        t2 = distance / (1 / (n * shares) - 1 / n)
-        centres = centres * given.beyond_chance(t2 * dof / (rank * (n - k)), dof)
-    if not centres.any():
-        return None
-    slopes = centres / within[:, None]
-    scores = given.linear(directions @ slopes)
-    constant = scores.constant - 0.5 * (centres * slopes).sum(axis=0) + np.log(shares)
-    return Linear(constant, scores.weights, scores.tables)
-
-
-def _spread_out(scores: Linear, seen: NDArray[np.intp], k: int) -> Linear:
-    """Return scores for all levels, those without a row included, which are never the case."""
-
-    def wide(part: Floats, fill: float = 0.0) -> Floats:
-        full = np.full((*part.shape[:-1], k), fill)
-        full[..., seen] = part
-        return full
-
-    tables = {j: wide(table) for j, table in scores.tables.items()}
-    return Linear(wide(scores.constant, -1e300), wide(scores.weights), tables)
-
-
-def _cells(training: Training, i: int, spread: Floats, shares: Floats) -> Floats:
-    """Return how many rows had a level of i and one of another column, over chance.
-
-    One row more in each, as far as chance has it: an empty cell says little where few rows were to
-    be expected.
-    """
-    own, own_shares = training.indicators(i)
-    expected = training.n * np.outer(own_shares, shares)
-    observed = np.maximum(own.T @ spread + expected, 0.0)
-    return np.vstack([(observed + 1) / (expected + 1), np.ones(len(shares))])

@@ -61,6 +61,8 @@ class _Question:
         Their weights; whole numbers are no weights any more, but rows.
     do, baseline : mapping
         The intervention, and what it is compared with; None for the columns as they are.
+    in_order : bool
+        Whether rows stand as they were given, and not as copies of one that counts for several.
     """
 
     estimator: Any
@@ -70,6 +72,7 @@ class _Question:
     weights: Floats | None
     do: Mapping[Any, Any]
     baseline: Mapping[Any, Any] | None
+    in_order: bool
 
     @property
     def exposure(self) -> str | None:
@@ -236,8 +239,9 @@ def _asked(
     baseline: Mapping[Any, Any] | None,
 ) -> _Question:
     """Return what is asked, whole weights as so many rows."""
-    rows = np.arange(len(y))
+    rows, in_order = np.arange(len(y)), True
     if weights is not None and (weights == np.round(weights)).all():
+        in_order = bool((weights <= 1).all())
         rows, weights = np.repeat(rows, weights.astype(np.intp)), None  # frequencies
     elif weights is not None:
         rows = np.flatnonzero(weights)
@@ -248,7 +252,7 @@ def _asked(
         do = _at(do, table, rows)
         baseline = None if baseline is None else _at(baseline, table, rows)
         table, y = table.take(rows).renumbered(), y[rows]
-    return _Question(estimator, parsed, table, y, weights, do, baseline)
+    return _Question(estimator, parsed, table, y, weights, do, baseline, in_order)
 
 
 def _at(do: Mapping[Any, Any], table: Table, rows: NDArray[np.intp]) -> dict[Any, Any]:
@@ -344,6 +348,11 @@ def _blocks(
     question: _Question, reference: _Answer, n_repeats: int, rng: np.random.Generator
 ) -> _Refits:
     """Refit without each of some blocks of consecutive rows in turn."""
+    if not question.in_order:  # copies of a row are alike, and would stand together
+        raise _NotApplicableError(
+            "a row of weight 2 or more stands for several, whose order is not known; give a row "
+            "each, in the order they came"
+        )
     n = len(question.y)
     n_blocks = min(n_repeats, n)
     if n_blocks < 2:
