@@ -697,6 +697,7 @@ class Estimator(RegressorMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: what outcomes the family takes is among them."""
         tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True  # dense inside
         family = self.family
         if isinstance(family, Mapping):
             family = family.get(self.outcome, DEFAULT)

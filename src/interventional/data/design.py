@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from interventional.data.schema import Schema
-from interventional.numbers import LARGEST, Floats, are_moderate
+from interventional.numbers import LARGEST, Floats, are_moderate, dense
 
 
 class TreatmentCoding:
@@ -101,8 +101,7 @@ class TransformedDesign:
     def matrix(self, values: Floats) -> Floats:
         """Return what the transformer makes of encoded rows, checked."""
         made = self.transformer.transform(self.schema.decode(values))
-        if hasattr(made, "toarray"):
-            made = made.toarray()
+        made = dense(made, f"what design={self.transformer!r} makes")
         try:
             matrix = np.asarray(made, dtype=np.float64)
         except (TypeError, ValueError) as error:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, _check_y
 
+from interventional.data.frames import as_array
 from interventional.data.table import refuse_masked
 from interventional.numbers import LARGEST, SMALLEST, Floats, converting, refuse_times
 
@@ -72,6 +73,7 @@ def read_outcome(y: Any, X: Any, estimator: BaseEstimator) -> Floats:
         )
     refuse_masked(y, "y")
     refuse_misaligned(y, X, "y")
+    y = as_array(y)
     if not hasattr(y, "toarray"):  # what is sparse scikit-learn refuses
         found = np.asarray(y)
         refuse_times(found, "y")
@@ -106,6 +108,7 @@ def read_weights(sample_weight: ArrayLike | None, X: Any, n: int) -> Floats | No
         return None
     refuse_masked(sample_weight, "sample_weight")
     refuse_misaligned(sample_weight, X, "sample_weight")
+    sample_weight = as_array(sample_weight)
     refuse_times(np.asarray(sample_weight), "sample_weight")
     with converting("sample_weight"):
         weights = _check_sample_weight(
