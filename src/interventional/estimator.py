@@ -17,6 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from interventional import dask
 from interventional.data.accumulation import Accumulated
+from interventional.data.frames import name_of
+from interventional.data.leakage import refuse_outcome_among
 from interventional.data.reading import (
     read_outcome,
     read_weights,
@@ -34,6 +36,7 @@ from interventional.numbers import Floats
 from interventional.scm.draft import Draft, draft, specify
 from interventional.scm.families import DEFAULT, FAMILIES, LOG, adds_up, no_batches
 from interventional.scm.generative import generative_model, observed_rows
+from interventional.scm.naming import DEFAULT_OUTCOME, outcome_name
 from interventional.scm.predictive import Predictive
 from interventional.trust import checks, confounding
 
@@ -56,8 +59,8 @@ def _takes_batches(estimator: "Estimator") -> bool:
     given, outcome = estimator.family, estimator.outcome
     for node, name in (given if isinstance(given, Mapping) else {outcome: given}).items():
         known = isinstance(name, str) and name in FAMILIES
-        if known and not adds_up(name, is_outcome=node == outcome):
-            raise AttributeError(no_batches(node, name))
+        if known and not adds_up(name, is_outcome=outcome is None or node == outcome):
+            raise AttributeError(no_batches(node or DEFAULT_OUTCOME, name))
     return True
 
 
@@ -69,7 +72,7 @@ class Estimator(RegressorMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "graph": "no_validation",
-        "outcome": [str],
+        "outcome": [str, None],
         "family": [str, Mapping],
         "exposure": "no_validation",
         "design": [HasMethods(["fit", "transform"]), Mapping, None],
@@ -91,7 +94,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         self,
         *,
         graph: Any = None,
-        outcome: str = "y",
+        outcome: str | None = None,
         family: str | Mapping[str, str] = "gaussian",
         exposure: Any = None,
         design: Any = None,
@@ -169,12 +172,12 @@ class Estimator(RegressorMixin, BaseEstimator):
             if is_distributed(X):
                 dask.read_columns(X, self, reset=True)
                 total = dask.accumulate(clone(self)._batch, X, y, sample_weight)
-                self._condition(draft(total.schema, **self._parameters()), total)
+                self._condition(self._draft(total.schema, total.named), total)
                 return self
             schema, values, target, weights = self._read_training(X, y, sample_weight)
-            parsed = draft(schema, **self._parameters())
-            seen = parsed.as_seen(self.outcome, target)
-            accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights)
+            parsed = self._draft(schema, name_of(y), values, target)
+            seen = parsed.as_seen(parsed.outcome, target)
+            accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights, name_of(y))
             self._condition(parsed, accumulated, values, target, weights)
         return self
 
@@ -229,10 +232,10 @@ class Estimator(RegressorMixin, BaseEstimator):
                 dask.read_columns(X, self, reset=before is None)
                 batch = dask.accumulate(clone(self)._batch, X, y, sample_weight)
             else:
-                batch = self._batch(X, y, sample_weight, first=before is None)
+                batch = self._batch(X, y, sample_weight, before)
             total = batch if before is None else before + batch
             try:
-                self._condition(draft(total.schema, **self._parameters()), total)
+                self._condition(self._draft(total.schema, total.named), total)
             except UndeterminedError as error:
                 for name in set(_POSTERIOR) & set(vars(self)):
                     delattr(self, name)
@@ -240,14 +243,21 @@ class Estimator(RegressorMixin, BaseEstimator):
         return self
 
     def _batch(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, first: bool = True
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        before: Accumulated | None = None,
     ) -> Accumulated:
-        """Return what Gaussian equations see of a batch."""
+        """Return what Gaussian equations see of a batch, of which the first names the outcome."""
+        first = before is None
         schema, values, target, weights = self._read_training(X, y, sample_weight, first)
-        parsed = draft(schema, **self._parameters())
+        parsed = self._draft(
+            schema, name_of(y) if before is None else before.named, values, target
+        )
         parsed.refuse_batches()
-        target = parsed.as_seen(self.outcome, target)
-        return Accumulated.of(schema, parsed.columns, values, target, weights)
+        target = parsed.as_seen(parsed.outcome, target)
+        return Accumulated.of(schema, parsed.columns, values, target, weights, name_of(y))
 
     def _read_rows(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, first: bool = True
@@ -516,7 +526,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         size = checks.positive_size(n_samples)
         with restored(self):
             schema, values, target, _ = self._read_training(X, y, None)
-            model, _ = specify(draft(schema, **self._parameters()), values, target)
+            model, _ = specify(self._draft(schema, name_of(y), values, target), values, target)
         labels = checks.labels_of(X, len(target))
         rng = _generator(random_state)
         return checks.prior_predictive(model, values, target, labels, size, rng)
@@ -638,7 +648,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 if y is not None:
                     target = read_outcome(y, X, self)
                     check_consistent_length(values, target)
-                model, _ = specify(draft(schema, **self._parameters()), values, target)
+                model, _ = specify(self._draft(schema, name_of(y), values, target), values, target)
         built = generative_model(model, values, list(Table.of(X).index))
         if target is None:
             return built
@@ -688,7 +698,8 @@ class Estimator(RegressorMixin, BaseEstimator):
                 self._read(X)
                 outcome, schema = self.fitted_.model.outcome, self.fitted_.model.schema
             else:
-                outcome, (_, schema, _) = self.outcome, self._read_new(X)
+                _, schema, _ = self._read_new(X)
+                outcome = self._draft(schema).outcome
         built = self.build_model(X)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         drawn = simulate(built, outcome, schema, parameters, int(seed))
@@ -700,7 +711,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         tags.input_tags.sparse = True  # dense inside
         family = self.family
         if isinstance(family, Mapping):
-            family = family.get(self.outcome, DEFAULT)
+            family = family.get(self.outcome or DEFAULT_OUTCOME, DEFAULT)
         record = FAMILIES.get(family) if isinstance(family, str) else None
         tags.target_tags.positive_only = record is not None and record.link is LOG
         return tags
@@ -772,6 +783,26 @@ class Estimator(RegressorMixin, BaseEstimator):
         """Return the predictive distribution of the outcome at rows."""
         fitted, table = self._facing(X)
         return fitted.predictive(fitted.encoded(table))
+
+    def _draft(
+        self,
+        schema: Schema,
+        named: str | None = None,
+        values: Floats | None = None,
+        target: Floats | None = None,
+    ) -> Draft:
+        """Return what the parameters say of some columns, and of rows in which none is y."""
+        outcome = self.outcome
+        if values is not None and target is not None:
+            refuse_outcome_among(schema, (), values, target, named or outcome)
+        if outcome is None:
+            by_node = self.family, self.design, self.priors
+            outcome = outcome_name(named, schema.names, self.graph, by_node)
+        parsed = draft(schema, **{**self._parameters(), "outcome": outcome})
+        if values is not None and target is not None:
+            regressors = dict(zip(parsed.nodes, parsed.regressions, strict=True))[outcome][1]
+            refuse_outcome_among(schema, regressors, values, target, None)
+        return parsed
 
     def _parameters(self) -> dict[str, Any]:
         """Return the parameters that say what the model is."""

@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike
 
 from interventional import dask
 from interventional.answers.outcomes import Outcomes, contents_of
+from interventional.data.frames import name_of
 from interventional.data.reading import restored
 from interventional.data.table import Units, is_distributed
 from interventional.estimator import Estimator
 from interventional.fitted import Do, Fitted, Kind
-from interventional.scm.draft import draft
 from interventional.trust import extrapolation
 
 if TYPE_CHECKING:
@@ -36,8 +36,9 @@ class BayesianInterventionRegressor(Estimator):
     graph : CausalGraph, str, edges, mapping or DiGraph, optional
         The causal graph over columns and outcome, in any form that `CausalGraph` takes. Nodes that
         are no columns are unobserved. Columns that are not in it enter nothing.
-    outcome : str, default "y"
-        Name of the outcome in the model.
+    outcome : str, optional
+        Name of the outcome in the model. By default that of y, where y is a Series with a name
+        that no column of X has, and which the graph, if any, has; else ``"y"``.
     family : str or dict of str to str, default "gaussian"
         How the outcome is distributed, or how each column is that has an equation, by name:
         ``"gaussian"``, ``"student_t"`` (outliers), ``"lognormal"``, ``"gamma"`` (both positive),
@@ -548,7 +549,7 @@ class BayesianInterventionRegressor(Estimator):
         with restored(self):
             self._validate_params()
             table, schema, values, target, weights = self._read_rows(X, y, sample_weight)
-            parsed = draft(schema, **self._parameters())
+            parsed = self._draft(schema, name_of(y), values, target)
         return refutation.refute(
             self,
             parsed,

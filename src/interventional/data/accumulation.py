@@ -30,11 +30,14 @@ class Accumulated:
         The columns that equations use.
     factor : Factor
         Of numbers and indicators, and the outcome as the last column.
+    named : str or None
+        What the user's Series of outcomes was called, of the first rows that came.
     """
 
     schema: Schema
     columns: tuple[int, ...]
     factor: Factor
+    named: str | None = None
 
     @classmethod
     def of(
@@ -44,6 +47,7 @@ class Accumulated:
         values: Floats,
         target: Floats,
         weights: Floats | None,
+        named: str | None = None,
     ) -> "Accumulated":
         """Reduce encoded rows.
 
@@ -59,6 +63,8 @@ class Accumulated:
             The outcome.
         weights : ndarray of shape (n,), optional
             Frequencies of the rows.
+        named : str, optional
+            What the user's Series of outcomes is called.
         """
         coding = _coding(schema, columns)
 
@@ -68,7 +74,7 @@ class Accumulated:
                 block = coding.matrix(values[rows][:, columns])
                 yield block, target[rows], None if weights is None else weights[rows]
 
-        return cls(schema, columns, Factor.of(blocks(), len(coding.picks) + 1))
+        return cls(schema, columns, Factor.of(blocks(), len(coding.picks) + 1), named)
 
     def __add__(self, other: "Accumulated") -> "Accumulated":
         """Return what both one's rows and the other's are."""
@@ -76,8 +82,14 @@ class Accumulated:
             raise ValueError(
                 "the graph has come to use other columns than in the batches before; call fit"
             )
+        if self.named and other.named and self.named != other.named:
+            raise ValueError(
+                f"y is called {other.named!r}; in the batches before it was {self.named!r}. If it "
+                "is the same outcome, rename it"
+            )
         schema = self.schema.merge(other.schema)
-        return Accumulated(schema, self.columns, self._coded_as(schema) + other._coded_as(schema))
+        factor = self._coded_as(schema) + other._coded_as(schema)
+        return Accumulated(schema, self.columns, factor, self.named)
 
     @property
     def positions(self) -> dict[int, slice]:

@@ -53,6 +53,16 @@ def is_foreign_column(values: Any) -> bool:
     return nw.dependencies.is_into_series(values) or _is_arrow_array(values)
 
 
+def name_of(values: Any) -> str | None:
+    """Return the name of a Series, of pandas, polars or Dask; None where it has none."""
+    if not isinstance(values, pd.Series) and (
+        hasattr(values, "chunks") or not hasattr(values, "dtype")
+    ):
+        return None  # the name of a Dask array is that of a task
+    name = getattr(values, "name", None)
+    return name if isinstance(name, str) and name else None
+
+
 def as_array(values: Any) -> Any:
     """Return a column of a package other than pandas as an array; all else as it is.
 
