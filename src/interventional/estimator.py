@@ -175,7 +175,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 self._condition(self._draft(total.schema, total.named), total)
                 return self
             schema, values, target, weights = self._read_training(X, y, sample_weight)
-            parsed = self._draft(schema, name_of(y), values, target)
+            parsed = self._draft(schema, name_of(y))
             seen = parsed.as_seen(parsed.outcome, target)
             accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights, name_of(y))
             self._condition(parsed, accumulated, values, target, weights)
@@ -252,10 +252,9 @@ class Estimator(RegressorMixin, BaseEstimator):
         """Return what Gaussian equations see of a batch, of which the first names the outcome."""
         first = before is None
         schema, values, target, weights = self._read_training(X, y, sample_weight, first)
-        parsed = self._draft(
-            schema, name_of(y) if before is None else before.named, values, target
-        )
+        parsed = self._draft(schema, name_of(y) if before is None else before.named)
         parsed.refuse_batches()
+        refuse_outcome_among(schema, parsed.regressors, values, target, name_of(y))
         target = parsed.as_seen(parsed.outcome, target)
         return Accumulated.of(schema, parsed.columns, values, target, weights, name_of(y))
 
@@ -289,6 +288,10 @@ class Estimator(RegressorMixin, BaseEstimator):
         """Draw from the posterior, given rows, or what is left of rows that came in batches."""
         sampling = self._sampling()
         model, seen = specify(parsed, values, target, weights, accumulated)
+        if values is not None and target is not None:
+            refuse_outcome_among(
+                parsed.schema, parsed.regressors, values, target, accumulated.named
+            )
         biases = confounding.parse(self.confounding or {}, model)
         posteriors = infer_all(model, seen, self.inference, sampling)
         shape = sampling.chains, sampling.draws
@@ -526,7 +529,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         size = checks.positive_size(n_samples)
         with restored(self):
             schema, values, target, _ = self._read_training(X, y, None)
-            model, _ = specify(self._draft(schema, name_of(y), values, target), values, target)
+            model, _ = specify(self._draft(schema, name_of(y)), values, target)
         labels = checks.labels_of(X, len(target))
         rng = _generator(random_state)
         return checks.prior_predictive(model, values, target, labels, size, rng)
@@ -609,7 +612,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         """Return the textbook PyMC model of these rows.
 
         A variable for each column by its name; ``y_intercept``, ``y_beta`` (dimension ``y_term``),
-        ``y_sigma``, ``y_mu`` and ``y`` (for another `outcome`, named after it).
+        ``y_sigma``, ``y_mu`` and ``y``; of an outcome with another name, as of a Series that has
+        one, named after it.
 
         Parameters
         ----------
@@ -648,7 +652,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 if y is not None:
                     target = read_outcome(y, X, self)
                     check_consistent_length(values, target)
-                model, _ = specify(self._draft(schema, name_of(y), values, target), values, target)
+                model, _ = specify(self._draft(schema, name_of(y)), values, target)
         built = generative_model(model, values, list(Table.of(X).index))
         if target is None:
             return built
@@ -740,8 +744,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         >>> from interventional.datasets import make_sales
         >>> X, y = make_sales(random_state=0)
         >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
-        >>> model.idata_["posterior"]["y_beta"].sizes
-        Frozen({'chain': 4, 'draw': 1000, 'y_term': 2})
+        >>> model.idata_["posterior"]["sales_beta"].sizes
+        Frozen({'chain': 4, 'draw': 1000, 'sales_term': 2})
         >>> model.idata_["posterior"].attrs["inference"]
         'exact'
         """
@@ -784,25 +788,13 @@ class Estimator(RegressorMixin, BaseEstimator):
         fitted, table = self._facing(X)
         return fitted.predictive(fitted.encoded(table))
 
-    def _draft(
-        self,
-        schema: Schema,
-        named: str | None = None,
-        values: Floats | None = None,
-        target: Floats | None = None,
-    ) -> Draft:
-        """Return what the parameters say of some columns, and of rows in which none is y."""
+    def _draft(self, schema: Schema, named: str | None = None) -> Draft:
+        """Return what the parameters say of some columns, and of a y that the user gave a name."""
         outcome = self.outcome
-        if values is not None and target is not None:
-            refuse_outcome_among(schema, (), values, target, named or outcome)
         if outcome is None:
             by_node = self.family, self.design, self.priors
             outcome = outcome_name(named, schema.names, self.graph, by_node)
-        parsed = draft(schema, **{**self._parameters(), "outcome": outcome})
-        if values is not None and target is not None:
-            regressors = dict(zip(parsed.nodes, parsed.regressions, strict=True))[outcome][1]
-            refuse_outcome_among(schema, regressors, values, target, None)
-        return parsed
+        return draft(schema, **{**self._parameters(), "outcome": outcome})
 
     def _parameters(self) -> dict[str, Any]:
         """Return the parameters that say what the model is."""

@@ -187,7 +187,7 @@ class BayesianInterventionRegressor(Estimator):
         >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
         >>> outcomes = model.intervene(X, do={"price": 10})
         >>> outcomes
-        <Outcomes: E[y | do(price = 10)], 200 rows, 4000 draws>
+        <Outcomes: E[sales | do(price = 10)], 200 rows, 4000 draws>
         >>> outcomes.average().summary(prob=0.95).round(1)
                  mean   sd  eti95_lb  eti95_ub
         average  20.1  0.1      20.0      20.3
@@ -549,7 +549,7 @@ class BayesianInterventionRegressor(Estimator):
         with restored(self):
             self._validate_params()
             table, schema, values, target, weights = self._read_rows(X, y, sample_weight)
-            parsed = self._draft(schema, name_of(y), values, target)
+            parsed = self._draft(schema, name_of(y))
         return refutation.refute(
             self,
             parsed,

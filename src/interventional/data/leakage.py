@@ -1,6 +1,6 @@
 """The outcome left among the columns: found, and refused."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,7 +15,7 @@ _ROUNDING = 1e-12
 
 
 def refuse_outcome_among(
-    schema: Schema, regressors: Iterable[int], values: Floats, target: Floats, named: str | None
+    schema: Schema, regressors: Sequence[int], values: Floats, target: Floats, named: str | None
 ) -> None:
     """Refuse a column that is y: it would explain y, and all else would come out as nothing.
 
@@ -23,15 +23,15 @@ def refuse_outcome_among(
     ----------
     schema : Schema
         What the columns are.
-    regressors : iterable of int
-        The columns that y is regressed on. One that is ``a + b y`` in every row is y in other
-        units.
+    regressors : sequence of int
+        The columns that y is regressed on. One of which y is ``a + b column`` in every row is y
+        in other units.
     values : ndarray of shape (n, columns)
         Encoded rows.
     target : ndarray of shape (n,)
         The outcomes.
     named : str or None
-        What the user calls y. A column of that name is looked at however few rows there are.
+        What the user calls y. A column of that name is y if it is equal, however few the rows.
 
     Raises
     ------
@@ -39,8 +39,9 @@ def refuse_outcome_among(
         It names the column, and says what it is.
     """
     n = len(target)
-    if named in schema.names and np.array_equal(values[:, schema.names.index(named)], target):
-        raise _left_in(named, "y itself", n, schema)
+    for j in regressors:
+        if schema.names[j] == named and np.array_equal(values[:, j], target):
+            raise _left_in(schema.names[j], "y itself", n, schema)
     if n < _FEW or (n < _FEW_OF_TWO and np.isin(target, (target.min(), target.max())).all()):
         return
     for j in regressors:
@@ -66,9 +67,9 @@ def _line(column: Floats, target: Floats) -> tuple[float, float] | None:
 
 
 def _in_words(intercept: float, slope: float) -> str:
-    if intercept == 0:
-        return "y itself" if abs(slope - 1) <= _ROUNDING else f"y, divided by {slope:.6g}"
-    return f"y on another scale, {intercept:.6g} + {slope:.6g} times the column"
+    """Return what the column is, of which y is ``intercept + slope column``."""
+    times = "y itself" if abs(slope - 1) <= 1e-9 else f"y times {1 / slope:.6g}"
+    return times if intercept == 0 else f"{times}, plus {-intercept / slope:.6g}"
 
 
 def _left_in(name: str, what: str, n: int, schema: Schema) -> ValueError:

@@ -24,6 +24,7 @@ from interventional.scm.families import (
     no_batches,
     of_node,
 )
+from interventional.scm.naming import SUFFIXES
 from interventional.scm.priors import is_pooling
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
 _CANONICAL = 100_000  # rows that are sorted before NUTS, which is slow for more
 # Node, and positions and variables of its regressors.
 Regression = tuple[str, tuple[int, ...], tuple[str, ...]]
-# What the model appends to the name of a node; and to that of one of three levels or more.
-_SUFFIXES = ("_mu", "_beta", "_intercept", "_term", "_residual", "_weights")
+# What the model appends to the name of a node that has three levels or more.
 _OF_LEVELS = ("_level", "_block", "_score")
 
 
@@ -77,6 +77,11 @@ class Draft:
     def nodes(self) -> list[str]:
         """The nodes that have an equation, in order."""
         return [node for node, _, _ in self.regressions]
+
+    @property
+    def regressors(self) -> tuple[int, ...]:
+        """The columns that the outcome is regressed on."""
+        return next(columns for node, columns, _ in self.regressions if node == self.outcome)
 
     def position(self, node: str) -> int | None:
         """Return the position of a node's column; None for the outcome."""
@@ -395,7 +400,7 @@ def _taken(regressions: list[Regression], schema: Schema, families: Mapping[str,
     taken = set()
     for node, columns, variables in regressions:
         levels = schema.categories(schema.names.index(node)) if node in schema.names else ()
-        suffixes: tuple[str, ...] = _SUFFIXES + _OF_LEVELS if len(levels) > 2 else _SUFFIXES
+        suffixes: tuple[str, ...] = SUFFIXES + _OF_LEVELS if len(levels) > 2 else SUFFIXES
         suffixes += tuple(f"_{name}" for name in FAMILIES[families[node]].dispersion)
         taken |= {node + suffix for suffix in suffixes}
         taken |= {v for j, v in zip(columns, variables, strict=True) if v != schema.names[j]}
