@@ -135,10 +135,13 @@ class Estimator(RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n, columns)
-            Columns of numbers, bools, categories or strings.
+        X : array-like, sparse matrix or frame of shape (n, columns)
+            Columns of numbers, bools, categories or strings. A frame is one of pandas, polars or
+            pyarrow, here and wherever X is given; a DataFrame or Array of Dask, too. What is
+            sparse is made dense.
         y : array-like of shape (n,)
-            The outcome.
+            The outcome; numbers or bools. A Series with a name gives the outcome its name, unless
+            `outcome` does.
         sample_weight : array-like of shape (n,), optional
             Frequencies: a row of weight 3 is three rows.
 
@@ -149,7 +152,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            If something is wrong with the data or a parameter. The estimator is then as before.
+            If something is wrong with the data or a parameter, or a column is y itself, in
+            whatever units. The estimator is then as before.
 
         See Also
         --------
@@ -193,7 +197,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X, y, sample_weight
-            As in `fit`: rows that were not given before.
+            As in `fit`: rows that were not given before. The first batch names the outcome.
 
         Returns
         -------

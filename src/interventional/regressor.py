@@ -49,9 +49,9 @@ class BayesianInterventionRegressor(Estimator):
         logarithm, with the coefficient 1.
     design : transformer or dict of str to transformer, optional
         A scikit-learn transformer from the columns to the design matrix, such as
-        `SplineTransformer` or `PolynomialFeatures`; with a graph from the regressors of y's
-        equation, or by node. By default numbers enter as they are, and categories, strings and
-        objects by treatment coding.
+        `SplineTransformer` or `PolynomialFeatures`, that needs no y to be fitted; with a graph
+        from the regressors of y's equation, or by node. By default numbers enter as they are, and
+        categories, strings and objects by treatment coding.
     priors : str or dict of str to Prior or str, optional
         `pymc_extras.prior.Prior` of ``"beta"`` (every coefficient), of the terms of one column by
         its name, of one term by its name, of ``"intercept"``, and of ``"sigma"``, ``"nu"``,
@@ -147,8 +147,9 @@ class BayesianInterventionRegressor(Estimator):
             The rows.
         do : mapping
             A column to what it is forced to: a number, a level, an array or Series of n values (a
-            Series is aligned on X's index), a callable ``f(X) -> column``, or a frozen
-            `scipy.stats` distribution, drawn for each row and posterior draw. All entries act at
+            Series is aligned on X's index), a callable ``f(X) -> column``, which gets X as it was
+            given, of polars or pyarrow too, or a frozen `scipy.stats` distribution, drawn for each
+            row and posterior draw. All entries act at
             once and read X as it was before.
         kind : {"mean", "predictive"}, default "mean"
             The expected outcome, or a new outcome, noise included. In an expected outcome the
