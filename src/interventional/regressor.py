@@ -149,8 +149,7 @@ class BayesianInterventionRegressor(Estimator):
             A column to what it is forced to: a number, a level, an array or Series of n values (a
             Series is aligned on X's index), a callable ``f(X) -> column``, which gets X as it was
             given, of polars or pyarrow too, or a frozen `scipy.stats` distribution, drawn for each
-            row and posterior draw. All entries act at
-            once and read X as it was before.
+            row and posterior draw. All entries act at once and read X as it was before.
         kind : {"mean", "predictive"}, default "mean"
             The expected outcome, or a new outcome, noise included. In an expected outcome the
             noise of regenerated columns is averaged out: in closed form where they enter linear

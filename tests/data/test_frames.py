@@ -14,7 +14,12 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from interventional import BayesianInterventionRegressor, intervene
+from interventional import (
+    BayesianInterventionRegressor,
+    CausalGraph,
+    InterventionDisplay,
+    intervene,
+)
 from interventional.data.table import Table
 from interventional.datasets import make_sales
 from interventional.intervention.do import columns_read
@@ -249,6 +254,14 @@ def test_steps_that_know_one_kind_of_frame():
     np.testing.assert_allclose(
         drawn.mean(), expected.intervene(plain, {"high": 100.0, "v": False}).mean(), rtol=1e-6
     )
+
+
+@foreign
+def test_pictures_and_tests_of_graphs(frame, model):
+    drawn = [InterventionDisplay.from_estimator(model, rows, "price") for rows in (frame, X)]
+    same(*[display.average.mean() for display in drawn])
+    graph = CausalGraph("price -> traffic -> visits")
+    pd.testing.assert_frame_equal(graph.check(frame), graph.check(X))
 
 
 @foreign
