@@ -152,7 +152,7 @@ class DaskOutcomes:
     >>> import dask.dataframe as dd
     >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
     >>> outcomes
-    <DaskOutcomes: E[y | do(price = 10)], 2 partitions, 4000 draws>
+    <DaskOutcomes: E[sales | do(price = 10)], 2 partitions, 4000 draws>
     """
 
     parts: Sequence[Any]

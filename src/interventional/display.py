@@ -159,7 +159,7 @@ class InterventionDisplay:
         >>> display.average.mean().round(0)
         array([26., 20., 14.])
         >>> display.ax_.get_xlabel(), display.ax_.get_ylabel()
-        ('price, forced', 'E[y | do(price)]')
+        ('price, forced', 'E[sales | do(price)]')
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         if kind not in ("average", "individual", "both"):

@@ -17,6 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from interventional import dask
 from interventional.data.accumulation import Accumulated
+from interventional.data.frames import name_of
+from interventional.data.leakage import refuse_outcome_among
 from interventional.data.reading import (
     read_outcome,
     read_weights,
@@ -35,8 +37,8 @@ from interventional.numbers import Floats
 from interventional.scm.draft import Draft, draft, specify
 from interventional.scm.families import DEFAULT, FAMILIES, LOG, adds_up, no_batches
 from interventional.scm.generative import generative_model, observed_rows
+from interventional.scm.naming import DEFAULT_OUTCOME, outcome_name
 from interventional.scm.predictive import Predictive
-from interventional.scm.priors import fixes_sigma
 from interventional.trust import checks, confounding
 
 if TYPE_CHECKING:
@@ -60,8 +62,8 @@ def _takes_batches(estimator: "Estimator") -> bool:
     given, outcome = estimator.family, estimator.outcome
     for node, name in (given if isinstance(given, Mapping) else {outcome: given}).items():
         known = isinstance(name, str) and name in FAMILIES
-        if known and not adds_up(name, is_outcome=node == outcome):
-            raise AttributeError(no_batches(node, name))
+        if known and not adds_up(name, is_outcome=outcome is None or node == outcome):
+            raise AttributeError(no_batches(node or DEFAULT_OUTCOME, name))
     return True
 
 
@@ -73,7 +75,7 @@ class Estimator(RegressorMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "graph": "no_validation",
-        "outcome": [str],
+        "outcome": [str, None],
         "family": [str, Mapping],
         "exposure": "no_validation",
         "noise": "no_validation",
@@ -96,7 +98,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         self,
         *,
         graph: Any = None,
-        outcome: str = "y",
+        outcome: str | None = None,
         family: str | Mapping[str, str] = "gaussian",
         exposure: Any = None,
         noise: Any = None,
@@ -139,10 +141,13 @@ class Estimator(RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n, columns)
-            Columns of numbers, bools, categories or strings.
+        X : array-like, sparse matrix or frame of shape (n, columns)
+            Columns of numbers, bools, categories or strings. A frame is one of pandas, polars or
+            pyarrow, here and wherever X is given; a DataFrame or Array of Dask, too. What is
+            sparse is made dense.
         y : array-like of shape (n,)
-            The outcome.
+            The outcome; numbers or bools. A Series with a name gives the outcome its name, unless
+            `outcome` does.
         sample_weight : array-like of shape (n,), optional
             Frequencies: a row of weight 3 is three rows. Known standard deviations of the outcomes
             are a column, which `noise` names.
@@ -154,7 +159,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            If something is wrong with the data or a parameter. The estimator is then as before.
+            If something is wrong with the data or a parameter, or a column is y itself, in
+            whatever units. The estimator is then as before.
 
         Warns
         -----
@@ -183,12 +189,14 @@ class Estimator(RegressorMixin, BaseEstimator):
             if is_distributed(X):
                 dask.read_columns(X, self, reset=True)
                 total = dask.accumulate(clone(self)._batch, X, y, sample_weight)
-                self._condition(draft(total.schema, **self._parameters()), total)
+                self._condition(self._draft(total.schema, total.named), total)
                 return self
             schema, values, target, weights = self._read_training(X, y, sample_weight)
-            parsed = draft(schema, **self._parameters())
-            seen = parsed.as_seen(self.outcome, target)
-            accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights)
+            parsed = self._draft(schema, name_of(y))
+            if not parsed.fixes_sigma:  # else 1/s**2 are what they say
+                warn_of_weights(weights)
+            seen = parsed.as_seen(parsed.outcome, target)
+            accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights, name_of(y))
             self._condition(parsed, accumulated, values, target, weights)
         return self
 
@@ -204,7 +212,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X, y, sample_weight
-            As in `fit`: rows that were not given before.
+            As in `fit`: rows that were not given before. The first batch names the outcome.
 
         Returns
         -------
@@ -243,10 +251,10 @@ class Estimator(RegressorMixin, BaseEstimator):
                 dask.read_columns(X, self, reset=before is None)
                 batch = dask.accumulate(clone(self)._batch, X, y, sample_weight)
             else:
-                batch = self._batch(X, y, sample_weight, first=before is None)
+                batch = self._batch(X, y, sample_weight, before)
             total = batch if before is None else before + batch
             try:
-                self._condition(draft(total.schema, **self._parameters()), total)
+                self._condition(self._draft(total.schema, total.named), total)
             except UndeterminedError as error:
                 for name in set(_POSTERIOR) & set(vars(self)):
                     delattr(self, name)
@@ -254,14 +262,22 @@ class Estimator(RegressorMixin, BaseEstimator):
         return self
 
     def _batch(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, first: bool = True
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        before: Accumulated | None = None,
     ) -> Accumulated:
-        """Return what Gaussian equations see of a batch."""
+        """Return what Gaussian equations see of a batch, of which the first names the outcome."""
+        first = before is None
         schema, values, target, weights = self._read_training(X, y, sample_weight, first)
-        parsed = draft(schema, **self._parameters())
+        parsed = self._draft(schema, name_of(y) if before is None else before.named)
         parsed.refuse_batches()
-        target = parsed.as_seen(self.outcome, target)
-        return Accumulated.of(schema, parsed.columns, values, target, weights)
+        if not parsed.fixes_sigma:
+            warn_of_weights(weights)
+        refuse_outcome_among(schema, parsed.regressors, values, target, name_of(y))
+        target = parsed.as_seen(parsed.outcome, target)
+        return Accumulated.of(schema, parsed.columns, values, target, weights, name_of(y))
 
     def _read_rows(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, first: bool = True
@@ -280,8 +296,6 @@ class Estimator(RegressorMixin, BaseEstimator):
         if weights is not None and not weights.all():
             kept = weights > 0
             values, target, weights = values[kept], target[kept], weights[kept]
-        if not fixes_sigma(self.priors, self.outcome):  # else 1/s**2 are what they say
-            warn_of_weights(weights)
         return schema, values, target, weights
 
     def _condition(
@@ -295,6 +309,10 @@ class Estimator(RegressorMixin, BaseEstimator):
         """Draw from the posterior, given rows, or what is left of rows that came in batches."""
         sampling = self._sampling()
         model, seen = specify(parsed, values, target, weights, accumulated)
+        if values is not None and target is not None:
+            refuse_outcome_among(
+                parsed.schema, parsed.regressors, values, target, accumulated.named
+            )
         biases = confounding.parse(self.confounding or {}, model)
         posteriors = infer_all(model, seen, self.inference, sampling)
         shape = sampling.chains, sampling.draws
@@ -533,7 +551,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         size = checks.positive_size(n_samples)
         with restored(self):
             schema, values, target, _ = self._read_training(X, y, None)
-            model, _ = specify(draft(schema, **self._parameters()), values, target)
+            model, _ = specify(self._draft(schema, name_of(y)), values, target)
         labels = checks.labels_of(X, len(target))
         rng = _generator(random_state)
         return checks.prior_predictive(model, values, target, labels, size, rng)
@@ -616,7 +634,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         """Return the textbook PyMC model of these rows.
 
         A variable for each column by its name; ``y_intercept``, ``y_beta`` (dimension ``y_term``),
-        ``y_sigma``, ``y_mu`` and ``y`` (for another `outcome`, named after it).
+        ``y_sigma``, ``y_mu`` and ``y``; of an outcome with another name, as of a Series that has
+        one, named after it.
 
         Parameters
         ----------
@@ -655,7 +674,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 if y is not None:
                     target = read_outcome(y, X, self)
                     check_consistent_length(values, target)
-                model, _ = specify(draft(schema, **self._parameters()), values, target)
+                model, _ = specify(self._draft(schema, name_of(y)), values, target)
         built = generative_model(model, values, list(Table.of(X).index))
         if target is None:
             return built
@@ -705,7 +724,8 @@ class Estimator(RegressorMixin, BaseEstimator):
                 self._read(X)
                 outcome, schema = self.fitted_.model.outcome, self.fitted_.model.schema
             else:
-                outcome, (_, schema, _) = self.outcome, self._read_new(X)
+                _, schema, _ = self._read_new(X)
+                outcome = self._draft(schema).outcome
         built = self.build_model(X)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         drawn = simulate(built, outcome, schema, parameters, int(seed))
@@ -714,9 +734,10 @@ class Estimator(RegressorMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: what outcomes the family takes is among them."""
         tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True  # dense inside
         family = self.family
         if isinstance(family, Mapping):
-            family = family.get(self.outcome, DEFAULT)
+            family = family.get(self.outcome or DEFAULT_OUTCOME, DEFAULT)
         record = FAMILIES.get(family) if isinstance(family, str) else None
         tags.target_tags.positive_only = record is not None and record.link is LOG
         return tags
@@ -745,8 +766,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         >>> from interventional.datasets import make_sales
         >>> X, y = make_sales(random_state=0)
         >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
-        >>> model.idata_["posterior"]["y_beta"].sizes
-        Frozen({'chain': 4, 'draw': 1000, 'y_term': 2})
+        >>> model.idata_["posterior"]["sales_beta"].sizes
+        Frozen({'chain': 4, 'draw': 1000, 'sales_term': 2})
         >>> model.idata_["posterior"].attrs["inference"]
         'exact'
         """
@@ -788,6 +809,14 @@ class Estimator(RegressorMixin, BaseEstimator):
         """Return the predictive distribution of the outcome at rows."""
         fitted, table = self._facing(X)
         return fitted.predictive(fitted.encoded(table))
+
+    def _draft(self, schema: Schema, named: str | None = None) -> Draft:
+        """Return what the parameters say of some columns, and of a y that the user gave a name."""
+        outcome = self.outcome
+        if outcome is None:
+            by_node = self.family, self.design, self.priors
+            outcome = outcome_name(named, schema.names, self.graph, by_node)
+        return draft(schema, **{**self._parameters(), "outcome": outcome})
 
     def _parameters(self) -> dict[str, Any]:
         """Return the parameters that say what the model is."""

@@ -82,6 +82,19 @@ def refuse_too_many(n_draws: int, n: int, what: str, instead: str) -> None:
         raise ValueError(f"{n_draws:,} draws of {n:,} {what} are {size:,.1f} GB; {instead}")
 
 
+def dense(values: Any, what: str) -> Any:
+    """Return what is sparse as an array, if memory is likely to take that; all else as it is."""
+    if not hasattr(values, "toarray"):
+        return values
+    if np.prod(values.shape, dtype=float) > MOST:
+        size = 8e-9 * np.prod(values.shape, dtype=float)
+        raise ValueError(
+            f"{what} is sparse, of shape {values.shape}: the model takes every number of it, "
+            f"zeros too, which are {size:,.1f} GB; give it fewer rows or columns"
+        )
+    return values.toarray()
+
+
 def slices(n: int, size: int) -> Iterator[slice]:
     """Iterate over n rows in blocks of some size, at least of one row."""
     size = max(1, size)

@@ -44,7 +44,8 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
     X : array-like or DataFrame of shape (n, columns)
         The rows, as the estimator's `predict` takes them.
     do : mapping
-        As in `BayesianInterventionRegressor.intervene`; callables see the raw X.
+        As in `BayesianInterventionRegressor.intervene`; callables and steps see the raw X, the
+        frame that you gave.
     kind : {"mean", "predictive"}, default "mean"
         The expected outcome, or a new outcome, noise included. Behind a transformed target the
         expectation is that of the raw outcome, given each posterior draw: noise is averaged out

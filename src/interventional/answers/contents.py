@@ -17,6 +17,7 @@ from interventional.answers.samples import (
     at_once,
 )
 from interventional.answers.support import MADE_BY_HAND, Support, joined
+from interventional.data.frames import as_array
 from interventional.data.reading import refuse_masked
 from interventional.errors import unknown
 from interventional.numbers import Floats
@@ -120,6 +121,7 @@ class Contents:
         """Return what the user gives for each row, in the order of the rows."""
         n = len(self.labels)
         refuse_masked(values, what)
+        values = as_array(values)
         if isinstance(values, pd.Series) and not values.index.equals(self.labels):
             if set(values.index) != set(self.labels) or not values.index.is_unique:
                 raise ValueError(f"{what}: its index is not that of the rows")
@@ -136,6 +138,7 @@ class Contents:
 
     def _group_of_rows(self, by: Any) -> NDArray[Any] | pd.Categorical:
         """Return the group of each row; categories keep their order."""
+        by = as_array(by)
         columns: list[Hashable] = []
         if self.covariates is not None:
             columns = list(self.covariates.columns)

@@ -13,7 +13,9 @@ from sklearn import base as _sklearn_base
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, _check_y
 
+from interventional.data.frames import as_array
 from interventional.data.table import refuse_masked
+from interventional.errors import listed
 from interventional.numbers import LARGEST, SMALLEST, Floats, converting, refuse_times
 
 # The sum of all weights, which is how often everything was observed.
@@ -79,12 +81,13 @@ def read_outcome(y: Any, X: Any, estimator: BaseEstimator) -> Floats:
         )
     refuse_masked(y, "y")
     refuse_misaligned(y, X, "y")
+    y = as_array(y)
     if not hasattr(y, "toarray"):  # what is sparse scikit-learn refuses
         found = np.asarray(y)
         refuse_times(found, "y")
         if found.dtype.kind == "O" and found.ndim == 1 and pd.isna(found).any():
             raise ValueError(f"Input y contains NaN in row {int(np.argmax(pd.isna(found)))}")
-    with converting("y"):
+    with converting("y"), _labels_named(y):
         target = np.array(_check_y(y, y_numeric=True, estimator=estimator), dtype=np.float64)
     if not np.isfinite(target).all():  # of a longdouble, say
         raise ValueError("Input y contains infinity or a value too large for float64")
@@ -148,6 +151,36 @@ def _warn_once(message: str) -> None:
     warnings.warn(message, UserWarning, skip_file_prefixes=(str(ours), str(sklearn)))
 
 
+@contextmanager
+def _labels_named(y: Any) -> Iterator[None]:
+    """Say of an outcome of labels, which is no number, what would be one."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        found = np.asarray(y)
+        labels = [] if found.ndim != 1 else sorted({str(v) for v in found if _is_label(v)})
+        if not labels:
+            raise
+        row = int(np.argmax([_is_label(value) for value in found]))
+        one = repr(labels[-1] if len(labels) == 2 else labels[0])
+        raise ValueError(
+            f"y holds labels: {listed(labels)}, the first in row {row}. An outcome is numbers; "
+            "family='bernoulli' takes 0 and 1, or bools, such as y == "
+            f"{one}, and no family takes classes"
+        ) from error
+
+
+def _is_label(value: object) -> bool:
+    """Whether something is text that is no number."""
+    if not isinstance(value, str):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False
+
+
 def read_weights(sample_weight: ArrayLike | None, X: Any, n: int) -> Floats | None:
     """Return weights as floats, finite, not negative, one a row, and of a sum that is a number.
 
@@ -164,6 +197,7 @@ def read_weights(sample_weight: ArrayLike | None, X: Any, n: int) -> Floats | No
         return None
     refuse_masked(sample_weight, "sample_weight")
     refuse_misaligned(sample_weight, X, "sample_weight")
+    sample_weight = as_array(sample_weight)
     refuse_times(np.asarray(sample_weight), "sample_weight")
     with converting("sample_weight"):
         weights = _check_sample_weight(

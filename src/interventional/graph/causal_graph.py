@@ -284,7 +284,7 @@ class CausalGraph(MixedGraph):
 
         Parameters
         ----------
-        data : DataFrame of shape (n, columns)
+        data : frame of shape (n, columns)
             A column for each observed node, the outcome among them. Other columns are not used;
             nodes without a column are unobserved.
         alpha : float, default 0.05
@@ -334,19 +334,19 @@ class CausalGraph(MixedGraph):
         (p = 1.4e-46): an arrow or a common cause is missing in the graph, or an arrow points
         the wrong way
         """
-        import pandas as pd
-
+        from interventional.data.frames import as_pandas
         from interventional.graph import independence
 
-        if not isinstance(data, pd.DataFrame):
+        rows = as_pandas(data)
+        if rows is None:
             raise TypeError(
                 f"data must be a DataFrame with a column for each observed node, got "
                 f"{type(data).__name__}"
             )
-        known = list(data.columns)
+        known = list(rows.columns)
         _refuse_typos(self, [name for name in known if isinstance(name, str)])
         graph = self.observing(known)
-        return independence.check(data[list(graph.nodes)], graph.independences(), alpha)
+        return independence.check(rows[list(graph.nodes)], graph.independences(), alpha)
 
     # --- Pictures -------------------------------------------------------------------------------
 

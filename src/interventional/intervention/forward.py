@@ -435,7 +435,9 @@ def _compile(model: StructuralModel, plan: _Plan) -> _Compiled:
 
     def like(name: str, extra: int) -> Any:
         variable = built[name]
-        return pt.tensor(name, dtype=variable.dtype, shape=(None,) * (variable.ndim + extra))
+        # not pt.tensor(name, ...), which refuses names such as "half" and "int" for dtypes
+        kind = pt.TensorType(variable.dtype, shape=(None,) * (variable.ndim + extra))
+        return kind(name)
 
     data = [like(name, name in plan.by_draw) for name in held]
     data += [like(f"{names[j]}_observed", 0) for j in factual]

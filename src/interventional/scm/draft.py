@@ -31,6 +31,7 @@ from interventional.scm.families import (
     no_batches,
     of_node,
 )
+from interventional.scm.naming import SUFFIXES
 from interventional.scm.priors import is_pooling
 from interventional.scm.roles import exposure_column, noise_column, positive
 
@@ -40,8 +41,7 @@ if TYPE_CHECKING:
 _CANONICAL = 100_000  # rows that are sorted before NUTS, which is slow for more
 # Node, and positions and variables of its regressors.
 Regression = tuple[str, tuple[int, ...], tuple[str, ...]]
-# What the model appends to the name of a node; and to that of one of three levels or more.
-_SUFFIXES = ("_mu", "_beta", "_intercept", "_term", "_residual", "_weights")
+# What the model appends to the name of a node that has three levels or more.
 _OF_LEVELS = ("_level", "_block", "_score")
 
 
@@ -89,6 +89,11 @@ class Draft:
         """The nodes that have an equation, in order."""
         return [node for node, _, _ in self.regressions]
 
+    @property
+    def regressors(self) -> tuple[int, ...]:
+        """The columns that the outcome is regressed on."""
+        return next(columns for node, columns, _ in self.regressions if node == self.outcome)
+
     def position(self, node: str) -> int | None:
         """Return the position of a node's column; None for the outcome."""
         return None if node == self.outcome else self.schema.names.index(node)
@@ -97,6 +102,13 @@ class Draft:
         """Return the levels of a node; nothing for one of numbers."""
         j = self.position(node)
         return () if j is None else self.schema.categories(j)
+
+    @property
+    def fixes_sigma(self) -> bool:
+        """Whether the outcome's sigma is a number."""
+        given = self.priors.get(self.outcome)
+        sigma = given.get("sigma") if isinstance(given, Mapping) else None
+        return getattr(sigma, "distribution", None) == "DiracDelta"
 
     def adds_up(self, node: str) -> bool:
         """Whether what an equation sees of the rows is a sum over rows, of columns as they are."""
@@ -432,7 +444,7 @@ def _taken(regressions: list[Regression], schema: Schema, families: Mapping[str,
     taken = set()
     for node, columns, variables in regressions:
         levels = schema.categories(schema.names.index(node)) if node in schema.names else ()
-        suffixes: tuple[str, ...] = _SUFFIXES + _OF_LEVELS if len(levels) > 2 else _SUFFIXES
+        suffixes: tuple[str, ...] = SUFFIXES + _OF_LEVELS if len(levels) > 2 else SUFFIXES
         suffixes += tuple(f"_{name}" for name in FAMILIES[families[node]].dispersion)
         taken |= {node + suffix for suffix in suffixes}
         taken |= {v for j, v in zip(columns, variables, strict=True) if v != schema.names[j]}

@@ -373,13 +373,6 @@ def is_pooling(prior: object) -> bool:
     return any(hasattr(value, "parameters") for value in parameters.values())
 
 
-def fixes_sigma(given: object, outcome: str) -> bool:
-    """Whether the estimator's priors have a number for the outcome's sigma."""
-    for key in (outcome, "sigma"):
-        given = given.get(key, given) if isinstance(given, Mapping) else given
-    return getattr(given, "distribution", None) == "DiracDelta"
-
-
 def one_each(value: Floats, size: int, what: str) -> Floats:
     """Return the numbers of a prior, one a term."""
     if value.ndim > 1 or (value.ndim == 1 and value.shape != (size,)):

@@ -100,7 +100,8 @@ class _Question:
         **parameters: Any,
     ) -> "_Answer":
         """Return the average effect after a fit to other rows or outcomes, or some of the rows."""
-        model = clone(self.estimator).set_params(random_state=seed, **parameters)
+        parameters = {"random_state": seed, "outcome": self.draft.outcome, **parameters}
+        model = clone(self.estimator).set_params(**parameters)
         X, weights = (self.table if table is None else table).held, self.weights
         if kept is not None:  # by weights, so that levels which are left out stay known
             weights = np.where(kept, 1.0 if weights is None else weights, 0.0)
