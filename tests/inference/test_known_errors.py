@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from conftest import assert_mean, assert_same_mean
 from numpy.polynomial.legendre import leggauss
 from pymc_extras.prior import Prior
@@ -319,3 +320,19 @@ def test_what_flat_priors_leave_undetermined():
     for inference in ("exact", "laplace"):
         with pytest.raises(ValueError, match="do not determine the coefficients"):
             make(priors=FLAT | NO_SIGMA, inference=inference).fit(X, y)
+
+
+@pytest.mark.filterwarnings("ignore:sample_weight are frequencies")
+def test_errors_known_up_to_a_factor_are_weights_of_mean_1():
+    """As the page on weights says: weighted least squares, with its degrees of freedom."""
+    X, y = rows(25)
+    w = 1 / X["se"] ** 2
+    model = BayesianInterventionRegressor(
+        priors=FLAT | {"sigma": Prior("HalfFlat")}, random_state=0, draws=5000
+    ).fit(X[["a", "b"]], y, sample_weight=w / w.mean())
+    ols = sm.WLS(y, sm.add_constant(X[["a", "b"]]), weights=w / w.mean()).fit()
+    nu = 25 - 3 - 1  # a flat prior of sigma is one degree of freedom fewer
+    t = (flat(model, "y_beta")[:, 0] - ols.params["a"]) / ols.bse["a"] * np.sqrt(nu / 22)
+    assert stats.kstest(t, stats.t(nu).cdf).pvalue > 1e-4
+    other = (flat(model, "y_sigma") ** -2) * ols.ssr
+    assert stats.kstest(other, stats.chi2(nu).cdf).pvalue > 1e-4

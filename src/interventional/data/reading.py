@@ -127,9 +127,10 @@ def warn_of_weights(weights: Floats | None) -> None:
     _warn_once(
         f"sample_weight are frequencies, a row of weight 3 being three rows, and these {few}. If "
         "they are 1/s**2 of rows whose standard deviations s are known, make s a column of X and "
-        "name it, noise='s'. Weights of a survey belong into average(weights=...); here intervals "
-        "are those of as many rows as the weights add up to, and where they vary much, too narrow "
-        "even if their mean is 1. See the page 'Weight rows' of the docs"
+        "name it, noise='s'; if s is known up to a factor only, a mean of 1 is right. Weights of "
+        "a survey belong into average(weights=...); here intervals are those of as many rows as "
+        "the weights add up to, and where they vary much, too narrow even if their mean is 1. See "
+        "the page 'Weight rows' of the docs"
     )
 
 
