@@ -510,7 +510,8 @@ class BayesianInterventionRegressor(Estimator):
             data subset
                 A random 80% of the rows: the same effect.
             consecutive rows
-                One of `n_repeats` runs of consecutive rows left out in turn: the same effect.
+                One of `n_repeats` runs of consecutive rows left out in turn: the same effect. It
+                does not apply where a row has a weight above 1: its copies have no order.
 
         Raises
         ------

@@ -164,7 +164,8 @@ class Outcomes:
             Whether all of the following is as it should be: ``X[outcomes.support["supported"]]``
             are the rows whose answers rest on data like them.
         ``in_range``
-            Whether forced values lie in the range, or among the levels, that were observed.
+            Whether forced values lie in the range, or among the levels, that were observed; values
+            hardly outside count as inside.
         ``distance``
             How far forced numbers are from what is usual in rows with such covariates. Above 1
             they are farther than training rows would be expected to get. 0 where there is nothing

@@ -21,7 +21,8 @@ class Support:
     supported : ndarray of bool, shape (n,)
         Whether all of the following is as it should be.
     in_range : ndarray of bool, shape (n,)
-        Whether all forced values lie in the range that their columns were observed in.
+        Whether all forced values lie in the range that their columns were observed in, or hardly
+        outside.
     distance : ndarray of shape (n,)
         How far forced numbers are from what is usual in rows with such covariates; from 1 on they
         are farther than any training row is expected to be.

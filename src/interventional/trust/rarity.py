@@ -13,7 +13,7 @@ from interventional.numbers import Floats
 from interventional.trust.overlap import SAME, Columns, Covariates, Linear, Training
 from interventional.trust.propensity import Propensity
 
-_PART = 0.8  # of log ratios of numbers, which are not normal: farther out they often level off
+_PART = 0.95  # of log ratios of numbers, which are not normal: farther out they often level off
 _TINY = 1e-300
 
 
