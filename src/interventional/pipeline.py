@@ -124,7 +124,7 @@ def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mea
             "expectation of the raw outcome is known for a Gaussian one; ask for "
             "kind='predictive', or say by family= what the raw outcome is, and transform nothing"
         )
-    sigma = fitted.draws[f"{fitted.model.outcome}_sigma"]
+    sigma = fitted.serving(query)[0].draws[f"{fitted.model.outcome}_sigma"]
     return mapped(inner, _RawExpectation(back, sigma))
 
 
