@@ -1,6 +1,6 @@
 """Which effects a causal graph identifies, and what each equation must be regressed on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, combinations, islice
@@ -427,19 +427,13 @@ def refuse_reads(graph: MixedGraph, own: Regression, reads: frozenset[str]) -> N
     g = admg(graph)
     y, given, forced = g.names.index(own.node), g.mask(own.adjustment), g.mask(own.parents)
     read = g.mask(reads) & ~given
-    effect = f"the effect of forcing {listed(own.parents)} on {own.node!r}"
+    if holds(Separations(g), forced, y, given, read):
+        return
     late = read & changed_by(g, forced)
     if late:
-        raise NotIdentifiedError(
-            f"{effect} is not identified: the forced values are computed from "
-            f"{listed(g.named(late))}, which changes with them"
-        )
-    if not holds(Separations(g), forced, y, given, read):
-        path = _open_path(g, Failure(y, read, given, forced))
-        raise NotIdentifiedError(
-            f"{effect} is identified for values that depend on nothing, but these are computed "
-            f"from {listed(sorted(reads))}: {path}"
-        )
+        raise NotIdentifiedError(_late(own.parents, own.node, g.named(late)))
+    path = _open_path(g, Failure(y, read, given, forced))
+    raise NotIdentifiedError(_dependent(own.parents, own.node, reads, path))
 
 
 def is_licensed(graph: MixedGraph, do: frozenset[str], outcome: str) -> bool:
@@ -513,30 +507,39 @@ def _refusal(graph: MixedGraph, do: frozenset[str], outcome: str, reads: frozens
     known, equations, query = _posed(graph, do, outcome)
     g = known.graph
     assert query is not None
-    effect = f"the effect of forcing {listed(sorted(do))} on {outcome!r}"
     late = [name for name in sorted(reads) if closure(g.mask([name]), g.parents) & _redrawn(query)]
     if late:
-        return (
-            f"{effect} is not identified: the forced values are computed from {listed(late)}, "
-            "which changes with them"
-        )
+        return _late(do, outcome, late)
     bare = fails(known, query, equations)
     failure = bare or fails(known, query, equations, g.mask(reads))
     assert failure is not None
-    own = _adjusting(graph, do, outcome, reads)
-    if own:
+    if own := _adjusting(graph, do, outcome, reads):
         return (
-            f"the equations do not tell {effect}: {_open_path(g, failure)}. {in_words(own)} "
-            "does, which has no mediators"
+            f"the equations do not tell {_effect(do, outcome)}: {_open_path(g, failure)}. "
+            f"{in_words(own)} does, which has no mediators"
         )
     if bare:
-        loose = _adjusting(graph, do, outcome)
-        if loose:
+        if loose := _adjusting(graph, do, outcome):
             refuse_reads(graph, loose, reads)
         return _explain(graph, query, bare, do, outcome)
+    return _dependent(do, outcome, reads, _open_path(g, failure))
+
+
+def _effect(do: Iterable[str], outcome: str) -> str:
+    return f"the effect of forcing {listed(sorted(do))} on {outcome!r}"
+
+
+def _late(do: Iterable[str], outcome: str, late: Iterable[str]) -> str:
     return (
-        f"{effect} is identified for values that depend on nothing, but these are computed "
-        f"from {listed(sorted(reads))}: {_open_path(g, failure)}"
+        f"{_effect(do, outcome)} is not identified: the forced values are computed from "
+        f"{listed(late)}, which changes with them"
+    )
+
+
+def _dependent(do: Iterable[str], outcome: str, reads: Iterable[str], path: str) -> str:
+    return (
+        f"{_effect(do, outcome)} is identified for values that depend on nothing, but these are "
+        f"computed from {listed(sorted(reads))}: {path}"
     )
 
 
@@ -560,8 +563,7 @@ def _explain(
     """Say which path is open, and what would close it."""
     g = admg(graph)
     parts = [
-        f"the effect of forcing {listed(sorted(do))} on {outcome!r} is not identified: "
-        f"{_open_path(g, failure)}"
+        f"{_effect(do, outcome)} is not identified: {_open_path(g, failure)}"
     ]
     helpful = _helpful(graph, do, outcome)
     if not is_determined(g, query):
