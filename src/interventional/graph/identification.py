@@ -562,9 +562,7 @@ def _explain(
 ) -> str:
     """Say which path is open, and what would close it."""
     g = admg(graph)
-    parts = [
-        f"{_effect(do, outcome)} is not identified: {_open_path(g, failure)}"
-    ]
+    parts = [f"{_effect(do, outcome)} is not identified: {_open_path(g, failure)}"]
     helpful = _helpful(graph, do, outcome)
     if not is_determined(g, query):
         return ". ".join([*parts, *helpful]) + "."
