@@ -414,6 +414,8 @@ class CausalGraph(MixedGraph):
     def plot(self, ax: Any = None) -> Any:
         """Draw the graph with matplotlib, causes left of effects, ``<->`` dashed.
 
+        No edge crosses a node that is not its end.
+
         Parameters
         ----------
         ax : matplotlib Axes, optional
@@ -436,8 +438,11 @@ class CausalGraph(MixedGraph):
         >>> sorted(text.get_text() for text in ax.texts if text.get_text())
         ['price', 'sales', 'season', 'traffic']
         """
-        places = picture.places(self)
-        return drawing.graph(ax, places, self.unobserved, self.edges, self.confounded)
+        drawing.check_matplotlib_support("CausalGraph.plot")
+        found = picture.layout(self, drawing.halves(self.nodes))
+        return drawing.graph(
+            ax, found.boxes, self.unobserved, found.arrows, found.two_heads, found.size
+        )
 
 
 def _stated(graph: Any) -> Statements:
