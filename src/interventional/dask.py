@@ -1,7 +1,7 @@
 """Dask: each partition gives its statistics or its answers, which are added up in a tree."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +21,8 @@ from interventional.answers.support import Support
 from interventional.data.accumulation import Accumulated
 from interventional.data.table import is_distributed, read_rows
 from interventional.errors import listed
-from interventional.fitted import Do, Fitted, Kind
+from interventional.fitted import Do, Fitted, Kind, refuse_two_regressions
+from interventional.graph.identification import Regression
 from interventional.intervention.do import (
     describe,
     forced_columns,
@@ -99,17 +100,18 @@ def ask(
     refuse_empty_baseline(baseline)
     model, forced = fitted.model, []
     sides: dict[str, Do] = {"do": do} if baseline is None else {"do": do, "baseline": baseline}
-    by_row = {}
+    by_row, answers = {}, []
     for side, each in sides.items():
         columns = forced_columns(each, model.schema, model.outcome)
         named = [(model.schema.names[j], what) for j, what in columns.items()]
-        if model.graph is not None:
-            model.reached(frozenset([name for name, _ in named]))
+        names = [name for name, _ in named]
+        answers.append((names, fitted.answered(frozenset(names))[1]))
         forced += named
         for key, what in each.items():
             _refuse_in_memory(what, f"{side}[{key!r}]")
             if is_distributed(what):
                 by_row[side, key] = what
+    fitted = _one_for_all(fitted, answers)
     estimand = (
         fitted.estimand(describe(do), kind)
         if question == "intervene"
@@ -129,6 +131,17 @@ def ask(
         parts.append(asked(shipped, k, question, rows, own, shares, kind, population))
     index = _rowless(X).index
     return DaskOutcomes(parts, estimand, fitted.shape, fitted.fingerprint, index)
+
+
+def _one_for_all(fitted: Fitted, answers: list[tuple[list[str], Regression | None]]) -> Fitted:
+    """Return who answers, the same in all partitions: the equations, or one regression.
+
+    `answers` holds what each side forces, and its own regression if it has one.
+    """
+    (names, own), (others, other) = answers[0], answers[-1]
+    if own != other:
+        refuse_two_regressions(names, own, others, other)
+    return replace(fitted, own=None) if own is None else fitted.regressed(own)
 
 
 @dataclass(frozen=True, eq=False)

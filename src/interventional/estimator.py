@@ -31,6 +31,7 @@ from interventional.data.table import Table, is_distributed, read_table
 from interventional.errors import UndeterminedError
 from interventional.fitted import Fitted
 from interventional.inference.engines import ENGINES, infer_all
+from interventional.inference.own import OwnRegressions
 from interventional.inference.posterior import Sampling
 from interventional.intervention.simulation import simulate, with_drawn
 from interventional.numbers import Floats
@@ -317,7 +318,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         posteriors = infer_all(model, seen, self.inference, sampling)
         shape = sampling.chains, sampling.draws
         drawn = confounding.draw(biases, model, shape, sampling.seed) if biases else {}
-        self.fitted_ = Fitted.of(model, posteriors, sampling.seed, accumulated, drawn)
+        own = OwnRegressions.of(parsed, sampling, values, target, weights)
+        self.fitted_ = Fitted.of(model, posteriors, sampling.seed, accumulated, drawn, own)
         self._accumulated = accumulated
         self._undetermined = ""
         self.coef_, self.intercept_ = self.fitted_.coefficients

@@ -1,6 +1,6 @@
 """A fitted model as a value: all that a question needs, and nothing of scikit-learn."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +15,9 @@ from interventional.answers.samples import Chunked, Contrast, Held, Samples, at_
 from interventional.answers.support import AVERAGED, Support, joined
 from interventional.data.accumulation import Accumulated
 from interventional.data.table import Table, Units
-from interventional.errors import listed, unknown
+from interventional.errors import NotIdentifiedError, listed, unknown
+from interventional.graph.identification import Regression, in_words
+from interventional.inference.own import OwnRegressions
 from interventional.inference.posterior import Posterior, to_datatree
 from interventional.intervention import forward
 from interventional.intervention.do import (
@@ -62,6 +64,8 @@ class Fitted:
         Draws of the biases that have a prior, (chains, draws) each, by column.
     fingerprint : str
         Equal of two where their draws are.
+    own : OwnRegressions or None
+        What answers queries that the equations do not; None where there are no such queries.
     """
 
     model: StructuralModel
@@ -70,6 +74,7 @@ class Fitted:
     seen: Accumulated
     biases: Mapping[str, Floats] = field(default_factory=dict)
     fingerprint: str = ""
+    own: OwnRegressions | None = None
 
     @classmethod
     def of(
@@ -79,15 +84,16 @@ class Fitted:
         seed: int,
         seen: Accumulated,
         biases: Mapping[str, Floats],
+        own: OwnRegressions | None = None,
     ) -> "Fitted":
         """Return a fitted model with the fingerprint of its draws."""
-        found = cls(model, tuple(posteriors), seed, seen, biases)
+        found = cls(model, tuple(posteriors), seed, seen, biases, own=own)
         draws: Any = (found.draws, found.biases_by_draw) if biases else found.draws
         return replace(found, fingerprint=joblib.hash(draws))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields to pickle; what is computed of them is computed again."""
-        return {name: vars(self)[name] for name in self.__dataclass_fields__}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     # --- What was learnt ------------------------------------------------------------------------
 
@@ -196,7 +202,16 @@ class Fitted:
 
     def counterfactual(self, units: Units, target: Floats, do: Do) -> Outcomes:
         """Answer what the outcome of these very rows would have been."""
-        query, model = self.asked(do, units), self.model
+        query = self.asked(do, units)
+        if query.own is not None:
+            self._refuse_mediators("counterfactual", query)
+            own, query = self.serving(query)
+            return own.retrospective(units, target, query, describe(do))
+        return self.retrospective(units, target, query, describe(do))
+
+    def retrospective(self, units: Units, target: Floats, query: Query, words: str) -> Outcomes:
+        """Return what the outcome of these very rows would have been under an intervention."""
+        model = self.model
         observed = {model.outcome: target}
         for node in (*query.regenerated, model.outcome):
             equation = model.equation(node)
@@ -212,7 +227,7 @@ class Fitted:
         samples = confounding.unbiased(
             forward.Retrospective(model, query, self.draws, observed=observed), self.biases_by_draw
         )
-        words = f"{model.outcome} had it been that {describe(do)}"
+        words = f"{model.outcome} had it been that {words}"
         return self._as_outcomes(units.table, samples, words, self.supported(query))
 
     def decompose(self, units: Units, do: Do, baseline: Do | None) -> dict[str, Outcomes]:
@@ -224,6 +239,7 @@ class Fitted:
                 f"{listed(rested.forced)}; they must force the same columns"
             )
         self.refuse_biased("decompose", treated, "which does not say how the parts are biased")
+        self._refuse_mediators("decompose", treated)
         self._refuse_confounded_mediators(treated)
 
         def outcome(query: Query, mediators: Query) -> Samples:
@@ -257,37 +273,46 @@ class Fitted:
             )
             return outcomes_of(averaged, f"average of {self.difference(do, baseline, 'mean')}")
 
-        sides = within.sides(do, baseline, units)
-        for side in sides:
+        treated, rested = within.sides(do, baseline, units)
+        for side in (treated, rested):
             self.refuse_biased("sensitivity", side, "so that effects allow for it already")
-        return analyse(self.model, self.seen, self.draws, sides, average, **options)
+        (asked, treated), (_, rested) = self.serving(treated), self.serving(rested)
+        sides = treated, rested
+        return analyse(asked.model, self.seen, asked.draws, sides, average, **options)
 
     # --- Their parts ----------------------------------------------------------------------------
 
     def asked(self, do: Do, units: Units) -> Query:
         """Return what the user asks, parsed."""
+        return self.query(units, *self._read(do, units))
+
+    def _read(self, do: Do, units: Units) -> tuple[dict[str, Forced], frozenset[str]]:
+        """Return what columns are forced to, and the columns that this is computed from."""
         schema, n = self.model.schema, len(units.values)
         meant = parse_do(do, units.table, schema, self.n_draws, units.seed, self.model.outcome)
         reads: frozenset[str] = frozenset()
         if self.model.graph is not None:
             reads = frozenset(schema.names[j] for j in columns_read(do, units.table))
-        return self.query(units, encoded(meant, schema, n, self.n_draws), reads)
+        return encoded(meant, schema, n, self.n_draws), reads
 
     def sides(self, do: Do, baseline: Do | None, units: Units) -> tuple[Query, Query]:
-        """Return what is asked, and what it is compared with."""
-        query = self.asked(do, units)
-        if baseline is None:
-            return query, self._as_observed(query, units)
-        refuse_empty_baseline(baseline)
-        return query, self.asked(baseline, units)
+        """Return what is asked, and what it is compared with.
 
-    def _as_observed(self, query: Query, units: Units) -> Query:
-        """Return the query that forces the same columns to the values they were observed at."""
-        names = self.model.schema.names
-        forced: dict[str, Forced] = {
-            name: units.values[:, names.index(name)] for name in query.forced
-        }
-        return self.query(units, forced, frozenset(forced))
+        Both are answered by the same equations, or both by one regression.
+        """
+        forced, reads = self._read(do, units)
+        if baseline is None:
+            names = self.model.schema.names
+            rest: dict[str, Forced] = {name: units.values[:, names.index(name)] for name in forced}
+            read = frozenset(forced)
+        else:
+            refuse_empty_baseline(baseline)
+            rest, read = self._read(baseline, units)
+        if set(forced) == set(rest):
+            reads = read = reads | read
+        treated, rested = self.query(units, forced, reads), self.query(units, rest, read)
+        refuse_apart(treated, rested)
+        return treated, rested
 
     def query(
         self, units: Units, forced: Mapping[str, Forced], reads: frozenset[str] = frozenset()
@@ -296,25 +321,67 @@ class Fitted:
 
         `reads` names the columns from whose factual values the forced values are computed.
         """
-        model, own = self.model, self.model.of_outcome
-        for column, check in ((own.exposure, positive), (own.noise, own.checked_errors)):
+        model, of_y = self.model, self.model.of_outcome
+        for column, check in ((of_y.exposure, positive), (of_y.noise, of_y.checked_errors)):
             held = None if column is None else forced.get(model.schema.names[column])
             if held is not None:
                 check(held.first_chunk().ravel() if isinstance(held, Chunked) else held)
-        reached = model.reached(frozenset(forced), reads) if model.graph is not None else ()
+        reached, own = self.answered(frozenset(forced), reads)
         if len(model.equations) > 1:
-            self._refuse_fractions(units.values, forced, reached)
-        return Query(units.values, forced, reached, units.seed)
+            self._refuse_fractions(units.values, forced, None if own else reached)
+        asked = Query(units.values, forced, reached, units.seed, own=own)
+        return asked if model.own is None else narrowed(asked, model.own, self.biases)
+
+    def answered(
+        self, forced: frozenset[str], reads: frozenset[str] = frozenset()
+    ) -> tuple[tuple[str, ...], Regression | None]:
+        """Return what forcing columns reaches, or else the regression that answers instead."""
+        if self.own is None and self.model.own is None:
+            return self.model.reached(forced, reads), None
+        return self.model.answered(forced, reads)
+
+    def serving(self, query: Query) -> "tuple[Fitted, Query]":
+        """Return who answers a query, and the query as it is put to that one."""
+        if query.own is None:
+            return self, query
+        return self.regressed(query.own), narrowed(query, query.own, self.biases)
+
+    def regressed(self, regression: Regression) -> "Fitted":
+        """Return the model of a query's own regression, which is fitted when it is first asked."""
+        found = self._by_regression.get(regression)
+        if found is None:
+            assert self.own is not None
+            model, posteriors = self.own.drawn(regression, self.seen)
+            found = Fitted.of(model, posteriors, self.seed, self.seen, self.biases)
+            levels = zip(self.model.schema.levels, model.schema.levels, strict=True)
+            more = {
+                j: [level for level in known or () if level not in (seen or ())]
+                for j, (known, seen) in enumerate(levels)
+                if known != seen
+            }
+            if more:
+                found = extended_by(found, more)
+            self._by_regression[regression] = found
+        return found
+
+    @cached_property
+    def _by_regression(self) -> "dict[Regression, Fitted]":
+        return {}
 
     def _refuse_fractions(
-        self, values: Floats, forced: Mapping[str, Forced], reached: tuple[str, ...]
+        self, values: Floats, forced: Mapping[str, Forced], reached: tuple[str, ...] | None
     ) -> None:
-        """Refuse what is no count where a column of counts is given: it would be rounded."""
+        """Refuse what is no count where a column of counts is given: it would be rounded.
+
+        Where nothing is said of what is reached, no equation but the outcome's is asked.
+        """
         for equation in self.model.equations[:-1]:
             node = equation.node
-            if not equation.is_discrete or node in reached:
+            if not equation.is_discrete or (reached is not None and node in reached):
                 continue
             held, where = forced.get(node), f"do[{node!r}]"
+            if held is None and reached is None:
+                continue
             if held is None:
                 held, where = values[:, self.model.schema.names.index(node)], f"column {node!r}"
             elif isinstance(held, Chunked):
@@ -336,8 +403,27 @@ class Fitted:
         if query.regenerated:
             self.model.reached(frozenset((*query.forced, *query.regenerated)))
 
+    def _refuse_mediators(self, method: str, query: Query) -> None:
+        """Refuse what needs the mediators where a regression without them answers."""
+        if query.own is None:
+            return
+        graph, outcome = self.model.graph, self.model.outcome
+        assert graph is not None
+        between = {name for forced in query.forced for name in graph.descendants(forced)}
+        between &= graph.ancestors(outcome) - {*query.forced}
+        if between or method == "decompose":
+            raise NotIdentifiedError(
+                f"{method}: what forcing {listed(query.forced)} does to {outcome!r} is told by "
+                f"{in_words(query.own)} without what lies between, as the equations of "
+                f"{listed([*sorted(between), outcome])} do not tell it: some of these nodes share "
+                "causes that nobody observed"
+            )
+
     def supported(self, query: Query, *, apart: Collection[str] = ()) -> Support:
         """Return how well the training rows support a query."""
+        if query.own is not None:
+            own, query = self.serving(query)
+            return own.supported(query, apart=apart)
         return extrapolation.judge(self.model, self.training, query, apart=apart)
 
     def outcomes(
@@ -349,6 +435,9 @@ class Fitted:
         supported: Support | str | None = None,
     ) -> Outcomes:
         """Return the answer to a query, whose intervention is put into words."""
+        if query.own is not None:
+            own, query = self.serving(query)
+            return own.outcomes(table, query, kind, words, supported)
         estimand = self.estimand(words, kind)
         of_kind = forward.Predictive if kind == "predictive" else forward.Expected
         answer = of_kind(self.model, query, self.draws)
@@ -394,6 +483,38 @@ def extended_by(fitted: Fitted, found: Mapping[int, list[Any]]) -> Fitted:
         beta = draws[name].reshape(*fitted.shape, -1)
         posteriors.append(replace(posterior, variables={**posterior.variables, name: beta}))
     return replace(fitted, model=model, posteriors=tuple(posteriors))
+
+
+def refuse_apart(treated: Query, rested: Query) -> None:
+    """Refuse to compare two interventions that are not answered by the same equations."""
+    if treated.own != rested.own:
+        refuse_two_regressions(treated.forced, treated.own, rested.forced, rested.own)
+
+
+def refuse_two_regressions(
+    forced: Iterable[str], own: Regression | None, rest: Iterable[str], other: Regression | None
+) -> None:
+    """Refuse two interventions that are answered by different regressions."""
+    each = [
+        f"forcing {listed(names)} by {'the equations' if by is None else in_words(by)}".rstrip(",")
+        for names, by in ((forced, own), (rest, other))
+    ]
+    raise ValueError(
+        f"the two sides are answered apart, {' and '.join(each)}: their draws do not pair, and "
+        "their difference would have no interval; force the same columns on both sides"
+    )
+
+
+def narrowed(query: Query, own: Regression, biases: Collection[str]) -> Query:
+    """Return a query as its own regression takes it: forcing what that holds at new values."""
+    left = [name for name in query.forced if name not in own.parents and name in biases]
+    if left:
+        raise ValueError(
+            f"do: {listed(left)} acts through {listed(own.parents)} alone, which is forced too; "
+            "the prior of confounding is on the bias of its whole effect: force one at a time"
+        )
+    forced = {name: held for name, held in query.forced.items() if name in own.parents}
+    return replace(query, forced=forced, own=None)
 
 
 def _joined(values: Floats) -> Floats:

@@ -68,6 +68,7 @@ MOST = 1 << 30  # numbers that are held at all: 8 GB
 # have keys of three numbers, levels of four, so that these two may share one.
 OF_FORCED = 1 << 20
 OF_LEVELS = OF_BIASES = 1 << 21
+OF_QUERIES = 1 << 22
 
 
 def is_large(n_draws: int, n: int) -> bool:

@@ -130,7 +130,7 @@ def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mea
             "noise= behind a transformed target: the expectation of the raw outcome depends on "
             "the known standard deviation of each row; ask for kind='predictive'"
         )
-    sigma = fitted.draws[f"{fitted.model.outcome}_sigma"]
+    sigma = fitted.serving(query)[0].draws[f"{fitted.model.outcome}_sigma"]
     return mapped(inner, _RawExpectation(back, sigma))
 
 

@@ -166,7 +166,7 @@ def refuse_unpaired(here: tuple[Shape, str | None], there: tuple[Shape, str | No
         # far more certain than it is.
         raise ValueError(
             "the draws do not pair: they are of two posteriors; contrast outcomes of one "
-            "fitted model"
+            "fitted model, and with a graph those of forcing the same columns"
         )
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from interventional.answers.samples import Chunked, Linear, Rows
 from interventional.data.design import TreatmentCoding
+from interventional.graph.identification import Regression
 from interventional.numbers import Floats, aligned
 from interventional.scm.compiling import building, python_mode
 from interventional.scm.equations import Equation, Regeneration, StructuralModel
@@ -47,6 +48,8 @@ class Query:
         contrasts are paired.
     chunk : int
         Which chunk of rows this is: part of the key of its noise.
+    own : Regression or None
+        The regression that answers, where the equations do not.
     """
 
     values: Floats
@@ -54,6 +57,7 @@ class Query:
     regenerated: tuple[str, ...] = ()
     seed: int = 0
     chunk: int = 0
+    own: Regression | None = None
 
     @property
     def differs_by_draw(self) -> bool:

@@ -18,6 +18,7 @@ from interventional.data.schema import Schema
 from interventional.data.seen import Seen, distinct_rows, merge_equal_rows, sufficient_statistics
 from interventional.errors import listed, unknown
 from interventional.graph.causal_graph import over_columns
+from interventional.graph.identification import own_columns
 from interventional.numbers import Floats
 from interventional.scm.curve import Curves
 from interventional.scm.defaults import resolve
@@ -209,7 +210,17 @@ class Draft:
             j = self.position(node)
             own = {*columns} if j is None else {*columns, j}
             used |= own if self.adds_up(node) else {*self.schema.of_few_levels(own)}
-        return tuple(sorted(used))
+        return tuple(sorted(used | self._of_queries(used)))
+
+    def _of_queries(self, used: set[int]) -> set[int]:
+        """Return the columns that regressions of queries' own need besides, of sums over rows."""
+        if self.graph is None or not self.graph.confounded or not self.adds_up(self.outcome):
+            return set()
+        names = self.schema.names
+        causes = {names.index(name) for name in self.graph.ancestors(self.outcome)}
+        if causes <= used:  # as a rule
+            return set()
+        return {names.index(name) for name in own_columns(self.graph, self.outcome)}
 
     def refuse_batches(self) -> None:
         """Refuse a model that some equation keeps from being fitted batch by batch."""

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from interventional.data.design import Design
 from interventional.data.schema import Schema
 from interventional.errors import listed
-from interventional.graph.identification import regenerated
+from interventional.graph.identification import (
+    Regression,
+    own_regression,
+    refuse_reads,
+    refuse_strays,
+    regenerated,
+)
 from interventional.numbers import Floats
 from interventional.scm.families import DEFAULT, FAMILIES, Family
 from interventional.scm.priors import EquationPriors, Group
@@ -252,12 +258,16 @@ class StructuralModel:
     graph : CausalGraph or None
         The graph over columns and outcome; None where every column is a cause of the outcome and
         of nothing else.
+    own : Regression or None
+        Of a model that is the regression of some query's own: which one it is. It has the
+        outcome's equation alone, and answers nothing else.
     """
 
     outcome: str
     schema: Schema
     equations: tuple[Equation, ...]
     graph: "CausalGraph | None" = None
+    own: Regression | None = None
 
     @cached_property
     def of_outcome(self) -> Equation:
@@ -291,6 +301,33 @@ class StructuralModel:
         if self.graph is None:
             return ()
         return regenerated(self.graph, self.outcome, forced, reads)
+
+    def answered(
+        self, forced: frozenset[str], reads: frozenset[str] = frozenset()
+    ) -> tuple[tuple[str, ...], Regression | None]:
+        """Return what `reached` does, or else the regression that answers in its stead.
+
+        Parameters
+        ----------
+        forced, reads
+            As in `reached`.
+
+        Raises
+        ------
+        NotIdentifiedError
+            If the graph licenses neither.
+        ValueError
+            If the outcome causes what is forced.
+        """
+        if self.graph is None:
+            return (), None
+        refuse_strays(self.graph, self.outcome, forced)
+        if self.own is not None:
+            refuse_reads(self.graph, self.own, reads.intersection(self.graph.nodes))
+            return (), None
+        read = reads.intersection(self.graph.nodes)
+        own = own_regression(self.graph, forced, self.outcome, read)
+        return ((), own) if own else (self.reached(forced, reads), None)
 
     def equation(self, node: str) -> Equation:
         """Return the equation of a node."""

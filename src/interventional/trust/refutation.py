@@ -224,7 +224,7 @@ def _forced(
         if side is not None:
             forced = [schema.names[j] for j in forced_columns(side, schema, outcome)]
             names += [name for name in forced if name not in names]
-            StructuralModel(outcome, schema, (), parsed.graph).reached(frozenset(forced))
+            StructuralModel(outcome, schema, (), parsed.graph).answered(frozenset(forced))
             meant = parse_do(side, units.table, schema, 1, 0, outcome)
             encoded(meant, schema, len(units.values), 1)
     return names
