@@ -23,7 +23,7 @@ from interventional.data.reading import (
     restored,
     restored_on_failure,
 )
-from interventional.data.schema import Schema
+from interventional.data.schema import Schema, refuse
 from interventional.data.table import Table, is_distributed, read_table
 from interventional.errors import UndeterminedError
 from interventional.fitted import Fitted
@@ -744,13 +744,24 @@ class Estimator(RegressorMixin, BaseEstimator):
     def _read_new(self, X: Any, reset: bool = True) -> tuple[Table, Schema, Floats]:
         """Return new data, what its columns are, and its encoded rows."""
         table = read_table(X, self, reset=reset)
-        schema = Schema.of(table)
-        return table, schema, schema.encode(table)
+        schema, unreadable = Schema.of_readable(table)
+        values, wrong = schema.encoded(table)
+        if wrong:
+            read = None if self.graph is None else draft(schema, **self._parameters()).read
+            refuse({**wrong, **unreadable}, read)
+        return table, schema, values
 
     def _read(self, X: Any) -> Floats:
         """Return the encoded rows of data like those that were fitted."""
         self._check_fitted()
-        return self.fitted_.encoded(read_table(X, self, reset=False))
+        fitted = self.fitted_
+        read = frozenset().union(*(equation.read for equation in fitted.model.equations))
+        return fitted.encoded(self._read_like_fit(X), read)
+
+    def _read_like_fit(self, X: Any) -> Table:
+        """Return rows like those of fit, which may lack columns."""
+        labels = self.fitted_.model.schema.labels
+        return read_table(X, self, reset=False, labels=labels)
 
     def _read_outcome(self, rows: Floats, X: Any, y: ArrayLike) -> Floats:
         """Return the outcomes of rows, each of which the family takes."""
@@ -764,7 +775,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         if "fitted_" not in vars(self):
             self._check_fitted()
         fitted = self.fitted_
-        table = read_table(X, self, reset=False)
+        table = self._read_like_fit(X)
         return fitted if self.unseen_levels == "error" else fitted.knowing(table, *dos), table
 
     def _predictive(self, X: Any) -> Predictive:

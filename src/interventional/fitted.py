@@ -14,6 +14,7 @@ from interventional.answers.outcomes import Outcomes, outcomes_of
 from interventional.answers.samples import Chunked, Contrast, Held, Samples, at_once
 from interventional.answers.support import AVERAGED, Support, joined
 from interventional.data.accumulation import Accumulated
+from interventional.data.schema import Wrong, refuse
 from interventional.data.table import Table, Units
 from interventional.errors import listed, unknown
 from interventional.inference.posterior import Posterior, to_datatree
@@ -132,17 +133,30 @@ class Fitted:
 
     # --- Reading --------------------------------------------------------------------------------
 
-    def encoded(self, table: Table) -> Floats:
-        """Return rows like those of fit as numbers, (n, columns)."""
-        schema, exposure = self.model.schema, self.model.of_outcome.exposure
-        schema.refuse_other_columns(table)
-        values = schema.encode(table)
-        if exposure is not None:
-            positive(values[:, exposure])
+    def encoded(self, table: Table, read: Collection[int] | None = None) -> Floats:
+        """Return rows like those of fit as numbers, (n, columns).
+
+        What is no number is NaN in columns that are not read; by default those are read that the
+        outcome's equation has.
+        """
+        equation = self.model.of_outcome
+        read = equation.read if read is None else read
+        _, values, wrong = self._read(table)
+        refuse(wrong, read)
+        if equation.exposure in read:
+            positive(values[:, equation.exposure])
         return values
+
+    def _read(self, table: Table) -> tuple[Table, Floats, Wrong]:
+        """Return rows with all columns of fit, their values, and what is wrong with these."""
+        schema = self.model.schema
+        table = table.completed(schema.labels)
+        schema.refuse_other_columns(table)
+        return table, *schema.encoded(table)
 
     def knowing(self, table: Table, *dos: Do | None) -> "Fitted":
         """Return the model that knows levels of these rows, or forced, which no row of fit had."""
+        table = table.completed(self.model.schema.labels)
         if table.frame is None:
             return self
         self.model.schema.refuse_other_columns(table)
@@ -152,12 +166,12 @@ class Fitted:
 
     def units(self, table: Table, seed: int | None = None) -> Units:
         """Return rows to ask something of, which stay as they are now."""
-        values = self.encoded(table)
+        table, values, wrong = self._read(table)
         if is_large(self.n_draws, len(values)):  # what is computed later is of X as it is now
             values = np.array(values, order="C")
         if table.frame is None:
             table = Table(None, values)
-        return Units(table, values, self.seed if seed is None else seed)
+        return Units(table, values, self.seed if seed is None else seed, wrong)
 
     def predictive(self, values: Floats) -> Predictive:
         """Return the predictive distribution of the outcome at encoded rows."""
@@ -199,13 +213,16 @@ class Fitted:
         observed = {model.outcome: target}
         for node in (*query.regenerated, model.outcome):
             equation = model.equation(node)
+            refuse(units.wrong, equation.read)  # to find the noise that the row itself had
             if equation.record.noise is None:
                 raise ValueError(
                     f"counterfactual: the intervention changes {node!r}, whose noise is not "
                     "additive, so that no residual of the row's own can be kept; use intervene"
                 )
             if node != model.outcome:
-                observed[node] = units.values[:, model.schema.names.index(node)]
+                j = model.schema.names.index(node)
+                refuse(units.wrong, (j,))
+                observed[node] = units.values[:, j]
                 equation.record.check(observed[node], f"column {node!r}")
         self._refuse_confounded_mediators(query)
         samples = confounding.unbiased(
@@ -282,10 +299,9 @@ class Fitted:
 
     def _as_observed(self, query: Query, units: Units) -> Query:
         """Return the query that forces the same columns to the values they were observed at."""
-        names = self.model.schema.names
-        forced: dict[str, Forced] = {
-            name: units.values[:, names.index(name)] for name in query.forced
-        }
+        at = {name: self.model.schema.names.index(name) for name in query.forced}
+        refuse(units.wrong, at.values())
+        forced: dict[str, Forced] = {name: units.values[:, j] for name, j in at.items()}
         return self.query(units, forced, frozenset(forced))
 
     def query(
@@ -295,29 +311,35 @@ class Fitted:
 
         `reads` names the columns from whose factual values the forced values are computed.
         """
-        model = self.model
+        model, values = self.model, units.values
+        reached = model.reached(frozenset(forced), reads) if model.graph is not None else ()
+        read = model.read(forced, reached) | self._moved_by_bias(forced)
+        refuse(units.wrong, read)
         exposure = model.of_outcome.exposure
-        exposures = None if exposure is None else forced.get(model.schema.names[exposure])
-        if exposures is not None:
+        if exposure is not None:
+            exposures = forced.get(model.schema.names[exposure], values[:, exposure])
             if isinstance(exposures, Chunked):
                 exposures = exposures.first_chunk().ravel()
             positive(exposures)
-        reached = model.reached(frozenset(forced), reads) if model.graph is not None else ()
         if len(model.equations) > 1:
-            self._refuse_fractions(units.values, forced, reached)
-        return Query(units.values, forced, reached, units.seed)
+            self._refuse_fractions(values, forced, read)
+        return Query(values, forced, reached, units.seed)
+
+    def _moved_by_bias(self, forced: Collection[str]) -> frozenset[int]:
+        """Return the forced columns that count by how far they are from what a row has."""
+        return frozenset(self.model.schema.names.index(n) for n in forced if n in self.biases)
 
     def _refuse_fractions(
-        self, values: Floats, forced: Mapping[str, Forced], reached: tuple[str, ...]
+        self, values: Floats, forced: Mapping[str, Forced], read: Collection[int]
     ) -> None:
         """Refuse what is no count where a column of counts is given: it would be rounded."""
         for equation in self.model.equations[:-1]:
-            node = equation.node
-            if not equation.is_discrete or node in reached:
-                continue
+            node, j = equation.node, self.model.schema.names.index(equation.node)
             held, where = forced.get(node), f"do[{node!r}]"
+            if not equation.is_discrete or (held is None and j not in read):
+                continue
             if held is None:
-                held, where = values[:, self.model.schema.names.index(node)], f"column {node!r}"
+                held, where = values[:, j], f"column {node!r}"
             elif isinstance(held, Chunked):
                 drawn = held.first_chunk()
                 held = drawn[np.argmax(~equation.record.takes(drawn).all(axis=1))]

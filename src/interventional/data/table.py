@@ -1,7 +1,7 @@
 """Rows as the user has them: the one place that tells a DataFrame from an array."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -63,10 +63,13 @@ class Table:
         The DataFrame; None where the rows are an array.
     held : DataFrame or ndarray of shape (n, columns)
         The rows; never changed.
+    absent : tuple of int
+        Positions of the columns that the user's frame lacks, of NaN here.
     """
 
     frame: pd.DataFrame | None
     held: "pd.DataFrame | NDArray[Any]"
+    absent: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, X: Any) -> "Table":
@@ -133,7 +136,7 @@ class Table:
     def shown(self) -> "pd.DataFrame | NDArray[Any]":
         """Return the rows for a user's function to read; it cannot change them."""
         if self.frame is not None:
-            return self.frame.copy(deep=False)
+            return self._given().copy(deep=False)
         rows = self.array.view()
         rows.flags.writeable = False
         return rows
@@ -141,8 +144,29 @@ class Table:
     def as_frame(self) -> pd.DataFrame:
         """Return a DataFrame of its own, the columns of an array named x0, x1, …."""
         if self.frame is not None:
-            return self.frame.copy()
+            return self._given().copy()
         return pd.DataFrame(self.array.copy(), columns=list(self.names), copy=False)
+
+    def completed(self, labels: Sequence[Hashable] | None) -> "Table":
+        """Return a table of the columns of these labels, those that it lacks of NaN.
+
+        A table of other columns besides, or of another order, stays as it is.
+        """
+        frame = self.frame
+        if frame is None or labels is None or self.labels == tuple(labels):
+            return self
+        absent = [j for j, label in enumerate(labels) if label not in frame.columns]
+        if self.labels != tuple(label for label in labels if label in frame.columns):
+            return self
+        frame = frame.copy(deep=False)
+        for j in absent:
+            frame.insert(j, labels[j], np.nan)
+        return Table(frame, frame, tuple(absent))
+
+    def _given(self) -> pd.DataFrame:
+        """Return the frame without the columns that the user's lacks."""
+        assert self.frame is not None
+        return self.frame.drop(columns=self.frame.columns[list(self.absent)])
 
     def reordered(self, columns: Sequence[int], order: NDArray[np.intp]) -> "Table":
         """Return the rows with some columns in another order, jointly."""
@@ -153,7 +177,7 @@ class Table:
         frame = self.frame.copy(deep=False)
         for j in columns:
             frame.isetitem(j, self.frame.iloc[order, j].array)
-        return Table(frame, frame)
+        return Table(frame, frame, self.absent)
 
     def with_columns(self, columns: Mapping[int, NDArray[Any]]) -> "Table":
         """Return the rows with some columns replaced, of the same kinds as they were."""
@@ -217,14 +241,23 @@ class Units:
         Encoded.
     seed : int
         Source of their noise: other partitions of a table have other noise.
+    wrong : mapping of int to Exception
+        Of each column with something that is no number or level, what is raised if it is read.
     """
 
     table: Table
     values: Floats
     seed: int
+    wrong: Mapping[int, Exception] = field(default_factory=dict)
 
 
-def read_table(X: Any, estimator: BaseEstimator, *, reset: bool) -> Table:
+def read_table(
+    X: Any,
+    estimator: BaseEstimator,
+    *,
+    reset: bool,
+    labels: Sequence[Hashable] | None = None,
+) -> Table:
     """Return rows as a table: a DataFrame as it is, all else as floats, some maybe not finite.
 
     Parameters
@@ -235,10 +268,13 @@ def read_table(X: Any, estimator: BaseEstimator, *, reset: bool) -> Table:
         Who takes them.
     reset : bool
         Whether the estimator is to note number and names of the columns, or to compare.
+    labels : sequence, optional
+        Those of all columns, some of which a DataFrame may lack: see `Table.absent`.
     """
     if isinstance(X, pd.DataFrame):
-        validate_data(estimator, X, skip_check_array=True, reset=reset)
-        return read_rows(X)
+        table = Table(X, X).completed(labels)
+        validate_data(estimator, table.frame, skip_check_array=True, reset=reset)
+        return replace(read_rows(table.frame), absent=table.absent)
     return Table(None, _read_array(X, partial(validate_data, estimator, reset=reset)))
 
 

@@ -180,6 +180,13 @@ class Draft:
             used |= own if self.adds_up(node) else {*self.schema.of_few_levels(own)}
         return tuple(sorted(used))
 
+    @property
+    def read(self) -> frozenset[int]:
+        """The columns that enter some equation, by position; of others nothing need be known."""
+        found = {self.exposure, *map(self.position, self.nodes)}
+        found.update(j for _, columns, _ in self.regressions for j in columns)
+        return frozenset(j for j in found if j is not None)
+
     def refuse_batches(self) -> None:
         """Refuse a model that some equation keeps from being fitted batch by batch."""
         for node in self.nodes:

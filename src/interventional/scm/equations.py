@@ -1,6 +1,6 @@
 """Structural equations as values."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -199,6 +199,12 @@ class Equation:
         takes_all = self.columns == tuple(range(values.shape[1]))
         return self.design.matrix(values if takes_all else values[:, self.columns])
 
+    @cached_property
+    def read(self) -> frozenset[int]:
+        """The columns that the node depends on: regressors, and exposures."""
+        own = frozenset(self.columns)
+        return own if self.exposure is None else own | {self.exposure}
+
     def offset(self, values: Floats) -> Floats | None:
         """Return what is added to the linear predictor of encoded rows: log exposures."""
         return None if self.exposure is None else np.log(values[:, self.exposure])
@@ -262,6 +268,20 @@ class StructuralModel:
         if self.graph is None:
             return ()
         return regenerated(self.graph, self.outcome, forced, reads)
+
+    def read(self, forced: Collection[str], regenerated: Collection[str]) -> frozenset[int]:
+        """Return the columns whose values in a row enter its answer, by position.
+
+        Neither do those of what is forced, nor of what is regenerated, except where an equation
+        takes them as they were.
+        """
+        nodes, names = (*regenerated, self.outcome), self.schema.names
+        found = set()
+        for equation in map(self.equation, nodes):
+            pairs = zip(equation.columns, equation.variables, strict=True)
+            found |= {j for j, variable in pairs if variable != names[j]}
+            found |= {j for j in equation.read if names[j] not in (*forced, *regenerated)}
+        return frozenset(found)
 
     def equation(self, node: str) -> Equation:
         """Return the equation of a node."""
