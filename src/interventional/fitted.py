@@ -14,6 +14,7 @@ from interventional.answers.outcomes import Outcomes, outcomes_of
 from interventional.answers.samples import Chunked, Contrast, Held, Samples, at_once
 from interventional.answers.support import AVERAGED, Support, joined
 from interventional.data.accumulation import Accumulated
+from interventional.data.design import Design
 from interventional.data.schema import Wrong, refuse
 from interventional.data.table import Table, Units
 from interventional.errors import listed, unknown
@@ -287,7 +288,10 @@ class Fitted:
         reads: frozenset[str] = frozenset()
         if self.model.graph is not None:
             reads = frozenset(schema.names[j] for j in columns_read(do, units.table))
-        return self.query(units, encoded(meant, schema, n, self.n_draws), reads)
+        query = self.query(units, encoded(meant, schema, n, self.n_draws), reads)
+        for name in query.forced:
+            self.refuse_ignored(query, (name,))
+        return query
 
     def sides(self, do: Do, baseline: Do | None, units: Units) -> tuple[Query, Query]:
         """Return what is asked, and what it is compared with."""
@@ -344,6 +348,23 @@ class Fitted:
                 drawn = held.first_chunk()
                 held = drawn[np.argmax(~equation.record.takes(drawn).all(axis=1))]
             equation.record.check(held, where)
+
+    def refuse_ignored(self, query: Query, names: Collection[str]) -> None:
+        """Refuse to force causes of the outcome none of which reaches it through the designs."""
+        reaching, dropped = set(names), []
+        for node in (*query.regenerated, self.model.outcome):
+            equation = self.model.equation(node)
+            for k, name in enumerate(equation.variables):
+                if name in reaching and _ignores(equation.design, k, query.forced.get(name)):
+                    dropped.append(f"the design of {node!r} drops {name!r}")
+                elif name in reaching:
+                    reaching.add(node)
+        if dropped and self.model.outcome not in reaching:
+            raise ValueError(
+                f"do: {' and '.join(dropped)}, so that forcing {listed(names)} changes nothing; "
+                "let the design keep it (a ColumnTransformer drops what it does not name, but "
+                "with remainder='passthrough')"
+            )
 
     def refuse_biased(self, method: str, query: Query, why: str) -> None:
         """Refuse effects whose bias has a prior."""
@@ -423,6 +444,13 @@ def _joined(values: Floats) -> Floats:
     """Return draws of all chains in one, (draws, ...)."""
     # not -1, which a model without terms would leave undetermined
     return values.reshape(values.shape[0] * values.shape[1], *values.shape[2:])
+
+
+def _ignores(design: Design, k: int, forced: Forced | None) -> bool:
+    """Whether a design makes nothing of a column, forced values included."""
+    if not design.ignores(k) or forced is None:
+        return design.ignores(k)
+    return design.ignores(k, forced.first_chunk() if isinstance(forced, Chunked) else forced)
 
 
 def _rest(do: Do, baseline: Do | None) -> str:

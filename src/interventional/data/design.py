@@ -57,6 +57,10 @@ class TreatmentCoding:
         """Return for each term the one column that it comes from."""
         return [{j} for j, _ in self.picks]
 
+    def ignores(self, j: int, values: Floats | None = None) -> bool:
+        """Whether no term moves with a column: each is a term, or several."""
+        return False
+
 
 class TransformedDesign:
     """A fitted scikit-learn transformer as a design.
@@ -87,6 +91,7 @@ class TransformedDesign:
         self.schema = schema
         self.transformer = clone(transformer)
         self.transformer.fit(schema.decode(values))
+        self._some, self._ignored = _some_of(values), dict[int, bool]()
         self.terms: tuple[str, ...] = ()
         width = self.matrix(values[:1]).shape[1]
         if width == 0:
@@ -129,9 +134,7 @@ class TransformedDesign:
     def sources(self, values: Floats | None) -> list[set[int]]:
         """Return for each term the columns that it moves with, found by moving each in turn."""
         assert values is not None
-        spread = np.linspace(0, len(values) - 1, min(len(values), 200)).astype(np.intp)
-        extremes = [values.argmin(axis=0), values.argmax(axis=0)]  # a rare level counts too
-        rows = values[np.unique(np.concatenate([spread, *extremes]))]
+        rows = _some_of(values)
         before = self.matrix(rows)
         found: list[set[int]] = [set() for _ in self.terms]
         for j in range(values.shape[1]):
@@ -142,6 +145,30 @@ class TransformedDesign:
                     found[term].add(j)
         return found
 
+    def ignores(self, j: int, values: Floats | None = None) -> bool:
+        """Whether no term moves with a column among the values that fit saw, or these.
+
+        Of a column that was constant nobody knows.
+        """
+        if values is not None:
+            return self._same_at(j, _several(values))
+        if j not in self._ignored:
+            tried = _several(self._some[:, j])
+            self._ignored[j] = len(tried) > 1 and self._same_at(j, tried)
+        return self._ignored[j]
+
+    def _same_at(self, j: int, tried: Floats) -> bool:
+        """Whether the terms of some rows of fit are the same whichever value a column has."""
+        first = None
+        for value in (*tried, self._some[0, j]):
+            rows = self._some.copy()
+            rows[:, j] = value
+            matrix = self.matrix(rows)
+            first = matrix if first is None else first
+            if not np.array_equal(matrix, first):
+                return False
+        return True
+
     def _names(self, width: int) -> tuple[str, ...]:
         try:
             names = [str(name) for name in self.transformer.get_feature_names_out()]
@@ -150,6 +177,19 @@ class TransformedDesign:
         if len(names) != width or len(set(names)) != width:
             names = [f"design{k}" for k in range(width)]
         return tuple(names)
+
+
+def _some_of(values: Floats) -> Floats:
+    """Return up to 200 of the rows, and those in which a column is smallest or largest."""
+    spread = np.linspace(0, len(values) - 1, min(len(values), 200)).astype(np.intp)
+    extremes = [values.argmin(axis=0), values.argmax(axis=0)]  # a rare level counts too
+    return values[np.unique(np.concatenate([spread, *extremes]))]
+
+
+def _several(values: Floats) -> Floats:
+    """Return up to ten of the values that there are, the smallest and the largest among them."""
+    found = np.unique(values)
+    return found[np.unique(np.linspace(0, len(found) - 1, 10).astype(np.intp))]
 
 
 # The map from encoded columns to the matrix that an equation is linear in.
