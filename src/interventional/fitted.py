@@ -351,17 +351,20 @@ class Fitted:
 
     def refuse_ignored(self, query: Query, names: Collection[str]) -> None:
         """Refuse to force causes of the outcome none of which reaches it through the designs."""
-        reaching, dropped = set(names), []
+        reaching, dropped = set(names), dict[str, list[str]]()
         for node in (*query.regenerated, self.model.outcome):
             equation = self.model.equation(node)
             for k, name in enumerate(equation.variables):
                 if name in reaching and _ignores(equation.design, k, query.forced.get(name)):
-                    dropped.append(f"the design of {node!r} drops {name!r}")
+                    dropped.setdefault(node, []).append(name)
                 elif name in reaching:
                     reaching.add(node)
         if dropped and self.model.outcome not in reaching:
+            where = (
+                f"the design of {node!r} drops {listed(own)}" for node, own in dropped.items()
+            )
             raise ValueError(
-                f"do: {' and '.join(dropped)}, so that forcing {listed(names)} changes nothing; "
+                f"do: {' and '.join(where)}, so that forcing {listed(names)} changes nothing; "
                 "let the design keep it (a ColumnTransformer drops what it does not name, but "
                 "with remainder='passthrough')"
             )

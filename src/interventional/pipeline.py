@@ -24,6 +24,7 @@ from interventional.intervention.steps import (
     Steps,
     differ,
     forced_raw,
+    found_to_move,
     moved_rows,
     through,
     with_missing_forced,
@@ -116,12 +117,14 @@ def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mea
     fitted = path.fitted
     seen = seen if path.steps else replace(seen, absent=table.absent)
     units = replace(fitted.units(seen), table=present)
-    changed, moved = _changed(path, units, forced)
+    changed, moved, alone = _changed(path, units, forced)
     _refuse_mixed_graph(path, changed)
     if lacking.any():  # where nobody knows what they were
         at = np.isin(fitted.model.schema.names, list(changed))
         units = replace(units, values=np.where(np.outer(lacking, at), np.nan, units.values))
     query = fitted.query(units, changed, _reads(do, table, fitted))
+    for follow in alone:
+        fitted.refuse_ignored(query, follow)
     tried = replace(query, forced={name: query.forced[name] for name in moved})
     supported = fitted.supported(tried, apart=_derived(path, units, forced, moved))
     if path.steps:
@@ -172,28 +175,31 @@ def _warn_of_missing(forced: Raw, table: Table) -> None:
             )
 
 
-def _changed(path: "_Path", units: Units, forced: Raw) -> tuple[dict[str, Forced], list[str]]:
+def _changed(
+    path: "_Path", units: Units, forced: Raw
+) -> tuple[dict[str, Forced], list[str], list[list[str]]]:
     """Return the columns of the model that may depend on a forced raw one, and which were seen to.
 
     They are those that move when the forced raw columns do, by the intervention or by permuting
     their values, and those that have a forced column's name. Where many values are drawn later,
-    and there is no graph, it is all: any may move, in some row or draw.
+    and there is no graph, it is all: any may move, in some row or draw. The last are those that
+    move with each forced column.
     """
     table, before, schema = units.table, units.values, path.fitted.model.schema
     n_draws, names = path.fitted.n_draws, schema.names
     elsewhere = path.encoded(table.with_columns(moved_rows(table, forced)))
-    raw = {table.names[j] for j in forced}
-    touched = np.array([name in raw for name in names])
-    touched |= differ(elsewhere, before).any(axis=0)
+    touched = differ(elsewhere, before).any(axis=0)
     fixed = {j: values for j, values in forced.items() if not isinstance(values, Drawn)}
     if len(fixed) == len(forced):
         after = path.encoded(table.with_columns(fixed))
         touched |= differ(after, before).any(axis=0)
+        alone = _alone(path, units, forced, touched)
+        touched = np.any([touched, *alone], axis=0)
         path.encoded(table.with_columns(fixed), np.flatnonzero(touched).tolist())
         changed: dict[str, Forced] = {
             names[j]: after[:, j].copy() for j in np.flatnonzero(touched)
         }
-        return changed, list(changed)
+        return changed, list(changed), [schema.named(each) for each in alone]
     large = is_large(n_draws, len(table))
     kept = deepcopy(path.steps) if large else path.steps  # a later fit changes them in place
     steps = Steps(kept, schema, table, forced, n_draws)
@@ -201,11 +207,42 @@ def _changed(path: "_Path", units: Units, forced: Raw) -> tuple[dict[str, Forced
         touched |= differ(steps.chunk(k, chunk), before[chunk]).any(axis=(0, 1))
         if large:  # the rest is computed when it is asked for
             break
+    alone = _alone(path, units, forced, touched)
+    touched = np.any([touched, *alone], axis=0)
     may_move = touched | (large and path.fitted.model.graph is None)
     if large:
         steps = replace(steps, untouched=np.flatnonzero(~may_move), before=before)
-    moved = [names[j] for j in np.flatnonzero(touched)]
-    return {names[j]: Column(steps, int(j)) for j in np.flatnonzero(may_move)}, moved
+    drawn: dict[str, Forced] = {n: Column(steps, names.index(n)) for n in schema.named(may_move)}
+    return drawn, schema.named(touched), [schema.named(each) for each in alone]
+
+
+def _alone(
+    path: "_Path", units: Units, forced: Raw, touched: NDArray[np.bool_]
+) -> list[NDArray[np.bool_]]:
+    """Return which columns of the model move with each forced one; refuse one that moves none."""
+    some, before = units.table.take(slice(0, _TRIED)), units.values[:_TRIED]
+    schema, found = path.fitted.model.schema, []
+    for j, values in forced.items():
+        name, own = some.names[j], touched if len(forced) == 1 else touched & False
+        if not path.steps or schema.labels is not None:
+            own = own | np.isin(schema.names, name)
+        if len(forced) > 1:
+            tried = [moved_rows(some, [j])]
+            if not isinstance(values, Drawn):
+                tried.append({j: np.broadcast_to(values, len(units.table))[:_TRIED]})
+            moved = [differ(path.encoded(some.with_columns(each)), before) for each in tried]
+            own = own | np.any(moved, axis=(0, 1))
+        if not own.any():
+            follow = found_to_move(path.encoded, units.table, j)
+            if follow is not None and not follow.any():
+                raise ValueError(
+                    f"do: the steps before the model drop {name!r}, so that forcing it changes "
+                    "nothing; let them keep it (a ColumnTransformer drops what it does not name, "
+                    "but with remainder='passthrough')"
+                )
+            own = own if follow is None else follow
+        found.append(own)
+    return found
 
 
 def _derived(path: "_Path", units: Units, forced: Raw, changed: Collection[str]) -> list[str]:
@@ -360,13 +397,17 @@ def _unwrap(estimator: Any) -> _Path:
     return _Path(kept, inner, inner.fitted_, tuple(inverses))
 
 
-def column_of(X: Any, key: Any) -> NDArray[Any]:
-    """Return the values of a raw column of X."""
+def column_of(X: Any, key: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return a raw column of X, and its distinct values: categories in their order, or sorted."""
     table = Table.of(X)
     try:
-        return table.values(position_of(key, table.labels, table.names))
+        j = position_of(key, table.labels, table.names)
     except ValueError as error:
         raise ValueError(f"do: {error}") from None
+    column, values = table.column(j), table.values(j)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return values, column.cat.remove_unused_categories().cat.categories.to_numpy()
+    return values, np.unique(values[~pd.isna(values)])
 
 
 @dataclass(frozen=True, eq=False)

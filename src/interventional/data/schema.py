@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from interventional.data.table import Table, position_of
 from interventional.errors import listed, unknown
@@ -94,6 +94,10 @@ class Schema:
         """The names of the columns that hold levels."""
         pairs = zip(self.names, self.levels, strict=True)
         return tuple(name for name, levels in pairs if levels is not None)
+
+    def named(self, columns: NDArray[np.bool_]) -> list[str]:
+        """Return the names of the columns that a mask picks."""
+        return [self.names[j] for j in np.flatnonzero(columns)]
 
     def categories(self, j: int) -> tuple[Any, ...]:
         """Return what a column of levels or bools may be; nothing for a column of numbers."""

@@ -1,6 +1,7 @@
 """Raw columns that are forced, and what steps before the model make of them."""
 
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,7 @@ from interventional.intervention.do import Drawn
 from interventional.numbers import Floats, all_numbers, slices
 
 _BLOCK = 1 << 18  # rows that are transformed at a time where a distribution is drawn
+_PROBED = 50  # rows, and levels, that are tried where nothing is seen to follow a column
 Raw = Mapping[int, "NDArray[Any] | Drawn"]  # what raw columns are forced to, by position
 
 
@@ -77,6 +79,54 @@ def through(steps: tuple[Any, ...], rows: Any) -> Any:
 def moved_rows(table: Table, columns: Iterable[int]) -> dict[int, NDArray[Any]]:
     """Return the values of some columns, each row's those of the row before."""
     return {j: np.roll(table.values(j), 1) for j in columns}
+
+
+def found_to_move(
+    encode: Callable[[Table], Floats], table: Table, j: int
+) -> NDArray[np.bool_] | None:
+    """Return which columns of the model move with a raw one, whatever it may have held.
+
+    Values of all sizes are tried, in some rows, beside other columns as they are and elsewhere: a
+    spline is the same far out on one side, and not on the other; a product with zero is zero. None
+    if nothing moves, and a step takes no such values, so that nobody knows.
+    """
+    some = table.take(slice(0, _PROBED))
+    others = [k for k in range(len(some.names)) if k != j and some.values(k).dtype.kind in "iuf"]
+    failed, found = False, np.zeros(1, dtype=bool)
+    for elsewhere in ({}, {k: some.values(k) + 1.0 for k in others}):
+        at = [elsewhere, *({**elsewhere, j: values} for values in _values_to_try(table, some, j))]
+        before = None
+        for columns in at:
+            try:
+                with warnings.catch_warnings(), np.errstate(all="ignore"):
+                    warnings.simplefilter("ignore")
+                    after = encode(some.with_columns(columns))
+            except Exception:  # whatever a step of the user's raises
+                failed |= not elsewhere
+                continue
+            before = after if before is None else before
+            found = differ(after, before).any(axis=0) | found
+        if found.any():
+            break
+    return None if failed and not found.any() else found
+
+
+def _values_to_try(table: Table, some: Table, j: int) -> list[NDArray[Any]]:
+    """Return columns of other values than a raw one has."""
+    held = some.values(j)
+    if held.dtype.kind == "b":
+        return [~held]
+    if held.dtype.kind in "iuf":
+        held = held.astype(np.float64)
+        size, zero = float(np.nanmax(np.abs(held), initial=1.0)), np.zeros(len(held))
+        sizes = (0.0, 1.0, -1.0, 0.1 * size, 10 * size, -10 * size)
+        return [held + size, held - size, *(zero + each for each in sizes)]
+    levels = pd.Series(table.values(j)).dropna().unique().tolist()[:_PROBED]
+    if table.frame is not None and isinstance(table.frame.dtypes.iloc[j], pd.CategoricalDtype):
+        levels += table.frame.dtypes.iloc[j].categories.tolist()[:_PROBED]
+    tried = np.empty((len(levels) + 1, len(held)), dtype=object)
+    tried[:] = np.array([*levels, "a level that nobody has"], dtype=object)[:, None]
+    return list(tried)
 
 
 @dataclass(frozen=True, eq=False)
