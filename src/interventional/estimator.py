@@ -36,6 +36,7 @@ from interventional.scm.families import DEFAULT, FAMILIES, LOG, adds_up, no_batc
 from interventional.scm.generative import generative_model, observed_rows
 from interventional.scm.predictive import Predictive
 from interventional.trust import checks, confounding
+from interventional.trust.overlap import Training
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -169,10 +170,10 @@ class Estimator(RegressorMixin, BaseEstimator):
             if is_distributed(X):
                 dask.read_columns(X, self, reset=True)
                 total = dask.accumulate(clone(self)._batch, X, y, sample_weight)
-                self._condition(draft(total.schema, **self._parameters()), total)
+                self._condition(self._draft_of(total), total)
                 return self
             schema, values, target, weights = self._read_training(X, y, sample_weight)
-            parsed = draft(schema, **self._parameters())
+            parsed = self._draft(schema, values)
             seen = parsed.as_seen(self.outcome, target)
             accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights)
             self._condition(parsed, accumulated, values, target, weights)
@@ -232,12 +233,22 @@ class Estimator(RegressorMixin, BaseEstimator):
                 batch = self._batch(X, y, sample_weight, first=before is None)
             total = batch if before is None else before + batch
             try:
-                self._condition(draft(total.schema, **self._parameters()), total)
+                self._condition(self._draft_of(total), total)
             except UndeterminedError as error:
                 for name in set(_POSTERIOR) & set(vars(self)):
                     delattr(self, name)
                 self._accumulated, self._undetermined = total, str(error)
         return self
+
+    def _draft(self, schema: Schema, values: Floats) -> Draft:
+        """Return what the parameters say of rows."""
+        return draft(schema, schema.zero_one(values), **self._parameters())
+
+    def _draft_of(self, total: Accumulated) -> Draft:
+        """Return what they say of rows that came in batches."""
+        parsed = draft(total.schema, Training.of(total).zero_one, **self._parameters())
+        parsed.refuse_batches()
+        return parsed
 
     def _batch(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, first: bool = True
@@ -516,7 +527,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         size = checks.positive_size(n_samples)
         with restored(self):
             schema, values, target, _ = self._read_training(X, y, None)
-            model, _ = specify(draft(schema, **self._parameters()), values, target)
+            model, _ = specify(self._draft(schema, values), values, target)
         labels = checks.labels_of(X, len(target))
         rng = _generator(random_state)
         return checks.prior_predictive(model, values, target, labels, size, rng)
@@ -638,7 +649,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 if y is not None:
                     target = read_outcome(y, X, self)
                     check_consistent_length(values, target)
-                model, _ = specify(draft(schema, **self._parameters()), values, target)
+                model, _ = specify(self._draft(schema, values), values, target)
         built = generative_model(model, values, list(Table.of(X).index))
         if target is None:
             return built
@@ -754,14 +765,9 @@ class Estimator(RegressorMixin, BaseEstimator):
     def _read(self, X: Any) -> Floats:
         """Return the encoded rows of data like those that were fitted."""
         self._check_fitted()
-        fitted = self.fitted_
-        read = frozenset().union(*(equation.read for equation in fitted.model.equations))
-        return fitted.encoded(self._read_like_fit(X), read)
-
-    def _read_like_fit(self, X: Any) -> Table:
-        """Return rows like those of fit, which may lack columns."""
-        labels = self.fitted_.model.schema.labels
-        return read_table(X, self, reset=False, labels=labels)
+        model = self.fitted_.model
+        table = read_table(X, self, reset=False, labels=model.schema.labels)
+        return self.fitted_.encoded(table, model.read_by_any)
 
     def _read_outcome(self, rows: Floats, X: Any, y: ArrayLike) -> Floats:
         """Return the outcomes of rows, each of which the family takes."""
@@ -775,7 +781,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         if "fitted_" not in vars(self):
             self._check_fitted()
         fitted = self.fitted_
-        table = self._read_like_fit(X)
+        table = read_table(X, self, reset=False, labels=fitted.model.schema.labels)
         return fitted if self.unseen_levels == "error" else fitted.knowing(table, *dos), table
 
     def _predictive(self, X: Any) -> Predictive:

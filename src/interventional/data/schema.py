@@ -25,6 +25,7 @@ Kind = tuple[tuple[Any, ...] | None, str | None, tuple[Any, ...] | None]
 # What is wrong with columns, by position: an error where somebody reads one of them.
 Wrong = Mapping[int, Exception]
 
+_FEW_ROWS = 100
 _MANY_LEVELS = 30  # a column with more tells little of others: its levels have few rows each
 
 
@@ -172,6 +173,14 @@ class Schema:
             A label of the DataFrame; for an array the position, or the name ``"x0"``, ``"x1"``, ….
         """
         return position_of(key, self.labels, self.names)
+
+    def zero_one(self, values: Floats) -> frozenset[int]:
+        """Return the columns of numbers that hold nothing but 0 and 1 in encoded rows."""
+        rows = [values[:_FEW_ROWS], values]  # most columns are told by a few
+        left = [j for j, levels in enumerate(self.levels) if levels is None]
+        for some in rows:
+            left = [j for j in left if np.isin(some[:, j], (0.0, 1.0)).all()]
+        return frozenset(left)
 
     def encode(self, X: Any) -> Floats:
         """Return X, a table, as float64 of shape (n, columns), levels as codes 0, 1, …."""

@@ -1,6 +1,6 @@
 """From the estimator's parameters and data to a structural model and what it sees of the data."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,8 @@ class Draft:
         What the user gave for each node.
     families : mapping
         How each node is distributed.
+    zero_one : tuple of str
+        The nodes that are Bernoulli since their columns hold nothing but 0 and 1.
     exposure : int or None
         Position of the column that the outcome is proportional to.
     fit_intercept, center_predictors, inference
@@ -68,6 +70,7 @@ class Draft:
     designs: Mapping[str, Any]
     priors: Mapping[str, Any]
     families: Mapping[str, str]
+    zero_one: tuple[str, ...]
     exposure: int | None
     fit_intercept: bool
     center_predictors: bool
@@ -196,11 +199,19 @@ class Draft:
                     "not add up; transform X beforehand, or call fit with all rows in memory"
                 )
             if not self.adds_up(node):
-                raise ValueError(no_batches(node, self.families[node]))
+                why = no_batches(node, self.families[node])
+                if node in self.zero_one:
+                    why = (
+                        f"column {node!r} holds nothing but 0 and 1: {why}. For a line "
+                        f"instead, as where numbers other than 0 and 1 are to come, say "
+                        f"family={{{node!r}: 'gaussian'}}"
+                    )
+                raise ValueError(why)
 
 
 def draft(
     schema: Schema,
+    zero_one: Collection[int] = (),
     *,
     outcome: str,
     graph: Any = None,
@@ -212,7 +223,11 @@ def draft(
     family: Any = DEFAULT,
     exposure: Any = None,
 ) -> Draft:
-    """Parse the parameters of the estimator in the light of what the columns are."""
+    """Parse the parameters of the estimator in the light of what the columns are.
+
+    Of `zero_one`, columns of numbers that hold nothing but 0 and 1, those that have an equation
+    are Bernoulli by default.
+    """
     if "/" in outcome:
         raise ValueError(f"outcome={outcome!r}: no name in the model may hold a '/'")
     graph = over_columns(graph, schema.names, outcome)
@@ -220,6 +235,10 @@ def draft(
     regressions = _regressions(graph, schema, outcome, position)
     nodes = [node for node, _, _ in regressions]
     families = _families(family, nodes, schema, outcome)
+    given = family if isinstance(family, Mapping) else {}
+    binary = [n for n in nodes if n != outcome and schema.names.index(n) in zero_one]
+    binary = [node for node in binary if node not in given and families[node] == DEFAULT]
+    families |= dict.fromkeys(binary, "bernoulli")
     if position is not None and not FAMILIES[families[outcome]].may_count_exposure:
         raise ValueError(
             f"exposure={exposure!r} is for counts, family='poisson' or 'negative_binomial'; the "
@@ -234,6 +253,7 @@ def draft(
         _by_node(design, nodes, outcome, "design"),
         _priors_by_node(priors, nodes, outcome),
         families,
+        tuple(binary),
         position,
         fit_intercept,
         center_predictors,

@@ -162,7 +162,9 @@ class Equation:
         if self.record.of_levels:
             return f"{self.node!r} is a column of levels"
         if self.record.inner is None:
-            return f"the family of {self.node!r} is {self.family!r}"
+            of_zero_one = ", as that of a column of 0 and 1 is unless family= says otherwise"
+            why = of_zero_one if self.family == "bernoulli" else ""
+            return f"the family of {self.node!r} is {self.family!r}{why}"
         return self.priors.conjugacy_obstacle
 
     def engine(self, inference: str) -> str:
@@ -268,6 +270,11 @@ class StructuralModel:
         if self.graph is None:
             return ()
         return regenerated(self.graph, self.outcome, forced, reads)
+
+    @property
+    def read_by_any(self) -> frozenset[int]:
+        """The columns that some equation depends on, by position."""
+        return frozenset[int]().union(*(equation.read for equation in self.equations))
 
     def read(self, forced: Collection[str], regenerated: Collection[str]) -> frozenset[int]:
         """Return the columns whose values in a row enter its answer, by position.
