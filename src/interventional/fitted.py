@@ -1,6 +1,6 @@
 """A fitted model as a value: all that a question needs, and nothing of scikit-learn."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +14,6 @@ from interventional.answers.outcomes import Outcomes, outcomes_of
 from interventional.answers.samples import Chunked, Contrast, Held, Samples, at_once
 from interventional.answers.support import AVERAGED, Support, joined
 from interventional.data.accumulation import Accumulated
-from interventional.data.design import Design
 from interventional.data.schema import Wrong, refuse
 from interventional.data.table import Table, Units
 from interventional.errors import listed, unknown
@@ -29,6 +28,7 @@ from interventional.intervention.do import (
     refuse_empty_baseline,
 )
 from interventional.intervention.forward import Query
+from interventional.intervention.reach import following, refuse_ignored
 from interventional.numbers import Floats, is_large
 from interventional.scm.draft import positive
 from interventional.scm.equations import StructuralModel
@@ -230,7 +230,7 @@ class Fitted:
             forward.Retrospective(model, query, self.draws, observed=observed), self.biases_by_draw
         )
         words = f"{model.outcome} had it been that {describe(do)}"
-        return self._as_outcomes(units.table, samples, words, self.supported(query))
+        return self._as_outcomes(units.table, samples, words, self.supported(query), frozenset())
 
     def decompose(self, units: Units, do: Do, baseline: Do | None) -> dict[str, Outcomes]:
         """Split an effect into what goes through mediators and what does not."""
@@ -253,7 +253,13 @@ class Fitted:
         known = joined(self.supported(treated), self.supported(rested))
         parts = {"direct": (direct, neither), "indirect": (both, direct), "total": (both, neither)}
         return {
-            name: self._as_outcomes(units.table, Contrast(*pair, "-"), f"{name} {words}", known)
+            name: self._as_outcomes(
+                units.table,
+                Contrast(*pair, "-"),
+                f"{name} {words}",
+                known,
+                following(self.model, treated),
+            )
             for name, pair in parts.items()
         }
 
@@ -290,7 +296,7 @@ class Fitted:
             reads = frozenset(schema.names[j] for j in columns_read(do, units.table))
         query = self.query(units, encoded(meant, schema, n, self.n_draws), reads)
         for name in query.forced:
-            self.refuse_ignored(query, (name,))
+            refuse_ignored(self.model, query, (name,))
         return query
 
     def sides(self, do: Do, baseline: Do | None, units: Units) -> tuple[Query, Query]:
@@ -349,26 +355,6 @@ class Fitted:
                 held = drawn[np.argmax(~equation.record.takes(drawn).all(axis=1))]
             equation.record.check(held, where)
 
-    def refuse_ignored(self, query: Query, names: Collection[str]) -> None:
-        """Refuse to force causes of the outcome none of which reaches it through the designs."""
-        reaching, dropped = set(names), dict[str, list[str]]()
-        for node in (*query.regenerated, self.model.outcome):
-            equation = self.model.equation(node)
-            for k, name in enumerate(equation.variables):
-                if name in reaching and _ignores(equation.design, k, query.forced.get(name)):
-                    dropped.setdefault(node, []).append(name)
-                elif name in reaching:
-                    reaching.add(node)
-        if dropped and self.model.outcome not in reaching:
-            where = (
-                f"the design of {node!r} drops {listed(own)}" for node, own in dropped.items()
-            )
-            raise ValueError(
-                f"do: {' and '.join(where)}, so that forcing {listed(names)} changes nothing; "
-                "let the design keep it (a ColumnTransformer drops what it does not name, but "
-                "with remainder='passthrough')"
-            )
-
     def refuse_biased(self, method: str, query: Query, why: str) -> None:
         """Refuse effects whose bias has a prior."""
         biased = [name for name in (*query.forced, *query.regenerated) if name in self.biases]
@@ -394,6 +380,7 @@ class Fitted:
         kind: Kind,
         words: str,
         supported: Support | str | None = None,
+        follow: Collection[Hashable] | None = None,
     ) -> Outcomes:
         """Return the answer to a query, whose intervention is put into words."""
         estimand = self.estimand(words, kind)
@@ -401,7 +388,8 @@ class Fitted:
         answer = of_kind(self.model, query, self.draws)
         samples = confounding.unbiased(answer, self.biases_by_draw) if self.biases else answer
         known = self.supported(query) if supported is None else supported
-        return self._as_outcomes(table, samples, estimand, known)
+        follow = following(self.model, query) if follow is None else follow
+        return self._as_outcomes(table, samples, estimand, known, follow)
 
     def estimand(self, words: str, kind: Kind) -> str:
         """Return what is asked, as in ``E[y | do(b = 0)]``."""
@@ -416,12 +404,23 @@ class Fitted:
         return " - ".join(self.estimand(side, kind) for side in sides)
 
     def _as_outcomes(
-        self, table: Table, samples: Samples, estimand: str, supported: Support | str
+        self,
+        table: Table,
+        samples: Samples,
+        estimand: str,
+        supported: Support | str,
+        follow: Collection[Hashable],
     ) -> Outcomes:
         # A copy: what the user does to X afterwards is not what the rows were.
         rows = table.as_frame()
         contents = Contents(
-            at_once(samples), self.shape, rows.index, rows, self.fingerprint, supported
+            at_once(samples),
+            self.shape,
+            rows.index,
+            rows,
+            self.fingerprint,
+            supported,
+            follow=frozenset(follow),
         )
         return outcomes_of(contents, estimand)
 
@@ -447,13 +446,6 @@ def _joined(values: Floats) -> Floats:
     """Return draws of all chains in one, (draws, ...)."""
     # not -1, which a model without terms would leave undetermined
     return values.reshape(values.shape[0] * values.shape[1], *values.shape[2:])
-
-
-def _ignores(design: Design, k: int, forced: Forced | None) -> bool:
-    """Whether a design makes nothing of a column, forced values included."""
-    if not design.ignores(k) or forced is None:
-        return design.ignores(k)
-    return design.ignores(k, forced.first_chunk() if isinstance(forced, Chunked) else forced)
 
 
 def _rest(do: Do, baseline: Do | None) -> str:

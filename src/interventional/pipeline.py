@@ -1,7 +1,7 @@
 """`intervene` on whole scikit-learn estimators: force raw columns, before any preprocessing."""
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from interventional.data.table import Table, Units, is_distributed, position_of,
 from interventional.errors import listed
 from interventional.fitted import Fitted, Kind
 from interventional.intervention.do import Drawn, Forced, columns_read, describe, parse_do
+from interventional.intervention.reach import following, refuse_ignored
 from interventional.intervention.steps import (
     Column,
     Raw,
@@ -123,14 +124,15 @@ def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mea
         at = np.isin(fitted.model.schema.names, list(changed))
         units = replace(units, values=np.where(np.outer(lacking, at), np.nan, units.values))
     query = fitted.query(units, changed, _reads(do, table, fitted))
-    for follow in alone:
-        fitted.refuse_ignored(query, follow)
+    for each in alone:
+        refuse_ignored(fitted.model, query, each)
     tried = replace(query, forced={name: query.forced[name] for name in moved})
     supported = fitted.supported(tried, apart=_derived(path, units, forced, moved))
     if path.steps:
         supported = _in_raw_units(supported, forced, table)
     _warn_of_missing(forced, table)
-    inner = fitted.outcomes(table, query, kind, describe(do), supported)
+    after = _following(path, units, following(fitted.model, query), forced)
+    inner = fitted.outcomes(table, query, kind, describe(do), supported, after)
     if not path.inverses:
         return inner
     back = _ToRaw(path.inverses)
@@ -243,6 +245,23 @@ def _alone(
             own = own if follow is None else follow
         found.append(own)
     return found
+
+
+def _following(
+    path: "_Path", units: Units, columns: Collection[Hashable], forced: Raw
+) -> frozenset[Hashable]:
+    """Return the raw columns of which the steps make columns that follow what is forced."""
+    if not path.steps or not columns:
+        return frozenset(columns)
+    some, schema = units.table.take(slice(0, _TRIED)), path.fitted.model.schema
+    at = [schema.position(column) for column in columns]
+    before = units.values[: len(some), at]
+    return frozenset(columns).union(
+        (some.names if some.labels is None else some.labels)[j]
+        for j in range(len(some.names))
+        if j not in forced
+        and differ(path.encoded(some.with_columns(moved_rows(some, [j])))[:, at], before).any()
+    )
 
 
 def _derived(path: "_Path", units: Units, forced: Raw, changed: Collection[str]) -> list[str]:
