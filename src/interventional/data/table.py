@@ -148,19 +148,18 @@ class Table:
         return pd.DataFrame(self.array.copy(), columns=list(self.names), copy=False)
 
     def completed(self, labels: Sequence[Hashable] | None) -> "Table":
-        """Return a table of the columns of these labels, those that it lacks of NaN.
+        """Return a table that has the columns of these labels, those that it lacks of NaN.
 
-        A table of other columns besides, or of another order, stays as it is.
+        Columns besides, or in another order, stay as they are.
         """
         frame = self.frame
         if frame is None or labels is None or self.labels == tuple(labels):
             return self
         absent = [j for j, label in enumerate(labels) if label not in frame.columns]
-        if self.labels != tuple(label for label in labels if label in frame.columns):
-            return self
+        in_order = self.labels == tuple(label for label in labels if label in frame.columns)
         frame = frame.copy(deep=False)
         for j in absent:
-            frame.insert(j, labels[j], np.nan)
+            frame.insert(j if in_order else frame.shape[1], labels[j], np.nan)
         return Table(frame, frame, tuple(absent))
 
     def _given(self) -> pd.DataFrame:
