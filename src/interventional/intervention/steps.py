@@ -56,8 +56,11 @@ def with_missing_forced(table: Table, forced: Raw) -> tuple[Table, NDArray[np.bo
     """Return rows with forced values where they have none, which no step may take; and which."""
     columns, lacking = {}, np.zeros(len(table), dtype=bool)
     for j, values in forced.items():
+        missing = np.asarray(pd.isna(table.values(j)))
+        if not missing.any():
+            continue
         held = values.first_chunk()[0, 0] if isinstance(values, Drawn) else values
-        missing = pd.isna(table.values(j)) & ~pd.isna(held)
+        missing &= np.logical_not(pd.isna(held))
         if missing.any():
             columns[j] = np.where(missing, held, table.values(j))
             lacking |= missing
