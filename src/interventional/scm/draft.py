@@ -19,6 +19,7 @@ from interventional.scm.families import (
     DEFAULT,
     FAMILIES,
     IDENTITY,
+    ZERO_ONE,
     adds_up,
     check_name,
     no_batches,
@@ -204,7 +205,7 @@ class Draft:
                     why = (
                         f"column {node!r} holds nothing but 0 and 1: {why}. For a line "
                         f"instead, as where numbers other than 0 and 1 are to come, say "
-                        f"family={{{node!r}: 'gaussian'}}"
+                        f"family={{{node!r}: {DEFAULT!r}}}"
                     )
                 raise ValueError(why)
 
@@ -238,7 +239,7 @@ def draft(
     given = family if isinstance(family, Mapping) else {}
     binary = [n for n in nodes if n != outcome and schema.names.index(n) in zero_one]
     binary = [node for node in binary if node not in given and families[node] == DEFAULT]
-    families |= dict.fromkeys(binary, "bernoulli")
+    families |= dict.fromkeys(binary, ZERO_ONE)
     if position is not None and not FAMILIES[families[outcome]].may_count_exposure:
         raise ValueError(
             f"exposure={exposure!r} is for counts, family='poisson' or 'negative_binomial'; the "

@@ -13,7 +13,7 @@ from interventional.data.schema import Schema
 from interventional.errors import listed
 from interventional.graph.identification import regenerated
 from interventional.numbers import Floats
-from interventional.scm.families import DEFAULT, FAMILIES, Family
+from interventional.scm.families import DEFAULT, FAMILIES, ZERO_ONE, Family
 from interventional.scm.priors import EquationPriors, Group
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Equation:
             return f"{self.node!r} is a column of levels"
         if self.record.inner is None:
             of_zero_one = ", as that of a column of 0 and 1 is unless family= says otherwise"
-            why = of_zero_one if self.family == "bernoulli" else ""
+            why = of_zero_one if self.family == ZERO_ONE else ""
             return f"the family of {self.node!r} is {self.family!r}{why}"
         return self.priors.conjugacy_obstacle
 
