@@ -181,7 +181,7 @@ class DaskOutcomes:
         ----------
         weights : Dask Series or Array of shape (n,), optional
             Weights of the rows, in partitions like theirs.
-        by : column name, or Dask Series or Array of shape (n,), optional
+        by : column name, list of them, or Dask Series, DataFrame or Array of n rows, optional
             Groups to average within.
 
         See Also
@@ -202,7 +202,11 @@ class DaskOutcomes:
         import dask
 
         averages = dask.delayed(_averaged, pure=False)
-        weight, group = [_per_part(v, len(self.parts)) for v in (weights, by)]
+        n = len(self.parts)
+        weight, group = (
+            _per_part(weights, n),
+            [by] * n if isinstance(by, list) else _per_part(by, n),
+        )
         total = _sum_of([averages(*p) for p in zip(self.parts, weight, group, strict=True)])
         return averaged(total, self.shape, self.posterior, self.estimand, by)
 
@@ -523,7 +527,8 @@ def _averaged(outcomes: Outcomes | None, weights: Any, by: Any) -> Averages | No
     """Return the averages of a partition, which add up; nothing of an empty one."""
     if outcomes is None:
         return None
-    return contents_of(outcomes).averages(weights, by)
+    contents = contents_of(outcomes)
+    return contents.averages(weights, contents.columns(by) if isinstance(by, list) else by)
 
 
 def _called(outcomes: Outcomes | None, method: str, meta: Any, arguments: tuple[Any, ...]) -> Any:

@@ -1,6 +1,6 @@
 """`Estimator`: parameters, fitting, prediction and checks, as scikit-learn wants them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -26,7 +26,7 @@ from interventional.data.reading import (
     restored_on_failure,
     warn_of_weights,
 )
-from interventional.data.schema import Schema
+from interventional.data.schema import Schema, refuse
 from interventional.data.table import Table, is_distributed, read_table
 from interventional.errors import UndeterminedError
 from interventional.fitted import Fitted
@@ -41,6 +41,7 @@ from interventional.scm.generative import generative_model, observed_rows
 from interventional.scm.naming import DEFAULT_OUTCOME, outcome_name
 from interventional.scm.predictive import Predictive
 from interventional.trust import checks, confounding
+from interventional.trust.overlap import Training
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -190,10 +191,10 @@ class Estimator(RegressorMixin, BaseEstimator):
             if is_distributed(X):
                 dask.read_columns(X, self, reset=True)
                 total = dask.accumulate(clone(self)._batch, X, y, sample_weight)
-                self._condition(self._draft(total.schema, total.named), total)
+                self._condition(self._draft_of(total), total)
                 return self
             schema, values, target, weights = self._read_training(X, y, sample_weight)
-            parsed = self._draft(schema, name_of(y))
+            parsed = self._draft(schema, schema.zero_one(values), name_of(y))
             if not parsed.fixes_sigma:  # else 1/s**2 are what they say
                 warn_of_weights(weights)
             seen = parsed.as_seen(parsed.outcome, target)
@@ -255,12 +256,18 @@ class Estimator(RegressorMixin, BaseEstimator):
                 batch = self._batch(X, y, sample_weight, before)
             total = batch if before is None else before + batch
             try:
-                self._condition(self._draft(total.schema, total.named), total)
+                self._condition(self._draft_of(total), total)
             except UndeterminedError as error:
                 for name in set(_POSTERIOR) & set(vars(self)):
                     delattr(self, name)
                 self._accumulated, self._undetermined = total, str(error)
         return self
+
+    def _draft_of(self, total: Accumulated) -> Draft:
+        """Return what the parameters say of rows that came in batches."""
+        parsed = self._draft(total.schema, Training.of(total).zero_one, total.named)
+        parsed.refuse_batches()
+        return parsed
 
     def _batch(
         self,
@@ -272,7 +279,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         """Return what Gaussian equations see of a batch, of which the first names the outcome."""
         first = before is None
         schema, values, target, weights = self._read_training(X, y, sample_weight, first)
-        parsed = self._draft(schema, name_of(y) if before is None else before.named)
+        named = name_of(y) if before is None else before.named
+        parsed = self._draft(schema, schema.zero_one(values), named)
         parsed.refuse_batches()
         if not parsed.fixes_sigma:
             warn_of_weights(weights)
@@ -553,7 +561,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         size = checks.positive_size(n_samples)
         with restored(self):
             schema, values, target, _ = self._read_training(X, y, None)
-            model, _ = specify(self._draft(schema, name_of(y)), values, target)
+            parsed = self._draft(schema, schema.zero_one(values), name_of(y))
+            model, _ = specify(parsed, values, target)
         labels = checks.labels_of(X, len(target))
         rng = _generator(random_state)
         return checks.prior_predictive(model, values, target, labels, size, rng)
@@ -676,7 +685,8 @@ class Estimator(RegressorMixin, BaseEstimator):
                 if y is not None:
                     target = read_outcome(y, X, self)
                     check_consistent_length(values, target)
-                model, _ = specify(self._draft(schema, name_of(y)), values, target)
+                parsed = self._draft(schema, schema.zero_one(values), name_of(y))
+                model, _ = specify(parsed, values, target)
         built = generative_model(model, values, list(Table.of(X).index))
         if target is None:
             return built
@@ -726,8 +736,8 @@ class Estimator(RegressorMixin, BaseEstimator):
                 self._read(X)
                 outcome, schema = self.fitted_.model.outcome, self.fitted_.model.schema
             else:
-                _, schema, _ = self._read_new(X)
-                outcome = self._draft(schema).outcome
+                _, schema, values = self._read_new(X)
+                outcome = self._draft(schema, schema.zero_one(values)).outcome
         built = self.build_model(X)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         drawn = simulate(built, outcome, schema, parameters, int(seed))
@@ -784,13 +794,19 @@ class Estimator(RegressorMixin, BaseEstimator):
     def _read_new(self, X: Any, reset: bool = True) -> tuple[Table, Schema, Floats]:
         """Return new data, what its columns are, and its encoded rows."""
         table = read_table(X, self, reset=reset)
-        schema = Schema.of(table)
-        return table, schema, schema.encode(table)
+        schema, unreadable = Schema.of_readable(table)
+        values, wrong = schema.encoded(table)
+        if wrong:
+            read = None if self.graph is None else draft(schema, **self._parameters()).read
+            refuse({**wrong, **unreadable}, read)
+        return table, schema, values
 
     def _read(self, X: Any) -> Floats:
         """Return the encoded rows of data like those that were fitted."""
         self._check_fitted()
-        return self.fitted_.encoded(read_table(X, self, reset=False))
+        model = self.fitted_.model
+        table = read_table(X, self, reset=False, labels=model.schema.labels)
+        return self.fitted_.encoded(table, model.read_by_any)
 
     def _read_outcome(self, rows: Floats, X: Any, y: ArrayLike) -> Floats:
         """Return the outcomes of rows, each of which the family takes."""
@@ -804,7 +820,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         if "fitted_" not in vars(self):
             self._check_fitted()
         fitted = self.fitted_
-        table = read_table(X, self, reset=False)
+        table = read_table(X, self, reset=False, labels=fitted.model.schema.labels)
         return fitted if self.unseen_levels == "error" else fitted.knowing(table, *dos), table
 
     def _predictive(self, X: Any) -> Predictive:
@@ -812,13 +828,16 @@ class Estimator(RegressorMixin, BaseEstimator):
         fitted, table = self._facing(X)
         return fitted.predictive(fitted.encoded(table))
 
-    def _draft(self, schema: Schema, named: str | None = None) -> Draft:
-        """Return what the parameters say of some columns, and of a y that the user gave a name."""
+    def _draft(self, schema: Schema, zero_one: Collection[int], named: str | None = None) -> Draft:
+        """Return what the parameters say of some columns, and of a y that the user gave a name.
+
+        Of `zero_one`, columns of numbers, nothing but 0 and 1 was seen.
+        """
         outcome = self.outcome
         if outcome is None:
             by_node = self.family, self.design, self.priors
             outcome = outcome_name(named, schema.names, self.graph, by_node)
-        return draft(schema, **{**self._parameters(), "outcome": outcome})
+        return draft(schema, zero_one, **{**self._parameters(), "outcome": outcome})
 
     def _parameters(self) -> dict[str, Any]:
         """Return the parameters that say what the model is."""

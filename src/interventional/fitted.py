@@ -1,6 +1,6 @@
 """A fitted model as a value: all that a question needs, and nothing of scikit-learn."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +14,7 @@ from interventional.answers.outcomes import Outcomes, outcomes_of
 from interventional.answers.samples import Chunked, Contrast, Held, Samples, at_once
 from interventional.answers.support import AVERAGED, Support, joined
 from interventional.data.accumulation import Accumulated
+from interventional.data.schema import Wrong, refuse
 from interventional.data.table import Table, Units
 from interventional.errors import NotIdentifiedError, listed, unknown
 from interventional.graph.identification import Regression, in_words
@@ -29,6 +30,7 @@ from interventional.intervention.do import (
     refuse_empty_baseline,
 )
 from interventional.intervention.forward import Query
+from interventional.intervention.reach import following, refuse_ignored
 from interventional.numbers import Floats, is_large
 from interventional.scm.equations import StructuralModel
 from interventional.scm.predictive import Predictive
@@ -138,18 +140,30 @@ class Fitted:
 
     # --- Reading --------------------------------------------------------------------------------
 
-    def encoded(self, table: Table) -> Floats:
-        """Return rows like those of fit as numbers, (n, columns)."""
-        schema, exposure = self.model.schema, self.model.of_outcome.exposure
-        schema.refuse_other_columns(table)
-        values = schema.encode(table)
-        if exposure is not None:
-            positive(values[:, exposure])
-        self.model.of_outcome.errors(values)
+    def encoded(self, table: Table, read: Collection[int] | None = None) -> Floats:
+        """Return rows like those of fit as numbers, (n, columns).
+
+        What is no number is NaN in columns that are not read; by default those are read that the
+        outcome's equation has.
+        """
+        equation = self.model.of_outcome
+        read = equation.read if read is None else read
+        _, values, wrong = self._read(table)
+        refuse(wrong, read)
+        if equation.exposure in read:
+            positive(values[:, equation.exposure])
         return values
+
+    def _read(self, table: Table) -> tuple[Table, Floats, Wrong]:
+        """Return rows with all columns of fit, their values, and what is wrong with these."""
+        schema = self.model.schema
+        table = table.completed(schema.labels)
+        schema.refuse_other_columns(table)
+        return table, *schema.encoded(table)
 
     def knowing(self, table: Table, *dos: Do | None) -> "Fitted":
         """Return the model that knows levels of these rows, or forced, which no row of fit had."""
+        table = table.completed(self.model.schema.labels)
         if table.frame is None:
             return self
         self.model.schema.refuse_other_columns(table)
@@ -159,12 +173,12 @@ class Fitted:
 
     def units(self, table: Table, seed: int | None = None) -> Units:
         """Return rows to ask something of, which stay as they are now."""
-        values = self.encoded(table)
+        table, values, wrong = self._read(table)
         if is_large(self.n_draws, len(values)):  # what is computed later is of X as it is now
             values = np.array(values, order="C")
         if table.frame is None:
             table = Table(None, values)
-        return Units(table, values, self.seed if seed is None else seed)
+        return Units(table, values, self.seed if seed is None else seed, wrong)
 
     def predictive(self, values: Floats) -> Predictive:
         """Return the predictive distribution of the outcome at encoded rows."""
@@ -215,20 +229,23 @@ class Fitted:
         observed = {model.outcome: target}
         for node in (*query.regenerated, model.outcome):
             equation = model.equation(node)
+            refuse(units.wrong, equation.read)  # to find the noise that the row itself had
             if equation.record.noise is None:
                 raise ValueError(
                     f"counterfactual: the intervention changes {node!r}, whose noise is not "
                     "additive, so that no residual of the row's own can be kept; use intervene"
                 )
             if node != model.outcome:
-                observed[node] = units.values[:, model.schema.names.index(node)]
+                j = model.schema.names.index(node)
+                refuse(units.wrong, (j,))
+                observed[node] = units.values[:, j]
                 equation.record.check(observed[node], f"column {node!r}")
         self._refuse_confounded_mediators(query)
         samples = confounding.unbiased(
             forward.Retrospective(model, query, self.draws, observed=observed), self.biases_by_draw
         )
         words = f"{model.outcome} had it been that {words}"
-        return self._as_outcomes(units.table, samples, words, self.supported(query))
+        return self._as_outcomes(units.table, samples, words, self.supported(query), frozenset())
 
     def decompose(self, units: Units, do: Do, baseline: Do | None) -> dict[str, Outcomes]:
         """Split an effect into what goes through mediators and what does not."""
@@ -252,7 +269,13 @@ class Fitted:
         known = joined(self.supported(treated), self.supported(rested))
         parts = {"direct": (direct, neither), "indirect": (both, direct), "total": (both, neither)}
         return {
-            name: self._as_outcomes(units.table, Contrast(*pair, "-"), f"{name} {words}", known)
+            name: self._as_outcomes(
+                units.table,
+                Contrast(*pair, "-"),
+                f"{name} {words}",
+                known,
+                following(self.model, treated),
+            )
             for name, pair in parts.items()
         }
 
@@ -284,9 +307,11 @@ class Fitted:
 
     def asked(self, do: Do, units: Units) -> Query:
         """Return what the user asks, parsed."""
-        return self.query(units, *self._read(do, units))
+        query = self.query(units, *self._parsed(do, units))
+        self._refuse_ignored(query)
+        return query
 
-    def _read(self, do: Do, units: Units) -> tuple[dict[str, Forced], frozenset[str]]:
+    def _parsed(self, do: Do, units: Units) -> tuple[dict[str, Forced], frozenset[str]]:
         """Return what columns are forced to, and the columns that this is computed from."""
         schema, n = self.model.schema, len(units.values)
         meant = parse_do(do, units.table, schema, self.n_draws, units.seed, self.model.outcome)
@@ -300,19 +325,29 @@ class Fitted:
 
         Both are answered by the same equations, or both by one regression.
         """
-        forced, reads = self._read(do, units)
+        forced, reads = self._parsed(do, units)
         if baseline is None:
-            names = self.model.schema.names
-            rest: dict[str, Forced] = {name: units.values[:, names.index(name)] for name in forced}
+            at = {name: self.model.schema.names.index(name) for name in forced}
+            refuse(units.wrong, at.values())
+            rest: dict[str, Forced] = {name: units.values[:, j] for name, j in at.items()}
             read = frozenset(forced)
         else:
             refuse_empty_baseline(baseline)
-            rest, read = self._read(baseline, units)
+            rest, read = self._parsed(baseline, units)
         if set(forced) == set(rest):
             reads = read = reads | read
         treated, rested = self.query(units, forced, reads), self.query(units, rest, read)
         refuse_apart(treated, rested)
+        self._refuse_ignored(treated)
+        if baseline is not None:
+            self._refuse_ignored(rested)
         return treated, rested
+
+    def _refuse_ignored(self, query: Query) -> None:
+        """Refuse to force a column of which the designs make nothing."""
+        if query.own is None:
+            for name in query.forced:
+                refuse_ignored(self.model, query, (name,))
 
     def query(
         self, units: Units, forced: Mapping[str, Forced], reads: frozenset[str] = frozenset()
@@ -321,16 +356,35 @@ class Fitted:
 
         `reads` names the columns from whose factual values the forced values are computed.
         """
-        model, of_y = self.model, self.model.of_outcome
+        model, values = self.model, units.values
+        reached, own = self.answered(frozenset(forced), reads)
+        refuse(units.wrong, self._read_by(forced, reached, own))
+        of_y = model.of_outcome
         for column, check in ((of_y.exposure, positive), (of_y.noise, of_y.checked_errors)):
             held = None if column is None else forced.get(model.schema.names[column])
             if held is not None:
                 check(held.first_chunk().ravel() if isinstance(held, Chunked) else held)
-        reached, own = self.answered(frozenset(forced), reads)
+            elif column == of_y.exposure and column is not None:
+                positive(values[:, column])
         if len(model.equations) > 1:
-            self._refuse_fractions(units.values, forced, None if own else reached)
-        asked = Query(units.values, forced, reached, units.seed, own=own)
+            read = frozenset[int]() if own else model.read(forced, reached)
+            self._refuse_fractions(values, forced, read)
+        asked = Query(values, forced, reached, units.seed, own=own)
         return asked if model.own is None else narrowed(asked, model.own, self.biases)
+
+    def _read_by(
+        self, forced: Collection[str], reached: Collection[str], own: Regression | None
+    ) -> frozenset[int]:
+        """Return the columns whose values in a row enter its answer, by position."""
+        model, names = self.model, self.model.schema.names
+        moved = {names.index(name) for name in forced if name in self.biases}  # by how far
+        if own is None:
+            return model.read(forced, reached) | moved
+        exposure = model.of_outcome.exposure
+        held = {names.index(n) for n in (*own.parents, *own.adjustment) if n not in forced}
+        if exposure is not None and names[exposure] not in forced:
+            held.add(exposure)
+        return frozenset(held | moved)
 
     def answered(
         self, forced: frozenset[str], reads: frozenset[str] = frozenset()
@@ -369,21 +423,19 @@ class Fitted:
         return {}
 
     def _refuse_fractions(
-        self, values: Floats, forced: Mapping[str, Forced], reached: tuple[str, ...] | None
+        self, values: Floats, forced: Mapping[str, Forced], read: Collection[int]
     ) -> None:
         """Refuse what is no count where a column of counts is given: it would be rounded.
 
-        Where nothing is said of what is reached, no equation but the outcome's is asked.
+        Of what is not forced, the columns that are read count.
         """
         for equation in self.model.equations[:-1]:
-            node = equation.node
-            if not equation.is_discrete or (reached is not None and node in reached):
-                continue
+            node, j = equation.node, self.model.schema.names.index(equation.node)
             held, where = forced.get(node), f"do[{node!r}]"
-            if held is None and reached is None:
+            if not equation.is_discrete or (held is None and j not in read):
                 continue
             if held is None:
-                held, where = values[:, self.model.schema.names.index(node)], f"column {node!r}"
+                held, where = values[:, j], f"column {node!r}"
             elif isinstance(held, Chunked):
                 drawn = held.first_chunk()
                 held = drawn[np.argmax(~equation.record.takes(drawn).all(axis=1))]
@@ -433,17 +485,23 @@ class Fitted:
         kind: Kind,
         words: str,
         supported: Support | str | None = None,
+        follow: Collection[Hashable] | None = None,
     ) -> Outcomes:
         """Return the answer to a query, whose intervention is put into words."""
+        follow = following(self.model, query) if follow is None else follow
         if query.own is not None:
             own, query = self.serving(query)
-            return own.outcomes(table, query, kind, words, supported)
+            return own.outcomes(table, query, kind, words, supported, follow)
+        of_y = self.model.of_outcome
+        errors = of_y.noise if kind == "predictive" else None
+        if errors is not None and self.model.schema.names[errors] not in query.forced:
+            of_y.errors(query.values)
         estimand = self.estimand(words, kind)
         of_kind = forward.Predictive if kind == "predictive" else forward.Expected
         answer = of_kind(self.model, query, self.draws)
         samples = confounding.unbiased(answer, self.biases_by_draw) if self.biases else answer
         known = self.supported(query) if supported is None else supported
-        return self._as_outcomes(table, samples, estimand, known)
+        return self._as_outcomes(table, samples, estimand, known, follow)
 
     def estimand(self, words: str, kind: Kind) -> str:
         """Return what is asked, as in ``E[y | do(b = 0)]``."""
@@ -458,12 +516,23 @@ class Fitted:
         return " - ".join(self.estimand(side, kind) for side in sides)
 
     def _as_outcomes(
-        self, table: Table, samples: Samples, estimand: str, supported: Support | str
+        self,
+        table: Table,
+        samples: Samples,
+        estimand: str,
+        supported: Support | str,
+        follow: Collection[Hashable],
     ) -> Outcomes:
         # A copy: what the user does to X afterwards is not what the rows were.
         rows = table.as_frame()
         contents = Contents(
-            at_once(samples), self.shape, rows.index, rows, self.fingerprint, supported
+            at_once(samples),
+            self.shape,
+            rows.index,
+            rows,
+            self.fingerprint,
+            supported,
+            follow=frozenset(follow),
         )
         return outcomes_of(contents, estimand)
 

@@ -43,7 +43,8 @@ class BayesianInterventionRegressor(Estimator):
         How the outcome is distributed, or how each column is that has an equation, by name:
         ``"gaussian"``, ``"student_t"`` (outliers), ``"lognormal"``, ``"gamma"`` (both positive),
         ``"poisson"``, ``"negative_binomial"`` (both counts), ``"bernoulli"`` (0 and 1) or
-        ``"beta"`` (shares between 0 and 1). Columns of bools and levels are ``"categorical"``.
+        ``"beta"`` (shares between 0 and 1). Columns of bools and levels are ``"categorical"``, and
+        columns of numbers that hold nothing but 0 and 1 are ``"bernoulli"`` by default.
     exposure : column, optional
         The column that a count is in proportion to: days, visits, inhabitants. It enters as its
         logarithm, with the coefficient 1.
@@ -557,7 +558,7 @@ class BayesianInterventionRegressor(Estimator):
         with restored(self):
             self._validate_params()
             table, schema, values, target, weights = self._read_rows(X, y, sample_weight)
-            parsed = self._draft(schema, name_of(y))
+            parsed = self._draft(schema, schema.zero_one(values), name_of(y))
         return refutation.refute(
             self,
             parsed,

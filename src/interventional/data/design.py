@@ -60,6 +60,10 @@ class TreatmentCoding:
         """Return for each term the one column that it comes from."""
         return [{j} for j, _ in self.picks]
 
+    def ignores(self, j: int, values: Floats | None = None) -> bool:
+        """Whether no term moves with a column: each is a term, or several."""
+        return False
+
 
 class TransformedDesign:
     """A fitted scikit-learn transformer as a design.
@@ -93,6 +97,7 @@ class TransformedDesign:
             _explain(error, schema, transformer, values)
             error.add_note(f"This is what design={transformer!r} raised when it was fitted.")
             raise
+        self._some, self._ignored = _some_of(values), dict[int, bool]()
         self.terms: tuple[str, ...] = ()
         width = self.matrix(values[:1]).shape[1]
         if width == 0:
@@ -136,9 +141,7 @@ class TransformedDesign:
     def sources(self, values: Floats | None) -> list[set[int]]:
         """Return for each term the columns that it moves with, found by moving each in turn."""
         assert values is not None
-        spread = np.linspace(0, len(values) - 1, min(len(values), 200)).astype(np.intp)
-        extremes = [values.argmin(axis=0), values.argmax(axis=0)]  # a rare level counts too
-        rows = values[np.unique(np.concatenate([spread, *extremes]))]
+        rows = _some_of(values)
         before = self.matrix(rows)
         found: list[set[int]] = [set() for _ in self.terms]
         for j in range(values.shape[1]):
@@ -157,6 +160,30 @@ class TransformedDesign:
         columns = zip(names, pd.DataFrame(made).items(), strict=True)
         held = [name for name, (_, c) in columns if pd.api.types.infer_dtype(c) == "string"]
         return f"; it leaves text in column {listed(held)}, which it must encode" if held else ""
+
+    def ignores(self, j: int, values: Floats | None = None) -> bool:
+        """Whether no term moves with a column among the values that fit saw, or these.
+
+        Of a column that was constant nobody knows.
+        """
+        if values is not None:
+            return self._same_at(j, _several(values))
+        if j not in self._ignored:
+            tried = _several(self._some[:, j])
+            self._ignored[j] = len(tried) > 1 and self._same_at(j, tried)
+        return self._ignored[j]
+
+    def _same_at(self, j: int, tried: Floats) -> bool:
+        """Whether the terms of some rows of fit are the same whichever value a column has."""
+        first = None
+        for value in (*tried, self._some[0, j]):
+            rows = self._some.copy()
+            rows[:, j] = value
+            matrix = self.matrix(rows)
+            first = matrix if first is None else first
+            if not np.array_equal(matrix, first):
+                return False
+        return True
 
     def _names(self, width: int) -> tuple[str, ...]:
         try:
@@ -236,6 +263,19 @@ def _explain(error: Exception, schema: Schema, transformer: Any, values: Floats)
         "Encode it in the design, as make_column_transformer((OneHotEncoder(drop='first'), "
         f"{text!r}), ...) does"
     ) from error
+
+
+def _some_of(values: Floats) -> Floats:
+    """Return up to 200 of the rows, and those in which a column is smallest or largest."""
+    spread = np.linspace(0, len(values) - 1, min(len(values), 200)).astype(np.intp)
+    extremes = [values.argmin(axis=0), values.argmax(axis=0)]  # a rare level counts too
+    return values[np.unique(np.concatenate([spread, *extremes]))]
+
+
+def _several(values: Floats) -> Floats:
+    """Return up to ten of the values that there are, the smallest and the largest among them."""
+    found = np.unique(values)
+    return found[np.unique(np.linspace(0, len(found) - 1, 10).astype(np.intp))]
 
 
 # The map from encoded columns to the matrix that an equation is linear in.

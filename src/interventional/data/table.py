@@ -1,7 +1,7 @@
 """Rows as the user has them: the one place that tells a frame from an array."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -64,10 +64,13 @@ class Table:
         The rows as a DataFrame of pandas; None where they are an array.
     held : DataFrame, frame of another package or ndarray of shape (n, columns)
         The rows as the user has them; never changed.
+    absent : tuple of int
+        Positions of the columns that the user's frame lacks, of NaN here.
     """
 
     frame: pd.DataFrame | None
     held: Any
+    absent: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, X: Any) -> "Table":
@@ -130,8 +133,8 @@ class Table:
         if self.frame is None:
             return Table(None, self.array[rows])
         if self.is_foreign:
-            return Table.of(frames.taken(self.held, rows))
-        return Table.of(self.frame.iloc[rows])
+            return Table.of(frames.taken(self.held, rows)).completed(self.labels)
+        return replace(Table.of(self.frame.iloc[rows]), absent=self.absent)
 
     def renumbered(self) -> "Table":
         """Return the rows labelled 0, 1, …."""
@@ -148,7 +151,7 @@ class Table:
         if self.is_foreign:
             return frames.copied(self.held)
         if self.frame is not None:
-            return self.frame.copy(deep=False)
+            return self._given().copy(deep=False)
         rows = self.array.view()
         rows.flags.writeable = False
         return rows
@@ -156,8 +159,28 @@ class Table:
     def as_frame(self) -> pd.DataFrame:
         """Return a DataFrame of its own, the columns of an array named x0, x1, …."""
         if self.frame is not None:
-            return self.frame.copy()
+            return self._given().copy()
         return pd.DataFrame(self.array.copy(), columns=list(self.names), copy=False)
+
+    def completed(self, labels: Sequence[Hashable] | None) -> "Table":
+        """Return a table that has the columns of these labels, those that it lacks of NaN.
+
+        Columns besides, or in another order, stay as they are.
+        """
+        frame = self.frame
+        if frame is None or labels is None or self.labels == tuple(labels):
+            return self
+        absent = [j for j, label in enumerate(labels) if label not in frame.columns]
+        in_order = self.labels == tuple(label for label in labels if label in frame.columns)
+        frame = frame.copy(deep=False)
+        for j in absent:
+            frame.insert(j if in_order else frame.shape[1], labels[j], np.nan)
+        return Table(frame, self.held if self.is_foreign else frame, tuple(absent))
+
+    def _given(self) -> pd.DataFrame:
+        """Return the frame without the columns that the user's lacks."""
+        assert self.frame is not None
+        return self.frame.drop(columns=self.frame.columns[list(self.absent)])
 
     def reordered(self, columns: Sequence[int], order: NDArray[np.intp]) -> "Table":
         """Return the rows with some columns in another order, jointly."""
@@ -168,7 +191,8 @@ class Table:
         frame = self.frame.copy(deep=False)
         for j in columns:
             frame.isetitem(j, self.frame.iloc[order, j].array)
-        return self._of_its_kind(frame, columns)
+        made = self._of_its_kind(frame, columns)
+        return made if made.is_foreign else replace(made, absent=self.absent)
 
     def with_columns(self, columns: Mapping[int, NDArray[Any]]) -> "Table":
         """Return the rows with some columns replaced, of the same kinds as they were."""
@@ -202,7 +226,7 @@ class Table:
         """Return rows in which some columns are other ones, of the kind that these rows are."""
         if not self.is_foreign:
             return Table(frame, frame)
-        new = {str(frame.columns[j]): frame.iloc[:, j] for j in columns}
+        new = {str(frame.columns[j]): frame.iloc[:, j] for j in (*columns, *self.absent)}
         return Table(frame, frames.replaced(self.held, new))
 
     def holds_numbers(self, j: int) -> bool:
@@ -239,14 +263,23 @@ class Units:
         Encoded.
     seed : int
         Source of their noise: other partitions of a table have other noise.
+    wrong : mapping of int to Exception
+        Of each column with something that is no number or level, what is raised if it is read.
     """
 
     table: Table
     values: Floats
     seed: int
+    wrong: Mapping[int, Exception] = field(default_factory=dict)
 
 
-def read_table(X: Any, estimator: BaseEstimator, *, reset: bool) -> Table:
+def read_table(
+    X: Any,
+    estimator: BaseEstimator,
+    *,
+    reset: bool,
+    labels: Sequence[Hashable] | None = None,
+) -> Table:
     """Return rows as a table: a frame as it is, all else as floats, some maybe not finite.
 
     Parameters
@@ -257,28 +290,35 @@ def read_table(X: Any, estimator: BaseEstimator, *, reset: bool) -> Table:
         Who takes them.
     reset : bool
         Whether the estimator is to note number and names of the columns, or to compare.
+    labels : sequence, optional
+        Those of all columns, some of which a DataFrame may lack: see `Table.absent`.
     """
     frame = frames.as_pandas(X)
     if frame is None:
         return Table(None, _read_array(X, partial(validate_data, estimator, reset=reset)))
-    validate_data(estimator, frame, skip_check_array=True, reset=reset)
-    return _read_frame(frame, X)
+    table = Table(frame, X).completed(labels)
+    validate_data(estimator, table.frame, skip_check_array=True, reset=reset)
+    return _not_empty(table)
 
 
 def read_rows(X: Any) -> Table:
     """Return rows as a table, whoever takes them."""
     frame = frames.as_pandas(X)
-    return Table(None, _read_array(X, check_array)) if frame is None else _read_frame(frame, X)
+    if frame is None:
+        return Table(None, _read_array(X, check_array))
+    return _not_empty(Table(frame, X))
 
 
-def _read_frame(frame: pd.DataFrame, X: Any) -> Table:
-    """Return a frame as a table, which has rows and columns."""
-    for size, what in zip(frame.shape, ("sample(s)", "feature(s)"), strict=True):
+def _not_empty(table: Table) -> Table:
+    """Return a frame, which has rows and columns."""
+    assert table.frame is not None
+    shape = table.frame.shape
+    for size, what in zip(shape, ("sample(s)", "feature(s)"), strict=True):
         if size == 0:
             raise ValueError(
-                f"Found array with 0 {what} (shape={frame.shape}) while a minimum of 1 is required"
+                f"Found array with 0 {what} (shape={shape}) while a minimum of 1 is required"
             )
-    return Table(frame, X)
+    return table
 
 
 def _read_array(X: Any, check: Callable[..., Any]) -> Floats:

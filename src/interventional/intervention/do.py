@@ -228,10 +228,11 @@ def _in_words(what: Any) -> str:
 def _codes(values: ArrayLike, schema: Schema, j: int, where: str) -> Floats:
     column = schema.encode_column(j, values, where)
     if not are_moderate(column):
-        bad = column[~(np.abs(column) <= LARGEST)].ravel()[0]
+        strays = ~(np.abs(column) <= LARGEST)
+        at = f" in row {int(np.argmax(strays))}" if column.ndim == 1 else ""
         raise ValueError(
-            f"{where} holds {bad}; a column can only be forced to finite values, of at most "
-            f"{LARGEST:g} in size"
+            f"{where} holds {column[strays].ravel()[0]}{at}; a column can only be forced to "
+            f"finite values, of at most {LARGEST:g} in size"
         )
     return column
 

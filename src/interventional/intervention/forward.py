@@ -172,7 +172,8 @@ class Answer(Chunked):
         inputs = []
         for name, whole in compiled.held:
             array = forced[name] if name in forced else values[:, names.index(name)]
-            inputs.append(array.astype(np.int64) if whole else array)
+            # NaN where a column is not read
+            inputs.append(np.nan_to_num(array).astype(np.int64) if whole else array)
         inputs += [values[:, j] for j in compiled.factual]
         inputs += [(residuals or {})[node] for node in compiled.residual]
         draws = [self.parameters[name] for name in compiled.needed]

@@ -27,6 +27,7 @@ from interventional.scm.families import (
     DEFAULT,
     FAMILIES,
     IDENTITY,
+    ZERO_ONE,
     adds_up,
     check_name,
     no_batches,
@@ -64,6 +65,8 @@ class Draft:
         What the user gave for each node.
     families : mapping
         How each node is distributed.
+    zero_one : tuple of str
+        The nodes that are Bernoulli since their columns hold nothing but 0 and 1.
     exposure : int or None
         Position of the column that the outcome is proportional to.
     noise : int or None
@@ -79,6 +82,7 @@ class Draft:
     designs: Mapping[str, Any]
     priors: Mapping[str, Any]
     families: Mapping[str, str]
+    zero_one: tuple[str, ...]
     exposure: int | None
     noise: int | None
     fit_intercept: bool
@@ -222,6 +226,13 @@ class Draft:
             return set()
         return {names.index(name) for name in own_columns(self.graph, self.outcome)}
 
+    @property
+    def read(self) -> frozenset[int]:
+        """The columns that enter some equation, by position; of others nothing need be known."""
+        found = {self.exposure, self.noise, *map(self.position, self.nodes)}
+        found.update(j for _, columns, _ in self.regressions for j in columns)
+        return frozenset(j for j in found if j is not None)
+
     def refuse_batches(self) -> None:
         """Refuse a model that some equation keeps from being fitted batch by batch."""
         for node in self.nodes:
@@ -237,11 +248,19 @@ class Draft:
                     "over rows, so that batches do not add up; call fit with all rows in memory"
                 )
             if not self.adds_up(node):
-                raise ValueError(no_batches(node, self.families[node]))
+                why = no_batches(node, self.families[node])
+                if node in self.zero_one:
+                    why = (
+                        f"column {node!r} holds nothing but 0 and 1: {why}. For a line "
+                        f"instead, as where numbers other than 0 and 1 are to come, say "
+                        f"family={{{node!r}: {DEFAULT!r}}}"
+                    )
+                raise ValueError(why)
 
 
 def draft(
     schema: Schema,
+    zero_one: Collection[int] = (),
     *,
     outcome: str,
     graph: Any = None,
@@ -254,7 +273,11 @@ def draft(
     exposure: Any = None,
     noise: Any = None,
 ) -> Draft:
-    """Parse the parameters of the estimator in the light of what the columns are."""
+    """Parse the parameters of the estimator in the light of what the columns are.
+
+    Of `zero_one`, columns of numbers that hold nothing but 0 and 1, those that have an equation
+    are Bernoulli by default.
+    """
     if "/" in outcome:
         raise ValueError(f"outcome={outcome!r}: no name in the model may hold a '/'")
     graph = over_columns(graph, schema.names, outcome)
@@ -263,6 +286,10 @@ def draft(
     regressions = _regressions(graph, schema, outcome, {position, errors})
     nodes = [node for node, _, _ in regressions]
     families = _families(family, nodes, schema, outcome)
+    given = family if isinstance(family, Mapping) else {}
+    binary = [n for n in nodes if n != outcome and schema.names.index(n) in zero_one]
+    binary = [node for node in binary if node not in given and families[node] == DEFAULT]
+    families |= dict.fromkeys(binary, ZERO_ONE)
     if position is not None and not FAMILIES[families[outcome]].may_count_exposure:
         raise ValueError(
             f"exposure={exposure!r} is for counts, family='poisson' or 'negative_binomial'; the "
@@ -282,6 +309,7 @@ def draft(
         _by_node(design, nodes, outcome, "design"),
         _priors_by_node(priors, nodes, outcome),
         families,
+        tuple(binary),
         position,
         errors,
         fit_intercept,

@@ -1,6 +1,6 @@
 """Structural equations as values."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,7 +19,7 @@ from interventional.graph.identification import (
     regenerated,
 )
 from interventional.numbers import Floats
-from interventional.scm.families import DEFAULT, FAMILIES, Family
+from interventional.scm.families import DEFAULT, FAMILIES, ZERO_ONE, Family
 from interventional.scm.priors import EquationPriors, Group
 
 if TYPE_CHECKING:
@@ -173,7 +173,9 @@ class Equation:
         if self.record.of_levels:
             return f"{self.node!r} is a column of levels"
         if self.record.inner is None:
-            return f"the family of {self.node!r} is {self.family!r}"
+            of_zero_one = ", as that of a column of 0 and 1 is unless family= says otherwise"
+            why = of_zero_one if self.family == ZERO_ONE else ""
+            return f"the family of {self.node!r} is {self.family!r}{why}"
         learning = self.priors.learning
         if learning is not None and self.noise is not None:
             return f"the prior of {learning.name!r} learns a scale, beside known errors of rows"
@@ -214,6 +216,12 @@ class Equation:
         """Return the design matrix, (n, terms), of the model's encoded columns."""
         takes_all = self.columns == tuple(range(values.shape[1]))
         return self.design.matrix(values if takes_all else values[:, self.columns])
+
+    @cached_property
+    def read(self) -> frozenset[int]:
+        """The columns that the node depends on in expectation: regressors, and exposures."""
+        own = frozenset(self.columns)
+        return own if self.exposure is None else own | {self.exposure}
 
     def offset(self, values: Floats) -> Floats | None:
         """Return what is added to the linear predictor of encoded rows: log exposures."""
@@ -328,6 +336,25 @@ class StructuralModel:
         read = reads.intersection(self.graph.nodes)
         own = own_regression(self.graph, forced, self.outcome, read)
         return ((), own) if own else (self.reached(forced, reads), None)
+
+    @property
+    def read_by_any(self) -> frozenset[int]:
+        """The columns that some equation depends on, by position."""
+        return frozenset[int]().union(*(equation.read for equation in self.equations))
+
+    def read(self, forced: Collection[str], regenerated: Collection[str]) -> frozenset[int]:
+        """Return the columns whose values in a row enter its answer, by position.
+
+        Neither do those of what is forced, nor of what is regenerated, except where an equation
+        takes them as they were.
+        """
+        nodes, names = (*regenerated, self.outcome), self.schema.names
+        found = set()
+        for equation in map(self.equation, nodes):
+            pairs = zip(equation.columns, equation.variables, strict=True)
+            found |= {j for j, variable in pairs if variable != names[j]}
+            found |= {j for j in equation.read if names[j] not in (*forced, *regenerated)}
+        return frozenset(found)
 
     def equation(self, node: str) -> Equation:
         """Return the equation of a node."""
