@@ -18,7 +18,6 @@ from sklearn.utils.validation import check_is_fitted
 from interventional import dask
 from interventional.data.accumulation import Accumulated
 from interventional.data.frames import name_of
-from interventional.data.leakage import refuse_outcome_among
 from interventional.data.reading import (
     read_outcome,
     read_weights,
@@ -36,7 +35,7 @@ from interventional.numbers import Floats
 from interventional.scm.draft import Draft, draft, specify
 from interventional.scm.families import DEFAULT, FAMILIES, LOG, adds_up, no_batches
 from interventional.scm.generative import generative_model, observed_rows
-from interventional.scm.naming import DEFAULT_OUTCOME, outcome_name
+from interventional.scm.naming import DEFAULT_OUTCOME
 from interventional.scm.predictive import Predictive
 from interventional.trust import checks, confounding
 
@@ -176,10 +175,10 @@ class Estimator(RegressorMixin, BaseEstimator):
             if is_distributed(X):
                 dask.read_columns(X, self, reset=True)
                 total = dask.accumulate(clone(self)._batch, X, y, sample_weight)
-                self._condition(self._draft(total.schema, total.named), total)
+                self._condition(draft(total.schema, **self._parameters(total.named)), total)
                 return self
             schema, values, target, weights = self._read_training(X, y, sample_weight)
-            parsed = self._draft(schema, name_of(y))
+            parsed = draft(schema, **self._parameters(name_of(y)))
             seen = parsed.as_seen(parsed.outcome, target)
             accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights, name_of(y))
             self._condition(parsed, accumulated, values, target, weights)
@@ -239,7 +238,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 batch = self._batch(X, y, sample_weight, before)
             total = batch if before is None else before + batch
             try:
-                self._condition(self._draft(total.schema, total.named), total)
+                self._condition(draft(total.schema, **self._parameters(total.named)), total)
             except UndeterminedError as error:
                 for name in set(_POSTERIOR) & set(vars(self)):
                     delattr(self, name)
@@ -247,18 +246,14 @@ class Estimator(RegressorMixin, BaseEstimator):
         return self
 
     def _batch(
-        self,
-        X: Any,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None,
-        before: Accumulated | None = None,
+        self, X: Any, y: ArrayLike, sample_weight: Any, before: Accumulated | None = None
     ) -> Accumulated:
         """Return what Gaussian equations see of a batch, of which the first names the outcome."""
-        first = before is None
-        schema, values, target, weights = self._read_training(X, y, sample_weight, first)
-        parsed = self._draft(schema, name_of(y) if before is None else before.named)
+        schema, values, target, weights = self._read_training(X, y, sample_weight, before is None)
+        named = name_of(y) if before is None else before.named
+        parsed = draft(schema, **self._parameters(named))
         parsed.refuse_batches()
-        refuse_outcome_among(schema, parsed.regressors, values, target, name_of(y))
+        parsed.refuse_outcome_among(values, target, name_of(y))
         target = parsed.as_seen(parsed.outcome, target)
         return Accumulated.of(schema, parsed.columns, values, target, weights, name_of(y))
 
@@ -292,10 +287,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         """Draw from the posterior, given rows, or what is left of rows that came in batches."""
         sampling = self._sampling()
         model, seen = specify(parsed, values, target, weights, accumulated)
-        if values is not None and target is not None:
-            refuse_outcome_among(
-                parsed.schema, parsed.regressors, values, target, accumulated.named
-            )
+        parsed.refuse_outcome_among(values, target, accumulated.named)
         biases = confounding.parse(self.confounding or {}, model)
         posteriors = infer_all(model, seen, self.inference, sampling)
         shape = sampling.chains, sampling.draws
@@ -533,7 +525,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         size = checks.positive_size(n_samples)
         with restored(self):
             schema, values, target, _ = self._read_training(X, y, None)
-            model, _ = specify(self._draft(schema, name_of(y)), values, target)
+            model, _ = specify(draft(schema, **self._parameters(name_of(y))), values, target)
         labels = checks.labels_of(X, len(target))
         rng = _generator(random_state)
         return checks.prior_predictive(model, values, target, labels, size, rng)
@@ -656,7 +648,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 if y is not None:
                     target = read_outcome(y, X, self)
                     check_consistent_length(values, target)
-                model, _ = specify(self._draft(schema, name_of(y)), values, target)
+                model, _ = specify(draft(schema, **self._parameters(name_of(y))), values, target)
         built = generative_model(model, values, list(Table.of(X).index))
         if target is None:
             return built
@@ -707,7 +699,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 outcome, schema = self.fitted_.model.outcome, self.fitted_.model.schema
             else:
                 _, schema, _ = self._read_new(X)
-                outcome = self._draft(schema).outcome
+                outcome = draft(schema, **self._parameters()).outcome
         built = self.build_model(X)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         drawn = simulate(built, outcome, schema, parameters, int(seed))
@@ -792,18 +784,11 @@ class Estimator(RegressorMixin, BaseEstimator):
         fitted, table = self._facing(X)
         return fitted.predictive(fitted.encoded(table))
 
-    def _draft(self, schema: Schema, named: str | None = None) -> Draft:
-        """Return what the parameters say of some columns, and of a y that the user gave a name."""
-        outcome = self.outcome
-        if outcome is None:
-            by_node = self.family, self.design, self.priors
-            outcome = outcome_name(named, schema.names, self.graph, by_node)
-        return draft(schema, **{**self._parameters(), "outcome": outcome})
-
-    def _parameters(self) -> dict[str, Any]:
-        """Return the parameters that say what the model is."""
+    def _parameters(self, named: str | None = None) -> dict[str, Any]:
+        """Return the parameters that say what the model is, and what the user calls y."""
         return {
             "outcome": self.outcome,
+            "named": named,
             "graph": self.graph,
             "design": self.design,
             "priors": self.priors,

@@ -14,6 +14,7 @@ from interventional.data.reading import restored
 from interventional.data.table import Units, is_distributed
 from interventional.estimator import Estimator
 from interventional.fitted import Do, Fitted, Kind
+from interventional.scm.draft import draft
 from interventional.trust import extrapolation
 
 if TYPE_CHECKING:
@@ -549,7 +550,7 @@ class BayesianInterventionRegressor(Estimator):
         with restored(self):
             self._validate_params()
             table, schema, values, target, weights = self._read_rows(X, y, sample_weight)
-            parsed = self._draft(schema, name_of(y))
+            parsed = draft(schema, **self._parameters(name_of(y)))
         return refutation.refute(
             self,
             parsed,

@@ -8,6 +8,7 @@ import numpy as np
 
 from interventional.data.accumulation import Accumulated
 from interventional.data.design import Design, TreatmentCoding, make_design
+from interventional.data.leakage import refuse_outcome_among
 from interventional.data.schema import Schema
 from interventional.data.seen import Seen, distinct_rows, merge_equal_rows, sufficient_statistics
 from interventional.errors import listed, unknown
@@ -24,7 +25,7 @@ from interventional.scm.families import (
     no_batches,
     of_node,
 )
-from interventional.scm.naming import SUFFIXES
+from interventional.scm.naming import SUFFIXES, outcome_name
 from interventional.scm.priors import is_pooling
 
 if TYPE_CHECKING:
@@ -77,11 +78,6 @@ class Draft:
     def nodes(self) -> list[str]:
         """The nodes that have an equation, in order."""
         return [node for node, _, _ in self.regressions]
-
-    @property
-    def regressors(self) -> tuple[int, ...]:
-        """The columns that the outcome is regressed on."""
-        return next(columns for node, columns, _ in self.regressions if node == self.outcome)
 
     def position(self, node: str) -> int | None:
         """Return the position of a node's column; None for the outcome."""
@@ -185,6 +181,14 @@ class Draft:
             used |= own if self.adds_up(node) else {*self.schema.of_few_levels(own)}
         return tuple(sorted(used))
 
+    def refuse_outcome_among(
+        self, values: Floats | None, target: Floats | None, named: str | None
+    ) -> None:
+        """Refuse rows in which a regressor is the outcome, which the user calls so."""
+        if values is not None and target is not None:
+            columns = next(c for node, c, _ in self.regressions if node == self.outcome)
+            refuse_outcome_among(self.schema, columns, values, target, named)
+
     def refuse_batches(self) -> None:
         """Refuse a model that some equation keeps from being fitted batch by batch."""
         for node in self.nodes:
@@ -200,7 +204,8 @@ class Draft:
 def draft(
     schema: Schema,
     *,
-    outcome: str,
+    outcome: str | None = None,
+    named: str | None = None,
     graph: Any = None,
     design: Any = None,
     priors: Any = None,
@@ -210,7 +215,12 @@ def draft(
     family: Any = DEFAULT,
     exposure: Any = None,
 ) -> Draft:
-    """Parse the parameters of the estimator in the light of what the columns are."""
+    """Parse the parameters of the estimator in the light of what the columns are.
+
+    An `outcome` that is not given is what y is `named`, where that can be.
+    """
+    if outcome is None:
+        outcome = outcome_name(named, schema.names, graph, (family, design, priors))
     if "/" in outcome:
         raise ValueError(f"outcome={outcome!r}: no name in the model may hold a '/'")
     graph = over_columns(graph, schema.names, outcome)
