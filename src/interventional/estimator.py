@@ -1,6 +1,6 @@
 """`Estimator`: parameters, fitting, prediction and checks, as scikit-learn wants them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -18,7 +18,6 @@ from sklearn.utils.validation import check_is_fitted
 from interventional import dask
 from interventional.data.accumulation import Accumulated
 from interventional.data.frames import name_of
-from interventional.data.leakage import refuse_outcome_among
 from interventional.data.reading import (
     read_outcome,
     read_weights,
@@ -38,7 +37,7 @@ from interventional.numbers import Floats
 from interventional.scm.draft import Draft, draft, specify
 from interventional.scm.families import DEFAULT, FAMILIES, LOG, adds_up, no_batches
 from interventional.scm.generative import generative_model, observed_rows
-from interventional.scm.naming import DEFAULT_OUTCOME, outcome_name
+from interventional.scm.naming import DEFAULT_OUTCOME
 from interventional.scm.predictive import Predictive
 from interventional.trust import checks, confounding
 from interventional.trust.overlap import Training
@@ -194,7 +193,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 self._condition(self._draft_of(total), total)
                 return self
             schema, values, target, weights = self._read_training(X, y, sample_weight)
-            parsed = self._draft(schema, schema.zero_one(values), name_of(y))
+            parsed = self._draft(schema, values, name_of(y))
             if not parsed.fixes_sigma:  # else 1/s**2 are what they say
                 warn_of_weights(weights)
             seen = parsed.as_seen(parsed.outcome, target)
@@ -265,26 +264,22 @@ class Estimator(RegressorMixin, BaseEstimator):
 
     def _draft_of(self, total: Accumulated) -> Draft:
         """Return what the parameters say of rows that came in batches."""
-        parsed = self._draft(total.schema, Training.of(total).zero_one, total.named)
+        zero_one = Training.of(total).zero_one
+        parsed = draft(total.schema, zero_one, **self._parameters(total.named))
         parsed.refuse_batches()
         return parsed
 
     def _batch(
-        self,
-        X: Any,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None,
-        before: Accumulated | None = None,
+        self, X: Any, y: ArrayLike, sample_weight: Any, before: Accumulated | None = None
     ) -> Accumulated:
         """Return what Gaussian equations see of a batch, of which the first names the outcome."""
-        first = before is None
-        schema, values, target, weights = self._read_training(X, y, sample_weight, first)
+        schema, values, target, weights = self._read_training(X, y, sample_weight, before is None)
         named = name_of(y) if before is None else before.named
-        parsed = self._draft(schema, schema.zero_one(values), named)
+        parsed = self._draft(schema, values, named)
         parsed.refuse_batches()
         if not parsed.fixes_sigma:
             warn_of_weights(weights)
-        refuse_outcome_among(schema, parsed.regressors, values, target, name_of(y))
+        parsed.refuse_outcome_among(values, target, name_of(y))
         target = parsed.as_seen(parsed.outcome, target)
         return Accumulated.of(schema, parsed.columns, values, target, weights, name_of(y))
 
@@ -318,10 +313,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         """Draw from the posterior, given rows, or what is left of rows that came in batches."""
         sampling = self._sampling()
         model, seen = specify(parsed, values, target, weights, accumulated)
-        if values is not None and target is not None:
-            refuse_outcome_among(
-                parsed.schema, parsed.regressors, values, target, accumulated.named
-            )
+        parsed.refuse_outcome_among(values, target, accumulated.named)
         biases = confounding.parse(self.confounding or {}, model)
         posteriors = infer_all(model, seen, self.inference, sampling)
         shape = sampling.chains, sampling.draws
@@ -561,8 +553,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         size = checks.positive_size(n_samples)
         with restored(self):
             schema, values, target, _ = self._read_training(X, y, None)
-            parsed = self._draft(schema, schema.zero_one(values), name_of(y))
-            model, _ = specify(parsed, values, target)
+            model, _ = specify(self._draft(schema, values, name_of(y)), values, target)
         labels = checks.labels_of(X, len(target))
         rng = _generator(random_state)
         return checks.prior_predictive(model, values, target, labels, size, rng)
@@ -685,8 +676,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 if y is not None:
                     target = read_outcome(y, X, self)
                     check_consistent_length(values, target)
-                parsed = self._draft(schema, schema.zero_one(values), name_of(y))
-                model, _ = specify(parsed, values, target)
+                model, _ = specify(self._draft(schema, values, name_of(y)), values, target)
         built = generative_model(model, values, list(Table.of(X).index))
         if target is None:
             return built
@@ -737,7 +727,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 outcome, schema = self.fitted_.model.outcome, self.fitted_.model.schema
             else:
                 _, schema, values = self._read_new(X)
-                outcome = self._draft(schema, schema.zero_one(values)).outcome
+                outcome = self._draft(schema, values).outcome
         built = self.build_model(X)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         drawn = simulate(built, outcome, schema, parameters, int(seed))
@@ -828,21 +818,15 @@ class Estimator(RegressorMixin, BaseEstimator):
         fitted, table = self._facing(X)
         return fitted.predictive(fitted.encoded(table))
 
-    def _draft(self, schema: Schema, zero_one: Collection[int], named: str | None = None) -> Draft:
-        """Return what the parameters say of some columns, and of a y that the user gave a name.
+    def _draft(self, schema: Schema, values: Floats, named: str | None = None) -> Draft:
+        """Return what the parameters say of rows, and of a y that the user gave a name."""
+        return draft(schema, schema.zero_one(values), **self._parameters(named))
 
-        Of `zero_one`, columns of numbers, nothing but 0 and 1 was seen.
-        """
-        outcome = self.outcome
-        if outcome is None:
-            by_node = self.family, self.design, self.priors
-            outcome = outcome_name(named, schema.names, self.graph, by_node)
-        return draft(schema, zero_one, **{**self._parameters(), "outcome": outcome})
-
-    def _parameters(self) -> dict[str, Any]:
-        """Return the parameters that say what the model is."""
+    def _parameters(self, named: str | None = None) -> dict[str, Any]:
+        """Return the parameters that say what the model is, and what the user calls y."""
         return {
             "outcome": self.outcome,
+            "named": named,
             "graph": self.graph,
             "design": self.design,
             "priors": self.priors,

@@ -558,7 +558,7 @@ class BayesianInterventionRegressor(Estimator):
         with restored(self):
             self._validate_params()
             table, schema, values, target, weights = self._read_rows(X, y, sample_weight)
-            parsed = self._draft(schema, schema.zero_one(values), name_of(y))
+            parsed = self._draft(schema, values, name_of(y))
         return refutation.refute(
             self,
             parsed,

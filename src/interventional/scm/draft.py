@@ -14,6 +14,7 @@ from interventional.data.design import (
     TreatmentCoding,
     make_design,
 )
+from interventional.data.leakage import refuse_outcome_among
 from interventional.data.schema import Schema
 from interventional.data.seen import Seen, distinct_rows, merge_equal_rows, sufficient_statistics
 from interventional.errors import listed, unknown
@@ -33,7 +34,7 @@ from interventional.scm.families import (
     no_batches,
     of_node,
 )
-from interventional.scm.naming import SUFFIXES
+from interventional.scm.naming import SUFFIXES, outcome_name
 from interventional.scm.priors import is_pooling
 from interventional.scm.roles import exposure_column, noise_column, positive
 
@@ -93,11 +94,6 @@ class Draft:
     def nodes(self) -> list[str]:
         """The nodes that have an equation, in order."""
         return [node for node, _, _ in self.regressions]
-
-    @property
-    def regressors(self) -> tuple[int, ...]:
-        """The columns that the outcome is regressed on."""
-        return next(columns for node, columns, _ in self.regressions if node == self.outcome)
 
     def position(self, node: str) -> int | None:
         """Return the position of a node's column; None for the outcome."""
@@ -233,6 +229,14 @@ class Draft:
         found.update(j for _, columns, _ in self.regressions for j in columns)
         return frozenset(j for j in found if j is not None)
 
+    def refuse_outcome_among(
+        self, values: Floats | None, target: Floats | None, named: str | None
+    ) -> None:
+        """Refuse rows in which a regressor is the outcome, which the user calls so."""
+        if values is not None and target is not None:
+            columns = next(c for node, c, _ in self.regressions if node == self.outcome)
+            refuse_outcome_among(self.schema, columns, values, target, named)
+
     def refuse_batches(self) -> None:
         """Refuse a model that some equation keeps from being fitted batch by batch."""
         for node in self.nodes:
@@ -262,7 +266,8 @@ def draft(
     schema: Schema,
     zero_one: Collection[int] = (),
     *,
-    outcome: str,
+    outcome: str | None = None,
+    named: str | None = None,
     graph: Any = None,
     design: Any = None,
     priors: Any = None,
@@ -276,8 +281,11 @@ def draft(
     """Parse the parameters of the estimator in the light of what the columns are.
 
     Of `zero_one`, columns of numbers that hold nothing but 0 and 1, those that have an equation
-    are Bernoulli by default.
+    are Bernoulli by default. An `outcome` that is not given is what y is `named`, where that can
+    be.
     """
+    if outcome is None:
+        outcome = outcome_name(named, schema.names, graph, (family, design, priors))
     if "/" in outcome:
         raise ValueError(f"outcome={outcome!r}: no name in the model may hold a '/'")
     graph = over_columns(graph, schema.names, outcome)
