@@ -96,7 +96,9 @@ class Bench:
     def answers(self, X, y=Y, weights=None, **parameters):
         """Fit, and ask three questions."""
         model = self.fit(X, y, weights, **parameters)
-        column = X.columns[1] if isinstance(X, pd.DataFrame) else 1
+        column = 1
+        if hasattr(X, "columns"):  # of a frame
+            column = getattr(X, "column_names", list(X.columns))[1]
         forced = model.intervene(X, {column: 0.5})
         moved = model.effect(X, {column: 0.5}, kind="predictive")
         std = model.predict(X, return_std=True)

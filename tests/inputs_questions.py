@@ -183,7 +183,7 @@ POSITIONAL = {
 
 # rows of a fitted model, error, what the message says
 ROWS = {
-    "1e300": (A * 1e300, ValueError, "X holds .* in column 'x0', row 0"),
+    "1e300": (A * 1e300, ValueError, "X holds .* in column 'x[01]', row 0"),
     "masked": (np.ma.masked_array(A, mask=A > 1), ValueError, "X is a masked array"),
     "dates": (np.full((N, 2), np.datetime64("2020-01-01")), TypeError, "X takes numbers"),
     "too narrow": (A[:, :1], ValueError, "X has 1 features.*expecting 2"),
@@ -191,7 +191,7 @@ ROWS = {
     "a set": ({1}, TypeError, "'set'"),
     "whole numbers beyond float64": (np.full((N, 2), 10**400, dtype=object), ValueError, "X: int too large"),
     "no rows": (A[:0], ValueError, r"0 sample\(s\)"),
-    "None among objects": (np.where(A > 1.5, None, A), ValueError, "NaN: column 'x0', row 1"),
+    "None among objects": (np.where(A > 1.5, None, A), ValueError, "NaN: column 'x(0', row 1|1', row 5)"),
 }  # fmt: skip
 ASKS = [
     lambda b, X: b.array.predict(X),

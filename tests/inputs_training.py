@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import scipy.sparse as sp
 from inputs_common import LETTERS, POSITIONS, A, Bench, Case, N, Y, frame, named, right, wrong
@@ -18,6 +19,19 @@ HALVES = A.astype("float16")
 
 def arrow(values, kind):
     return pd.array(values, dtype=pd.ArrowDtype(kind))
+
+
+def polars(**columns):
+    """The plain frame in polars, some columns replaced."""
+    return pl.from_pandas(frame()).with_columns(**columns)
+
+
+def table(**columns):
+    """The plain frame in pyarrow, some columns replaced."""
+    plain = pa.Table.from_pandas(frame(), preserve_index=False)
+    for name, values in columns.items():
+        plain = plain.set_column(plain.column_names.index(name), name, values)
+    return plain
 
 
 def locked(array):
@@ -84,8 +98,58 @@ CONTAINERS = {
     "categories that are dates": ((frame(price=pd.Categorical(pd.to_datetime(["2020", "2021"] * 10))),), (frame(price=pd.Categorical(LETTERS)),)),
     "categories that are intervals": ((frame(price=pd.cut(POSITIONS % 2, [-1, 0, 1])),), (frame(price=pd.Categorical(LETTERS)),)),
     "categories that are tuples": ((frame(price=pd.Categorical(pd.Index([("a", 1), ("b", 2)] * 10, tupleize_cols=False))),), (frame(price=pd.Categorical(LETTERS)),)),
+    "sparse matrix": ((sp.csr_matrix(INTEGERS),), (INTEGERS.astype(float),)),
+    "sparse array": ((sp.coo_array(INTEGERS),), (INTEGERS.astype(float),)),
+    "sparse bools": ((sp.csc_array(A > 0),), ((A > 0).astype(float),)),
+    "sparse by diagonals": ((sp.dia_array(INTEGERS),), (INTEGERS.astype(float),)),
     "tiny numbers": ((A * [1e-45, 1],), (A * [2.0**-20, 1],)),
     "large numbers": ((A * [1e45, 1],), (A * [2.0**20, 1],)),
+}  # fmt: skip
+
+SIZES = ["b", "a"]
+IN_ORDER = frame(price=pd.Categorical(LETTERS, SIZES))
+# frames of other packages, the plain X
+FRAMES = {
+    "polars": ((polars(),), (frame(),)),
+    "polars float32": ((polars().cast(pl.Float32),), (frame().astype("float32"),)),
+    "polars integers": ((polars(price=pl.Series(INTEGERS[:, 0], dtype=pl.Int16)),), (frame(price=INTEGERS[:, 0]),)),
+    "polars wide integers": ((polars(price=pl.Series(INTEGERS[:, 0], dtype=pl.Int128)),), (frame(price=INTEGERS[:, 0]),)),
+    "polars Decimal": ((polars(price=pl.Series([Decimal(int(v)) for v in INTEGERS[:, 0]])),), (frame(price=INTEGERS[:, 0]),)),
+    "polars bools": ((polars(price=pl.Series(A[:, 0] > 0)),), (frame(price=A[:, 0] > 0),)),
+    "polars strings": ((polars(price=pl.Series(LETTERS)),), (frame(price=LETTERS),)),
+    "polars Categorical": ((polars(price=pl.Series(LETTERS, dtype=pl.Categorical)),), (frame(price=pd.Categorical(LETTERS)),)),
+    "polars Enum": ((polars(price=pl.Series(LETTERS, dtype=pl.Enum(SIZES))),), (IN_ORDER,)),
+    "polars in pieces": ((pl.concat([polars()[:7], polars()[7:]], rechunk=False),), (frame(),)),
+    "pyarrow": ((table(),), (frame(),)),
+    "pyarrow integers": ((table(price=pa.array(INTEGERS[:, 0], pa.int16())),), (frame(price=INTEGERS[:, 0]),)),
+    "pyarrow bools": ((table(price=pa.array(A[:, 0] > 0)),), (frame(price=A[:, 0] > 0),)),
+    "pyarrow strings": ((table(price=pa.array(LETTERS)),), (frame(price=LETTERS),)),
+    "pyarrow dictionary": ((table(price=pa.DictionaryArray.from_arrays(pa.array([1, 0] * 10), SIZES)),), (IN_ORDER,)),
+    "pyarrow in pieces": ((pa.concat_tables([table()[:7], table()[7:]]),), (frame(),)),
+}  # fmt: skip
+NO_FRAMES = {
+    "a lazy frame": (polars().lazy(), TypeError, "LazyFrame.*collect"),
+    "a record batch": (table().to_batches()[0], TypeError, r"RecordBatch.*Table.from_batches"),
+    "a name twice": (table().rename_columns(["a", "a"]), ValueError, "more than one column.*'a'"),
+    "a polars Series": (pl.Series(Y), ValueError, "2D array"),
+    "an Arrow array": (pa.array(Y), ValueError, "2D array"),
+    "polars without rows": (polars()[:0], ValueError, r"0 sample\(s\)"),
+    "pyarrow without columns": (table().select([]), ValueError, r"0 (sample|feature)\(s\)"),
+    "polars null": (polars(price=pl.Series(without(Y))), ValueError, "NaN.*'price', row 3"),
+    "polars NaN": (polars(price=pl.Series(np.where(POSITIONS == 3, np.nan, Y))), ValueError, "NaN.*'price', row 3"),
+    "polars null string": (polars(price=pl.Series(without(LETTERS))), ValueError, "NaN.*'price', row 3"),
+    "polars null bool": (polars(price=pl.Series(without(Y > 0))), ValueError, "NaN.*'price', row 3"),
+    "polars nulls alone": (polars(price=pl.lit(None)), ValueError, "NaN.*'price', row 0"),
+    "pyarrow null": (table(price=pa.array(without(Y))), ValueError, "NaN.*'price', row 3"),
+    "pyarrow null string": (table(price=pa.array(without(LETTERS))), ValueError, "NaN.*'price', row 3"),
+    "pyarrow null bool": (table(price=pa.array(without(Y > 0))), ValueError, "NaN.*'price', row 3"),
+    "polars dates": (polars(price=pl.lit(date(2020, 1, 1))), TypeError, "'price'.*datetime64"),
+    "polars durations": (polars(price=pl.duration(days=1)), TypeError, "'price'.*timedelta64"),
+    "polars lists": (polars(price=pl.Series([[1.0]] * N)), TypeError, r"'price' of X holds \[1.0\]"),
+    "polars structs": (polars(price=pl.struct("traffic")), TypeError, "'price' of X holds {'traffic'"),
+    "polars bytes": (polars(price=pl.lit(b"a")), TypeError, "'price' of X holds b'a'"),
+    "pyarrow dates": (table(price=pa.array([date(2020, 1, 1)] * N)), TypeError, "'price' of X holds datetime.date"),
+    "pyarrow times": (table(price=pa.array([pd.Timestamp("2020")] * N)), TypeError, "'price'.*datetime64"),
 }  # fmt: skip
 
 # X, error, what the message says
@@ -102,8 +166,9 @@ NO_TABLES = {
     "ragged lists": ([[1.0, 2.0]] * 19 + [[1.0]], ValueError, "inhomogeneous"),
     "a structured array": (np.zeros(N, [("a", float), ("b", float)]), TypeError, r"\('a', '<f8'\)"),
     "a recarray": (frame().to_records(), TypeError, "'price', '<f8'"),
-    "sparse matrix": (sp.csr_matrix(A), TypeError, "[Ss]parse"),
-    "sparse array": (sp.coo_array(A), TypeError, "[Ss]parse"),
+    "sparse, too large to be dense": (sp.csr_array((N, 10**9)), ValueError, r"X is sparse, of shape \(20, 1000000000\).*160.0 GB"),
+    "sparse, of complex numbers": (sp.csr_array((N, 2), dtype="complex128"), ValueError, "Complex"),
+    "sparse NaN": (sp.csr_array(np.where(POSITIONS[:, None] == 4, np.nan, A)), ValueError, "NaN: column 'x0', row 4"),
     "complex": (A * 1j, ValueError, "Complex"),
     "array of strings": (np.array([["a", "b"]] * N), ValueError, "'a'"),
     "array of dates": (np.full((N, 2), np.datetime64("2020-01-01")), TypeError, "X takes numbers, got datetime64"),
@@ -254,6 +319,11 @@ OUTCOMES = {
     "Arrow": (pd.Series(Y, dtype="double[pyarrow]"), Y),
     "categories that are numbers": (pd.Categorical([1, 2] * 10), np.array([1.0, 2.0] * 10)),
     "masked array, nothing masked": (np.ma.masked_array(Y, mask=False), Y),
+    "polars Series": (pl.Series(Y), Y),
+    "polars Decimals": (pl.Series([Decimal(round(v)) for v in Y]), np.round(Y)),
+    "polars bools": (pl.Series(Y > 0), (Y > 0).astype(float)),
+    "Arrow array": (pa.array(Y), Y),
+    "Arrow array in pieces": (pa.chunked_array([Y[:5], Y[5:]]), Y),
 }  # fmt: skip
 
 # y, error, what the message says
@@ -267,7 +337,14 @@ NO_OUTCOMES = {
     "two columns": (np.ones((N, 2)), ValueError, r"\(20, 2\)"),
     "three dimensions": (Y[:, None, None], ValueError, "dim 3"),
     "sparse": (sp.csr_array(Y[:, None]), TypeError, "[Ss]parse"),
-    "strings": (["a"] * N, ValueError, "'a'"),
+    "strings": (["a"] * N, ValueError, "y holds labels: 'a', the first in row 0.*no family takes classes"),
+    "labels": (pd.Series(LETTERS), ValueError, "y holds labels: 'a', 'b', .*0 and 1, or bools, such as y == 'b'"),
+    "categories of text": (pd.Categorical(["gas", "oil", "wind", "oil"] * 5), ValueError, "y holds labels: 'gas', 'oil', 'wind'.*no family takes classes"),
+    "labels of polars": (pl.Series(LETTERS, dtype=pl.Enum(["a", "b"])), ValueError, "y holds labels: 'a', 'b'"),
+    "labels of Arrow": (pa.array(LETTERS).dictionary_encode(), ValueError, "y holds labels: 'a', 'b'"),
+    "one word among numbers": (["n/a" if k == 3 else v for k, v in enumerate(Y)], ValueError, "y holds labels: 'n/a', the first in row 3"),
+    "nulls of polars": (pl.Series(without(Y)), ValueError, "y contains NaN"),
+    "nulls of Arrow": (pa.array(without(Y)), ValueError, "y contains NaN"),
     "complex": (Y * 1j, ValueError, "Complex"),
     "dates": (pd.date_range("2020", periods=N), TypeError, "y takes numbers, got datetime64"),
     "categories that are dates": (pd.Categorical(pd.date_range("2020", periods=N)), TypeError, "y takes numbers, got datetime64"),
@@ -300,6 +377,8 @@ WEIGHTS = {
     "nullable": (pd.Series([2] * N, dtype="Int64"), 2 * ONES),
     "Arrow": (pd.Series(2 * ONES, dtype="double[pyarrow]"), 2 * ONES),
     "Series with the labels of other rows": (pd.Series(ONES, index=range(5, 25)), ONES),
+    "polars Series": (pl.Series([2] * N), 2 * ONES),
+    "Arrow array": (pa.array([2] * N), 2 * ONES),
     "one of 1e-300": (np.where(POSITIONS == 3, 1e-300, 1.0), np.where(POSITIONS == 3, 1e-100, 1.0)),
 }  # fmt: skip
 # weights, error, what the message says
@@ -345,9 +424,35 @@ def batch_price(bench, price):
     return with_price(bench, price, Bench.batch)
 
 
+def two_kinds(bench, X, asked, do):
+    """Fit one kind of frame and ask of another."""
+    model = bench.fit(X)
+    return np.concatenate([model.predict(asked), model.effect(asked, do).interval().ravel()])
+
+
+HALF, FORCED = {"traffic": np.full(N, 0.5)}, {"traffic": Y}
+PLAIN = (frame(), frame(), HALF)
+MIXED = {
+    "polars, then pandas": ((polars(), frame(), HALF), PLAIN),
+    "pandas, then polars": ((frame(), polars(), HALF), PLAIN),
+    "pyarrow, then polars": ((table(), polars(), HALF), PLAIN),
+    "polars, then pyarrow": ((polars(), table(), HALF), PLAIN),
+    "pandas, forced to a polars Series": ((frame(), frame(), {"traffic": pl.Series(Y)}), (frame(), frame(), FORCED)),
+    "polars, forced to a pandas Series": ((polars(), polars(), {"traffic": pd.Series(Y)}), (frame(), frame(), FORCED)),
+    "pyarrow, forced to a polars Series": ((table(), table(), {"traffic": pl.Series(Y)}), (frame(), frame(), FORCED)),
+    "polars, forced to an Arrow array": ((polars(), polars(), {"traffic": pa.array(Y)}), (frame(), frame(), FORCED)),
+    "polars, forced by a callable": ((polars(), polars(), {"traffic": lambda X: X["price"] * 0.5}), (frame(), frame(), {"traffic": A[:, 0] * 0.5})),
+    "strings of pandas, then of polars": ((frame(price=LETTERS), polars(price=pl.Series(LETTERS)), HALF), (frame(price=LETTERS), frame(price=LETTERS), HALF)),
+    "an Enum, then strings of pandas": ((polars(price=pl.Series(LETTERS, dtype=pl.Enum(SIZES))), frame(price=LETTERS), HALF), (IN_ORDER, IN_ORDER, HALF)),
+}  # fmt: skip
+
+
 CASES: list[Case] = [
     *right("X: container", CONTAINERS, Bench.answers),
     *wrong("X: container", {k: ((X,), *v) for k, (X, *v) in NO_TABLES.items()}, *ROUND),
+    *right("X: frame of another package", FRAMES, Bench.answers),
+    *wrong("X: frame of another package", {k: ((X,), *v) for k, (X, *v) in NO_FRAMES.items()}, *ROUND),
+    *right("X and rows: two kinds of frames", MIXED, two_kinds),
     *wrong("X: column", {k: ((c,), *v) for k, (c, *v) in COLUMNS.items()}, with_price, batch_price),
     *[
         Case("X: name", ascii(pair)[:60], [lambda b, n=pair: whatever_its_name(b, named(*n))], plainly)

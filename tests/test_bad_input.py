@@ -432,8 +432,8 @@ ROWS = {
 
 
 def column_of(model):
-    """A column to force: the array's second, or the table's price."""
-    return 1 if getattr(model, "n_features_in_", 4) == 2 else "price"
+    """A column to force, whose own values are not read: the array's second, or the table's."""
+    return 1 if getattr(model, "n_features_in_", 4) == 2 else "traffic"
 
 
 ASK = {

@@ -5,6 +5,7 @@ causal model in PyMC. `Outcomes` is what it answers when a column is forced, `in
 pipelines, `InterventionDisplay` draws the answers. `CausalGraph` says what causes what.
 """
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ __all__ = [
     "Outcomes",
     "intervene",
 ]
+
+# What these say of their own imports, which are ours, is nobody's business who logs at INFO.
+for _library in ("pytensor", "arviz"):
+    if logging.getLogger(_library).level == logging.NOTSET:
+        logging.getLogger(_library).setLevel(logging.WARNING)
 
 # What is imported when it is first asked for: many programs need no graph, and no picture.
 _ELSEWHERE = {

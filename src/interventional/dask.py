@@ -1,7 +1,7 @@
 """Dask: each partition gives its statistics or its answers, which are added up in a tree."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +21,8 @@ from interventional.answers.support import Support
 from interventional.data.accumulation import Accumulated
 from interventional.data.table import is_distributed, read_rows
 from interventional.errors import listed
-from interventional.fitted import Do, Fitted, Kind
+from interventional.fitted import Do, Fitted, Kind, refuse_two_regressions
+from interventional.graph.identification import Regression
 from interventional.intervention.do import (
     describe,
     forced_columns,
@@ -99,17 +100,18 @@ def ask(
     refuse_empty_baseline(baseline)
     model, forced = fitted.model, []
     sides: dict[str, Do] = {"do": do} if baseline is None else {"do": do, "baseline": baseline}
-    by_row = {}
+    by_row, answers = {}, []
     for side, each in sides.items():
         columns = forced_columns(each, model.schema, model.outcome)
         named = [(model.schema.names[j], what) for j, what in columns.items()]
-        if model.graph is not None:
-            model.reached(frozenset([name for name, _ in named]))
+        names = [name for name, _ in named]
+        answers.append((names, fitted.answered(frozenset(names))[1]))
         forced += named
         for key, what in each.items():
             _refuse_in_memory(what, f"{side}[{key!r}]")
             if is_distributed(what):
                 by_row[side, key] = what
+    fitted = _one_for_all(fitted, answers)
     estimand = (
         fitted.estimand(describe(do), kind)
         if question == "intervene"
@@ -129,6 +131,17 @@ def ask(
         parts.append(asked(shipped, k, question, rows, own, shares, kind, population))
     index = _rowless(X).index
     return DaskOutcomes(parts, estimand, fitted.shape, fitted.fingerprint, index)
+
+
+def _one_for_all(fitted: Fitted, answers: list[tuple[list[str], Regression | None]]) -> Fitted:
+    """Return who answers, the same in all partitions: the equations, or one regression.
+
+    `answers` holds what each side forces, and its own regression if it has one.
+    """
+    (names, own), (others, other) = answers[0], answers[-1]
+    if own != other:
+        refuse_two_regressions(names, own, others, other)
+    return replace(fitted, own=None) if own is None else fitted.regressed(own)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +165,7 @@ class DaskOutcomes:
     >>> import dask.dataframe as dd
     >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
     >>> outcomes
-    <DaskOutcomes: E[y | do(price = 10)], 2 partitions, 4000 draws>
+    <DaskOutcomes: E[sales | do(price = 10)], 2 partitions, 4000 draws>
     """
 
     parts: Sequence[Any]
@@ -168,7 +181,7 @@ class DaskOutcomes:
         ----------
         weights : Dask Series or Array of shape (n,), optional
             Weights of the rows, in partitions like theirs.
-        by : column name, or Dask Series or Array of shape (n,), optional
+        by : column name, list of them, or Dask Series, DataFrame or Array of n rows, optional
             Groups to average within.
 
         See Also
@@ -189,7 +202,11 @@ class DaskOutcomes:
         import dask
 
         averages = dask.delayed(_averaged, pure=False)
-        weight, group = [_per_part(v, len(self.parts)) for v in (weights, by)]
+        n = len(self.parts)
+        weight, group = (
+            _per_part(weights, n),
+            [by] * n if isinstance(by, list) else _per_part(by, n),
+        )
         total = _sum_of([averages(*p) for p in zip(self.parts, weight, group, strict=True)])
         return averaged(total, self.shape, self.posterior, self.estimand, by)
 
@@ -510,7 +527,8 @@ def _averaged(outcomes: Outcomes | None, weights: Any, by: Any) -> Averages | No
     """Return the averages of a partition, which add up; nothing of an empty one."""
     if outcomes is None:
         return None
-    return contents_of(outcomes).averages(weights, by)
+    contents = contents_of(outcomes)
+    return contents.averages(weights, contents.columns(by) if isinstance(by, list) else by)
 
 
 def _called(outcomes: Outcomes | None, method: str, meta: Any, arguments: tuple[Any, ...]) -> Any:

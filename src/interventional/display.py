@@ -5,6 +5,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils._optional_dependencies import check_matplotlib_support
@@ -159,7 +160,7 @@ class InterventionDisplay:
         >>> display.average.mean().round(0)
         array([26., 20., 14.])
         >>> display.ax_.get_xlabel(), display.ax_.get_ylabel()
-        ('price, forced', 'E[y | do(price)]')
+        ('price, forced', 'E[sales | do(price)]')
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         if kind not in ("average", "individual", "both"):
@@ -168,16 +169,18 @@ class InterventionDisplay:
         for name, size in (("grid_resolution", grid_resolution), ("subsample", subsample)):
             if not isinstance(size, Integral) or size < 1:
                 raise ValueError(f"{name} must be a whole number, at least 1, got {size!r}")
-        observed = column_of(X, column)
+        observed, levels = column_of(X, column)
         numeric = observed.dtype.kind in "iuf"
         if values is not None:
             positions = np.asarray(values)
             if positions.ndim != 1 or not len(positions):
                 raise ValueError(f"values must be a list of values, got {values!r}")
-        elif numeric and len(np.unique(observed)) > grid_resolution:
-            positions = np.linspace(observed.min(), observed.max(), grid_resolution)
+        elif not len(levels):
+            raise ValueError(f"column {column!r} of X holds no values; give some, values=[...]")
+        elif numeric and len(levels) > grid_resolution:
+            positions = np.linspace(levels.min(), levels.max(), grid_resolution)
         else:
-            positions = np.unique(observed)
+            positions = levels
         rows = np.arange(len(observed))
         if len(rows) > subsample:
             rows = np.sort(check_random_state(random_state).choice(rows, subsample, replace=False))
@@ -192,7 +195,7 @@ class InterventionDisplay:
             positions,
             Outcomes.concat(dict(zip(map(_plain, positions), averages, strict=True))),
             individual=None if kind == "average" else individual,
-            observed=observed,
+            observed=observed[~pd.isna(observed)],
             labels={"position": str(column), "outcome": f"E[{outcome} | do({column})]"},
             style="curve" if numeric and len(positions) > 2 else "points",
             kind=kind,

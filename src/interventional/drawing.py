@@ -15,14 +15,11 @@ if TYPE_CHECKING:
 COLOR, MUTED, SHADE, LIMIT = "#1f5a92", "#8a8a8a", "#eeeeee", "#b3261e"
 MOST_ROWS = 1000  # that are drawn one by one: as many as a picture is wide
 _TICKS = 500  # of a rug, at most
-_ARROW = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 2}
-_TWO_HEADS = {
-    "arrowstyle": "<|-|>",
-    "shrinkA": 2,
-    "shrinkB": 2,
-    "linestyle": "--",
-    "connectionstyle": "arc3,rad=-0.35",
-}
+_ARROW: dict[str, Any] = {"arrowstyle": "-|>"}
+_TWO_HEADS: dict[str, Any] = {"arrowstyle": "<|-|>", "linestyle": "--"}
+_FONT = 10.0  # of names in graphs, in points
+_ZOOM = 1.4  # how much larger they may be
+_LARGEST = 20.0  # inches that a picture of a graph is wide or high
 
 Mark = tuple[str, tuple[float, float], str]  # a marker, where it stands, and a text beside it
 
@@ -150,34 +147,59 @@ def marks(ax: "Axes", marked: Iterable[Mark]) -> None:
         )
 
 
+def halves(names: Iterable[str]) -> dict[str, float]:
+    """Return half the width of a box around each name, in points.
+
+    Small letters on screen are a tenth wider than their outlines.
+    """
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    font = FontProperties(size=_FONT)
+    widths = {name: TextPath((0, 0), name, prop=font).get_extents().width for name in names}
+    return {name: max(9.0, 0.55 * float(width) + 6.0) for name, width in widths.items()}
+
+
 def graph(
     ax: "Axes | None",
-    places: Mapping[str, tuple[float, float]],
+    boxes: Mapping[str, tuple[float, float, float, float]],
     dashed: Collection[str],
-    arrows: Iterable[tuple[str, str]],
-    two_heads: Iterable[tuple[str, str]],
+    arrows: Iterable[Sequence[tuple[float, float]]],
+    two_heads: Iterable[Sequence[tuple[float, float]]],
+    size: tuple[float, float],
 ) -> "Axes":
-    """Draw names in boxes where they stand, some dashed, and arrows with one head or with two."""
+    """Draw names in boxes, some dashed, and arrows with one head or with two.
+
+    Boxes are given by their middle and half their size, arrows as cubic Bézier curves, in points.
+    Where the axes are smaller than the picture, so are the names.
+    """
     import matplotlib.pyplot as plt
+    from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+    from matplotlib.path import Path
 
     if ax is None:
-        _, ax = plt.subplots()
-    box = {name: _box(ax, name, place, name in dashed) for name, place in places.items()}
-    for pairs, line in ((arrows, _ARROW), (two_heads, _TWO_HEADS)):
-        for a, b in pairs:
-            look = {"color": "black", "patchA": box[a], "patchB": box[b], **line}
-            # After the boxes: where these end is known when they have been drawn.
-            drawn = ax.annotate("", places[b], places[a], arrowprops=look, zorder=2)
-            drawn.set_in_layout(False)
-    ax.margins(0.25)
+        shown = min(1.0, 72 * _LARGEST / max(size))
+        _, ax = plt.subplots(figsize=[max(1.2, shown * side / 72) for side in size])
+        ax.set_position((0.0, 0.0, 1.0, 1.0))
     ax.set_axis_off()
-    ax.scatter(*zip(*places.values(), strict=True), alpha=0)
+    window = ax.get_window_extent()
+    room = [72 * side / ax.figure.dpi for side in (window.width, window.height)]
+    zoom = min(_ZOOM, *(there / side for there, side in zip(room, size, strict=True)))
+    limits = [
+        (side / 2 - there / zoom / 2, side / 2 + there / zoom / 2)
+        for there, side in zip(room, size, strict=True)
+    ]
+    ax.set(xlim=limits[0], ylim=limits[1], aspect="equal")
+    for name, (x, y, half, high) in boxes.items():
+        look: dict[str, Any] = {"ls": "--" if name in dashed else "-"}
+        corner = (x - half, y - high)
+        style = "round,pad=0,rounding_size=4"
+        look |= {"boxstyle": style, "fc": "white", "ec": "black", "zorder": 1}
+        ax.add_patch(FancyBboxPatch(corner, 2 * half, 2 * high, **look))
+        ax.text(x, y, name, ha="center", va="center_baseline", fontsize=zoom * _FONT, zorder=2)
+    for curves, line in ((arrows, _ARROW), (two_heads, _TWO_HEADS)):
+        for curve in curves:
+            codes = [Path.MOVETO] + [Path.CURVE4] * (len(curve) - 1)
+            look = {"color": "black", "zorder": 1.5, "mutation_scale": 10 * zoom, **line}
+            ax.add_patch(FancyArrowPatch(path=Path(curve, codes), **look))
     return ax
-
-
-def _box(ax: "Axes", name: str, place: tuple[float, float], dashed: bool) -> Any:
-    """Write a name in a box, and return the box."""
-    look = {"boxstyle": "round", "fc": "white", "ec": "black", "ls": "--" if dashed else "-"}
-    text = ax.text(*place, name, ha="center", va="center", bbox=look, zorder=1)
-    text.set_in_layout(False)
-    return text.get_bbox_patch()

@@ -17,25 +17,30 @@ from sklearn.utils.validation import check_is_fitted
 
 from interventional import dask
 from interventional.data.accumulation import Accumulated
+from interventional.data.frames import name_of
 from interventional.data.reading import (
     read_outcome,
     read_weights,
     restored,
     restored_on_failure,
+    warn_of_weights,
 )
-from interventional.data.schema import Schema
+from interventional.data.schema import Schema, refuse
 from interventional.data.table import Table, is_distributed, read_table
 from interventional.errors import UndeterminedError
 from interventional.fitted import Fitted
 from interventional.inference.engines import ENGINES, infer_all
+from interventional.inference.own import OwnRegressions
 from interventional.inference.posterior import Sampling
 from interventional.intervention.simulation import simulate, with_drawn
 from interventional.numbers import Floats
 from interventional.scm.draft import Draft, draft, specify
 from interventional.scm.families import DEFAULT, FAMILIES, LOG, adds_up, no_batches
 from interventional.scm.generative import generative_model, observed_rows
+from interventional.scm.naming import DEFAULT_OUTCOME
 from interventional.scm.predictive import Predictive
 from interventional.trust import checks, confounding
+from interventional.trust.overlap import Training
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -53,11 +58,13 @@ def _generator(random_state: int | np.random.RandomState | None) -> np.random.Ge
 
 def _takes_batches(estimator: "Estimator") -> bool:
     """Whether the families leave sums over rows, so that there is a `partial_fit`."""
+    if estimator.noise is not None:
+        raise AttributeError("with noise= batches do not add up; call fit with all rows in memory")
     given, outcome = estimator.family, estimator.outcome
     for node, name in (given if isinstance(given, Mapping) else {outcome: given}).items():
         known = isinstance(name, str) and name in FAMILIES
-        if known and not adds_up(name, is_outcome=node == outcome):
-            raise AttributeError(no_batches(node, name))
+        if known and not adds_up(name, is_outcome=outcome is None or node == outcome):
+            raise AttributeError(no_batches(node or DEFAULT_OUTCOME, name))
     return True
 
 
@@ -69,9 +76,10 @@ class Estimator(RegressorMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "graph": "no_validation",
-        "outcome": [str],
+        "outcome": [str, None],
         "family": [str, Mapping],
         "exposure": "no_validation",
+        "noise": "no_validation",
         "design": [HasMethods(["fit", "transform"]), Mapping, None],
         "priors": [Mapping, str, None],
         "confounding": [Mapping, None],
@@ -91,9 +99,10 @@ class Estimator(RegressorMixin, BaseEstimator):
         self,
         *,
         graph: Any = None,
-        outcome: str = "y",
+        outcome: str | None = None,
         family: str | Mapping[str, str] = "gaussian",
         exposure: Any = None,
+        noise: Any = None,
         design: Any = None,
         priors: "Mapping[str, Prior | str] | str | None" = None,
         confounding: "Mapping[str, Prior] | None" = None,
@@ -112,6 +121,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         self.outcome = outcome
         self.family = family
         self.exposure = exposure
+        self.noise = noise
         self.design = design
         self.priors = priors
         self.confounding = confounding
@@ -132,12 +142,16 @@ class Estimator(RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n, columns)
-            Columns of numbers, bools, categories or strings.
+        X : array-like, sparse matrix or frame of shape (n, columns)
+            Columns of numbers, bools, categories or strings. A frame is one of pandas, polars or
+            pyarrow, here and wherever X is given; a DataFrame or Array of Dask, too. What is
+            sparse is made dense.
         y : array-like of shape (n,)
-            The outcome.
+            The outcome; numbers or bools. A Series with a name gives the outcome its name, unless
+            `outcome` does.
         sample_weight : array-like of shape (n,), optional
-            Frequencies: a row of weight 3 is three rows.
+            Frequencies: a row of weight 3 is three rows. Known standard deviations of the outcomes
+            are a column, which `noise` names.
 
         Returns
         -------
@@ -146,7 +160,14 @@ class Estimator(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            If something is wrong with the data or a parameter. The estimator is then as before.
+            If something is wrong with the data or a parameter, or a column is y itself, in
+            whatever units. The estimator is then as before.
+
+        Warns
+        -----
+        UserWarning
+            If more than a tenth of the weights are no whole numbers, once: they are taken for
+            frequencies. Not beside a sigma that a prior fixes.
 
         See Also
         --------
@@ -169,12 +190,14 @@ class Estimator(RegressorMixin, BaseEstimator):
             if is_distributed(X):
                 dask.read_columns(X, self, reset=True)
                 total = dask.accumulate(clone(self)._batch, X, y, sample_weight)
-                self._condition(draft(total.schema, **self._parameters()), total)
+                self._condition(self._draft_of(total), total)
                 return self
             schema, values, target, weights = self._read_training(X, y, sample_weight)
-            parsed = draft(schema, **self._parameters())
-            seen = parsed.as_seen(self.outcome, target)
-            accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights)
+            parsed = self._draft(schema, values, name_of(y))
+            if not parsed.fixes_sigma:  # else 1/s**2 are what they say
+                warn_of_weights(weights)
+            seen = parsed.as_seen(parsed.outcome, target)
+            accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights, name_of(y))
             self._condition(parsed, accumulated, values, target, weights)
         return self
 
@@ -190,7 +213,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X, y, sample_weight
-            As in `fit`: rows that were not given before.
+            As in `fit`: rows that were not given before. The first batch names the outcome.
 
         Returns
         -------
@@ -204,8 +227,8 @@ class Estimator(RegressorMixin, BaseEstimator):
             If something is wrong with the data or a parameter, there is a `design`, or a column of
             levels or bools has an equation. The estimator is then as before.
         AttributeError
-            If some family is neither Gaussian nor, for the outcome, lognormal: the estimator then
-            has no such method, as `hasattr` tells.
+            If some family is neither Gaussian nor, for the outcome, lognormal, or with `noise`:
+            the estimator then has no such method, as `hasattr` tells.
 
         See Also
         --------
@@ -229,25 +252,36 @@ class Estimator(RegressorMixin, BaseEstimator):
                 dask.read_columns(X, self, reset=before is None)
                 batch = dask.accumulate(clone(self)._batch, X, y, sample_weight)
             else:
-                batch = self._batch(X, y, sample_weight, first=before is None)
+                batch = self._batch(X, y, sample_weight, before)
             total = batch if before is None else before + batch
             try:
-                self._condition(draft(total.schema, **self._parameters()), total)
+                self._condition(self._draft_of(total), total)
             except UndeterminedError as error:
                 for name in set(_POSTERIOR) & set(vars(self)):
                     delattr(self, name)
                 self._accumulated, self._undetermined = total, str(error)
         return self
 
-    def _batch(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, first: bool = True
-    ) -> Accumulated:
-        """Return what Gaussian equations see of a batch."""
-        schema, values, target, weights = self._read_training(X, y, sample_weight, first)
-        parsed = draft(schema, **self._parameters())
+    def _draft_of(self, total: Accumulated) -> Draft:
+        """Return what the parameters say of rows that came in batches."""
+        zero_one = Training.of(total).zero_one
+        parsed = draft(total.schema, zero_one, **self._parameters(total.named))
         parsed.refuse_batches()
-        target = parsed.as_seen(self.outcome, target)
-        return Accumulated.of(schema, parsed.columns, values, target, weights)
+        return parsed
+
+    def _batch(
+        self, X: Any, y: ArrayLike, sample_weight: Any, before: Accumulated | None = None
+    ) -> Accumulated:
+        """Return what Gaussian equations see of a batch, of which the first names the outcome."""
+        schema, values, target, weights = self._read_training(X, y, sample_weight, before is None)
+        named = name_of(y) if before is None else before.named
+        parsed = self._draft(schema, values, named)
+        parsed.refuse_batches()
+        if not parsed.fixes_sigma:
+            warn_of_weights(weights)
+        parsed.refuse_outcome_among(values, target, name_of(y))
+        target = parsed.as_seen(parsed.outcome, target)
+        return Accumulated.of(schema, parsed.columns, values, target, weights, name_of(y))
 
     def _read_rows(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, first: bool = True
@@ -279,11 +313,13 @@ class Estimator(RegressorMixin, BaseEstimator):
         """Draw from the posterior, given rows, or what is left of rows that came in batches."""
         sampling = self._sampling()
         model, seen = specify(parsed, values, target, weights, accumulated)
+        parsed.refuse_outcome_among(values, target, accumulated.named)
         biases = confounding.parse(self.confounding or {}, model)
         posteriors = infer_all(model, seen, self.inference, sampling)
         shape = sampling.chains, sampling.draws
         drawn = confounding.draw(biases, model, shape, sampling.seed) if biases else {}
-        self.fitted_ = Fitted.of(model, posteriors, sampling.seed, accumulated, drawn)
+        own = OwnRegressions.of(parsed, sampling, values, target, weights)
+        self.fitted_ = Fitted.of(model, posteriors, sampling.seed, accumulated, drawn, own)
         self._accumulated = accumulated
         self._undetermined = ""
         self.coef_, self.intercept_ = self.fitted_.coefficients
@@ -300,7 +336,8 @@ class Estimator(RegressorMixin, BaseEstimator):
             The rows.
         return_std : bool, default False
             Whether to return the standard deviation of the posterior predictive distribution too,
-            noise included; for ``family="student_t"`` infinite if nu <= 2 in any draw.
+            noise included, with `noise` that of the row; for ``family="student_t"`` infinite if
+            nu <= 2 in any draw.
 
         Returns
         -------
@@ -516,7 +553,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         size = checks.positive_size(n_samples)
         with restored(self):
             schema, values, target, _ = self._read_training(X, y, None)
-            model, _ = specify(draft(schema, **self._parameters()), values, target)
+            model, _ = specify(self._draft(schema, values, name_of(y)), values, target)
         labels = checks.labels_of(X, len(target))
         rng = _generator(random_state)
         return checks.prior_predictive(model, values, target, labels, size, rng)
@@ -599,7 +636,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         """Return the textbook PyMC model of these rows.
 
         A variable for each column by its name; ``y_intercept``, ``y_beta`` (dimension ``y_term``),
-        ``y_sigma``, ``y_mu`` and ``y`` (for another `outcome`, named after it).
+        ``y_sigma``, ``y_mu`` and ``y``; of an outcome with another name, as of a Series that has
+        one, named after it.
 
         Parameters
         ----------
@@ -638,7 +676,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 if y is not None:
                     target = read_outcome(y, X, self)
                     check_consistent_length(values, target)
-                model, _ = specify(draft(schema, **self._parameters()), values, target)
+                model, _ = specify(self._draft(schema, values, name_of(y)), values, target)
         built = generative_model(model, values, list(Table.of(X).index))
         if target is None:
             return built
@@ -688,7 +726,8 @@ class Estimator(RegressorMixin, BaseEstimator):
                 self._read(X)
                 outcome, schema = self.fitted_.model.outcome, self.fitted_.model.schema
             else:
-                outcome, (_, schema, _) = self.outcome, self._read_new(X)
+                _, schema, values = self._read_new(X)
+                outcome = self._draft(schema, values).outcome
         built = self.build_model(X)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         drawn = simulate(built, outcome, schema, parameters, int(seed))
@@ -697,9 +736,10 @@ class Estimator(RegressorMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: what outcomes the family takes is among them."""
         tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True  # dense inside
         family = self.family
         if isinstance(family, Mapping):
-            family = family.get(self.outcome, DEFAULT)
+            family = family.get(self.outcome or DEFAULT_OUTCOME, DEFAULT)
         record = FAMILIES.get(family) if isinstance(family, str) else None
         tags.target_tags.positive_only = record is not None and record.link is LOG
         return tags
@@ -728,8 +768,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         >>> from interventional.datasets import make_sales
         >>> X, y = make_sales(random_state=0)
         >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
-        >>> model.idata_["posterior"]["y_beta"].sizes
-        Frozen({'chain': 4, 'draw': 1000, 'y_term': 2})
+        >>> model.idata_["posterior"]["sales_beta"].sizes
+        Frozen({'chain': 4, 'draw': 1000, 'sales_term': 2})
         >>> model.idata_["posterior"].attrs["inference"]
         'exact'
         """
@@ -744,13 +784,19 @@ class Estimator(RegressorMixin, BaseEstimator):
     def _read_new(self, X: Any, reset: bool = True) -> tuple[Table, Schema, Floats]:
         """Return new data, what its columns are, and its encoded rows."""
         table = read_table(X, self, reset=reset)
-        schema = Schema.of(table)
-        return table, schema, schema.encode(table)
+        schema, unreadable = Schema.of_readable(table)
+        values, wrong = schema.encoded(table)
+        if wrong:
+            read = None if self.graph is None else draft(schema, **self._parameters()).read
+            refuse({**wrong, **unreadable}, read)
+        return table, schema, values
 
     def _read(self, X: Any) -> Floats:
         """Return the encoded rows of data like those that were fitted."""
         self._check_fitted()
-        return self.fitted_.encoded(read_table(X, self, reset=False))
+        model = self.fitted_.model
+        table = read_table(X, self, reset=False, labels=model.schema.labels)
+        return self.fitted_.encoded(table, model.read_by_any)
 
     def _read_outcome(self, rows: Floats, X: Any, y: ArrayLike) -> Floats:
         """Return the outcomes of rows, each of which the family takes."""
@@ -764,7 +810,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         if "fitted_" not in vars(self):
             self._check_fitted()
         fitted = self.fitted_
-        table = read_table(X, self, reset=False)
+        table = read_table(X, self, reset=False, labels=fitted.model.schema.labels)
         return fitted if self.unseen_levels == "error" else fitted.knowing(table, *dos), table
 
     def _predictive(self, X: Any) -> Predictive:
@@ -772,10 +818,15 @@ class Estimator(RegressorMixin, BaseEstimator):
         fitted, table = self._facing(X)
         return fitted.predictive(fitted.encoded(table))
 
-    def _parameters(self) -> dict[str, Any]:
-        """Return the parameters that say what the model is."""
+    def _draft(self, schema: Schema, values: Floats, named: str | None = None) -> Draft:
+        """Return what the parameters say of rows, and of a y that the user gave a name."""
+        return draft(schema, schema.zero_one(values), **self._parameters(named))
+
+    def _parameters(self, named: str | None = None) -> dict[str, Any]:
+        """Return the parameters that say what the model is, and what the user calls y."""
         return {
             "outcome": self.outcome,
+            "named": named,
             "graph": self.graph,
             "design": self.design,
             "priors": self.priors,
@@ -784,4 +835,5 @@ class Estimator(RegressorMixin, BaseEstimator):
             "inference": self.inference,
             "family": self.family,
             "exposure": self.exposure,
+            "noise": self.noise,
         }

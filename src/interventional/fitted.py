@@ -1,6 +1,6 @@
 """A fitted model as a value: all that a question needs, and nothing of scikit-learn."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,8 +14,11 @@ from interventional.answers.outcomes import Outcomes, outcomes_of
 from interventional.answers.samples import Chunked, Contrast, Held, Samples, at_once
 from interventional.answers.support import AVERAGED, Support, joined
 from interventional.data.accumulation import Accumulated
+from interventional.data.schema import Wrong, refuse
 from interventional.data.table import Table, Units
-from interventional.errors import listed, unknown
+from interventional.errors import NotIdentifiedError, listed, unknown
+from interventional.graph.identification import Regression, in_words
+from interventional.inference.own import OwnRegressions
 from interventional.inference.posterior import Posterior, to_datatree
 from interventional.intervention import forward
 from interventional.intervention.do import (
@@ -27,10 +30,11 @@ from interventional.intervention.do import (
     refuse_empty_baseline,
 )
 from interventional.intervention.forward import Query
+from interventional.intervention.reach import following, refuse_ignored
 from interventional.numbers import Floats, is_large
-from interventional.scm.draft import positive
 from interventional.scm.equations import StructuralModel
 from interventional.scm.predictive import Predictive
+from interventional.scm.roles import positive
 from interventional.scm.unseen import extended, unseen_levels
 from interventional.trust import confounding, extrapolation
 from interventional.trust.overlap import Training
@@ -62,6 +66,8 @@ class Fitted:
         Draws of the biases that have a prior, (chains, draws) each, by column.
     fingerprint : str
         Equal of two where their draws are.
+    own : OwnRegressions or None
+        What answers queries that the equations do not; None where there are no such queries.
     """
 
     model: StructuralModel
@@ -70,6 +76,7 @@ class Fitted:
     seen: Accumulated
     biases: Mapping[str, Floats] = field(default_factory=dict)
     fingerprint: str = ""
+    own: OwnRegressions | None = None
 
     @classmethod
     def of(
@@ -79,15 +86,16 @@ class Fitted:
         seed: int,
         seen: Accumulated,
         biases: Mapping[str, Floats],
+        own: OwnRegressions | None = None,
     ) -> "Fitted":
         """Return a fitted model with the fingerprint of its draws."""
-        found = cls(model, tuple(posteriors), seed, seen, biases)
+        found = cls(model, tuple(posteriors), seed, seen, biases, own=own)
         draws: Any = (found.draws, found.biases_by_draw) if biases else found.draws
         return replace(found, fingerprint=joblib.hash(draws))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields to pickle; what is computed of them is computed again."""
-        return {name: vars(self)[name] for name in self.__dataclass_fields__}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     # --- What was learnt ------------------------------------------------------------------------
 
@@ -132,17 +140,30 @@ class Fitted:
 
     # --- Reading --------------------------------------------------------------------------------
 
-    def encoded(self, table: Table) -> Floats:
-        """Return rows like those of fit as numbers, (n, columns)."""
-        schema, exposure = self.model.schema, self.model.of_outcome.exposure
-        schema.refuse_other_columns(table)
-        values = schema.encode(table)
-        if exposure is not None:
-            positive(values[:, exposure])
+    def encoded(self, table: Table, read: Collection[int] | None = None) -> Floats:
+        """Return rows like those of fit as numbers, (n, columns).
+
+        What is no number is NaN in columns that are not read; by default those are read that the
+        outcome's equation has.
+        """
+        equation = self.model.of_outcome
+        read = equation.read if read is None else read
+        _, values, wrong = self._read(table)
+        refuse(wrong, read)
+        if equation.exposure in read:
+            positive(values[:, equation.exposure])
         return values
+
+    def _read(self, table: Table) -> tuple[Table, Floats, Wrong]:
+        """Return rows with all columns of fit, their values, and what is wrong with these."""
+        schema = self.model.schema
+        table = table.completed(schema.labels)
+        schema.refuse_other_columns(table)
+        return table, *schema.encoded(table)
 
     def knowing(self, table: Table, *dos: Do | None) -> "Fitted":
         """Return the model that knows levels of these rows, or forced, which no row of fit had."""
+        table = table.completed(self.model.schema.labels)
         if table.frame is None:
             return self
         self.model.schema.refuse_other_columns(table)
@@ -152,12 +173,12 @@ class Fitted:
 
     def units(self, table: Table, seed: int | None = None) -> Units:
         """Return rows to ask something of, which stay as they are now."""
-        values = self.encoded(table)
+        table, values, wrong = self._read(table)
         if is_large(self.n_draws, len(values)):  # what is computed later is of X as it is now
             values = np.array(values, order="C")
         if table.frame is None:
             table = Table(None, values)
-        return Units(table, values, self.seed if seed is None else seed)
+        return Units(table, values, self.seed if seed is None else seed, wrong)
 
     def predictive(self, values: Floats) -> Predictive:
         """Return the predictive distribution of the outcome at encoded rows."""
@@ -195,24 +216,36 @@ class Fitted:
 
     def counterfactual(self, units: Units, target: Floats, do: Do) -> Outcomes:
         """Answer what the outcome of these very rows would have been."""
-        query, model = self.asked(do, units), self.model
+        query = self.asked(do, units)
+        if query.own is not None:
+            self._refuse_mediators("counterfactual", query)
+            own, query = self.serving(query)
+            return own.retrospective(units, target, query, describe(do))
+        return self.retrospective(units, target, query, describe(do))
+
+    def retrospective(self, units: Units, target: Floats, query: Query, words: str) -> Outcomes:
+        """Return what the outcome of these very rows would have been under an intervention."""
+        model = self.model
         observed = {model.outcome: target}
         for node in (*query.regenerated, model.outcome):
             equation = model.equation(node)
+            refuse(units.wrong, equation.read)  # to find the noise that the row itself had
             if equation.record.noise is None:
                 raise ValueError(
                     f"counterfactual: the intervention changes {node!r}, whose noise is not "
                     "additive, so that no residual of the row's own can be kept; use intervene"
                 )
             if node != model.outcome:
-                observed[node] = units.values[:, model.schema.names.index(node)]
+                j = model.schema.names.index(node)
+                refuse(units.wrong, (j,))
+                observed[node] = units.values[:, j]
                 equation.record.check(observed[node], f"column {node!r}")
         self._refuse_confounded_mediators(query)
         samples = confounding.unbiased(
             forward.Retrospective(model, query, self.draws, observed=observed), self.biases_by_draw
         )
-        words = f"{model.outcome} had it been that {describe(do)}"
-        return self._as_outcomes(units.table, samples, words, self.supported(query))
+        words = f"{model.outcome} had it been that {words}"
+        return self._as_outcomes(units.table, samples, words, self.supported(query), frozenset())
 
     def decompose(self, units: Units, do: Do, baseline: Do | None) -> dict[str, Outcomes]:
         """Split an effect into what goes through mediators and what does not."""
@@ -223,6 +256,7 @@ class Fitted:
                 f"{listed(rested.forced)}; they must force the same columns"
             )
         self.refuse_biased("decompose", treated, "which does not say how the parts are biased")
+        self._refuse_mediators("decompose", treated)
         self._refuse_confounded_mediators(treated)
 
         def outcome(query: Query, mediators: Query) -> Samples:
@@ -235,7 +269,13 @@ class Fitted:
         known = joined(self.supported(treated), self.supported(rested))
         parts = {"direct": (direct, neither), "indirect": (both, direct), "total": (both, neither)}
         return {
-            name: self._as_outcomes(units.table, Contrast(*pair, "-"), f"{name} {words}", known)
+            name: self._as_outcomes(
+                units.table,
+                Contrast(*pair, "-"),
+                f"{name} {words}",
+                known,
+                following(self.model, treated),
+            )
             for name, pair in parts.items()
         }
 
@@ -256,37 +296,58 @@ class Fitted:
             )
             return outcomes_of(averaged, f"average of {self.difference(do, baseline, 'mean')}")
 
-        sides = within.sides(do, baseline, units)
-        for side in sides:
+        treated, rested = within.sides(do, baseline, units)
+        for side in (treated, rested):
             self.refuse_biased("sensitivity", side, "so that effects allow for it already")
-        return analyse(self.model, self.seen, self.draws, sides, average, **options)
+        (asked, treated), (_, rested) = self.serving(treated), self.serving(rested)
+        sides = treated, rested
+        return analyse(asked.model, self.seen, asked.draws, sides, average, **options)
 
     # --- Their parts ----------------------------------------------------------------------------
 
     def asked(self, do: Do, units: Units) -> Query:
         """Return what the user asks, parsed."""
+        query = self.query(units, *self._parsed(do, units))
+        self._refuse_ignored(query)
+        return query
+
+    def _parsed(self, do: Do, units: Units) -> tuple[dict[str, Forced], frozenset[str]]:
+        """Return what columns are forced to, and the columns that this is computed from."""
         schema, n = self.model.schema, len(units.values)
         meant = parse_do(do, units.table, schema, self.n_draws, units.seed, self.model.outcome)
         reads: frozenset[str] = frozenset()
         if self.model.graph is not None:
             reads = frozenset(schema.names[j] for j in columns_read(do, units.table))
-        return self.query(units, encoded(meant, schema, n, self.n_draws), reads)
+        return encoded(meant, schema, n, self.n_draws), reads
 
     def sides(self, do: Do, baseline: Do | None, units: Units) -> tuple[Query, Query]:
-        """Return what is asked, and what it is compared with."""
-        query = self.asked(do, units)
-        if baseline is None:
-            return query, self._as_observed(query, units)
-        refuse_empty_baseline(baseline)
-        return query, self.asked(baseline, units)
+        """Return what is asked, and what it is compared with.
 
-    def _as_observed(self, query: Query, units: Units) -> Query:
-        """Return the query that forces the same columns to the values they were observed at."""
-        names = self.model.schema.names
-        forced: dict[str, Forced] = {
-            name: units.values[:, names.index(name)] for name in query.forced
-        }
-        return self.query(units, forced, frozenset(forced))
+        Both are answered by the same equations, or both by one regression.
+        """
+        forced, reads = self._parsed(do, units)
+        if baseline is None:
+            at = {name: self.model.schema.names.index(name) for name in forced}
+            refuse(units.wrong, at.values())
+            rest: dict[str, Forced] = {name: units.values[:, j] for name, j in at.items()}
+            read = frozenset(forced)
+        else:
+            refuse_empty_baseline(baseline)
+            rest, read = self._parsed(baseline, units)
+        if set(forced) == set(rest):
+            reads = read = reads | read
+        treated, rested = self.query(units, forced, reads), self.query(units, rest, read)
+        refuse_apart(treated, rested)
+        self._refuse_ignored(treated)
+        if baseline is not None:
+            self._refuse_ignored(rested)
+        return treated, rested
+
+    def _refuse_ignored(self, query: Query) -> None:
+        """Refuse to force a column of which the designs make nothing."""
+        if query.own is None:
+            for name in query.forced:
+                refuse_ignored(self.model, query, (name,))
 
     def query(
         self, units: Units, forced: Mapping[str, Forced], reads: frozenset[str] = frozenset()
@@ -295,29 +356,86 @@ class Fitted:
 
         `reads` names the columns from whose factual values the forced values are computed.
         """
-        model = self.model
-        exposure = model.of_outcome.exposure
-        exposures = None if exposure is None else forced.get(model.schema.names[exposure])
-        if exposures is not None:
-            if isinstance(exposures, Chunked):
-                exposures = exposures.first_chunk().ravel()
-            positive(exposures)
-        reached = model.reached(frozenset(forced), reads) if model.graph is not None else ()
+        model, values = self.model, units.values
+        reached, own = self.answered(frozenset(forced), reads)
+        refuse(units.wrong, self._read_by(forced, reached, own))
+        of_y = model.of_outcome
+        for column, check in ((of_y.exposure, positive), (of_y.noise, of_y.checked_errors)):
+            held = None if column is None else forced.get(model.schema.names[column])
+            if held is not None:
+                check(held.first_chunk().ravel() if isinstance(held, Chunked) else held)
+            elif column == of_y.exposure and column is not None:
+                positive(values[:, column])
         if len(model.equations) > 1:
-            self._refuse_fractions(units.values, forced, reached)
-        return Query(units.values, forced, reached, units.seed)
+            read = frozenset[int]() if own else model.read(forced, reached)
+            self._refuse_fractions(values, forced, read)
+        asked = Query(values, forced, reached, units.seed, own=own)
+        return asked if model.own is None else narrowed(asked, model.own, self.biases)
+
+    def _read_by(
+        self, forced: Collection[str], reached: Collection[str], own: Regression | None
+    ) -> frozenset[int]:
+        """Return the columns whose values in a row enter its answer, by position."""
+        model, names = self.model, self.model.schema.names
+        moved = {names.index(name) for name in forced if name in self.biases}  # by how far
+        if own is None:
+            return model.read(forced, reached) | moved
+        exposure = model.of_outcome.exposure
+        held = {names.index(n) for n in (*own.parents, *own.adjustment) if n not in forced}
+        if exposure is not None and names[exposure] not in forced:
+            held.add(exposure)
+        return frozenset(held | moved)
+
+    def answered(
+        self, forced: frozenset[str], reads: frozenset[str] = frozenset()
+    ) -> tuple[tuple[str, ...], Regression | None]:
+        """Return what forcing columns reaches, or else the regression that answers instead."""
+        if self.own is None and self.model.own is None:
+            return self.model.reached(forced, reads), None
+        return self.model.answered(forced, reads)
+
+    def serving(self, query: Query) -> "tuple[Fitted, Query]":
+        """Return who answers a query, and the query as it is put to that one."""
+        if query.own is None:
+            return self, query
+        return self.regressed(query.own), narrowed(query, query.own, self.biases)
+
+    def regressed(self, regression: Regression) -> "Fitted":
+        """Return the model of a query's own regression, which is fitted when it is first asked."""
+        found = self._by_regression.get(regression)
+        if found is None:
+            assert self.own is not None
+            model, posteriors = self.own.drawn(regression, self.seen)
+            found = Fitted.of(model, posteriors, self.seed, self.seen, self.biases)
+            levels = zip(self.model.schema.levels, model.schema.levels, strict=True)
+            more = {
+                j: [level for level in known or () if level not in (seen or ())]
+                for j, (known, seen) in enumerate(levels)
+                if known != seen
+            }
+            if more:
+                found = extended_by(found, more)
+            self._by_regression[regression] = found
+        return found
+
+    @cached_property
+    def _by_regression(self) -> "dict[Regression, Fitted]":
+        return {}
 
     def _refuse_fractions(
-        self, values: Floats, forced: Mapping[str, Forced], reached: tuple[str, ...]
+        self, values: Floats, forced: Mapping[str, Forced], read: Collection[int]
     ) -> None:
-        """Refuse what is no count where a column of counts is given: it would be rounded."""
+        """Refuse what is no count where a column of counts is given: it would be rounded.
+
+        Of what is not forced, the columns that are read count.
+        """
         for equation in self.model.equations[:-1]:
-            node = equation.node
-            if not equation.is_discrete or node in reached:
-                continue
+            node, j = equation.node, self.model.schema.names.index(equation.node)
             held, where = forced.get(node), f"do[{node!r}]"
+            if not equation.is_discrete or (held is None and j not in read):
+                continue
             if held is None:
-                held, where = values[:, self.model.schema.names.index(node)], f"column {node!r}"
+                held, where = values[:, j], f"column {node!r}"
             elif isinstance(held, Chunked):
                 drawn = held.first_chunk()
                 held = drawn[np.argmax(~equation.record.takes(drawn).all(axis=1))]
@@ -337,8 +455,27 @@ class Fitted:
         if query.regenerated:
             self.model.reached(frozenset((*query.forced, *query.regenerated)))
 
+    def _refuse_mediators(self, method: str, query: Query) -> None:
+        """Refuse what needs the mediators where a regression without them answers."""
+        if query.own is None:
+            return
+        graph, outcome = self.model.graph, self.model.outcome
+        assert graph is not None
+        between = {name for forced in query.forced for name in graph.descendants(forced)}
+        between &= graph.ancestors(outcome) - {*query.forced}
+        if between or method == "decompose":
+            raise NotIdentifiedError(
+                f"{method}: what forcing {listed(query.forced)} does to {outcome!r} is told by "
+                f"{in_words(query.own)} without what lies between, as the equations of "
+                f"{listed([*sorted(between), outcome])} do not tell it: some of these nodes share "
+                "causes that nobody observed"
+            )
+
     def supported(self, query: Query, *, apart: Collection[str] = ()) -> Support:
         """Return how well the training rows support a query."""
+        if query.own is not None:
+            own, query = self.serving(query)
+            return own.supported(query, apart=apart)
         return extrapolation.judge(self.model, self.training, query, apart=apart)
 
     def outcomes(
@@ -348,14 +485,23 @@ class Fitted:
         kind: Kind,
         words: str,
         supported: Support | str | None = None,
+        follow: Collection[Hashable] | None = None,
     ) -> Outcomes:
         """Return the answer to a query, whose intervention is put into words."""
+        follow = following(self.model, query) if follow is None else follow
+        if query.own is not None:
+            own, query = self.serving(query)
+            return own.outcomes(table, query, kind, words, supported, follow)
+        of_y = self.model.of_outcome
+        errors = of_y.noise if kind == "predictive" else None
+        if errors is not None and self.model.schema.names[errors] not in query.forced:
+            of_y.errors(query.values)
         estimand = self.estimand(words, kind)
         of_kind = forward.Predictive if kind == "predictive" else forward.Expected
         answer = of_kind(self.model, query, self.draws)
         samples = confounding.unbiased(answer, self.biases_by_draw) if self.biases else answer
         known = self.supported(query) if supported is None else supported
-        return self._as_outcomes(table, samples, estimand, known)
+        return self._as_outcomes(table, samples, estimand, known, follow)
 
     def estimand(self, words: str, kind: Kind) -> str:
         """Return what is asked, as in ``E[y | do(b = 0)]``."""
@@ -370,12 +516,23 @@ class Fitted:
         return " - ".join(self.estimand(side, kind) for side in sides)
 
     def _as_outcomes(
-        self, table: Table, samples: Samples, estimand: str, supported: Support | str
+        self,
+        table: Table,
+        samples: Samples,
+        estimand: str,
+        supported: Support | str,
+        follow: Collection[Hashable],
     ) -> Outcomes:
         # A copy: what the user does to X afterwards is not what the rows were.
         rows = table.as_frame()
         contents = Contents(
-            at_once(samples), self.shape, rows.index, rows, self.fingerprint, supported
+            at_once(samples),
+            self.shape,
+            rows.index,
+            rows,
+            self.fingerprint,
+            supported,
+            follow=frozenset(follow),
         )
         return outcomes_of(contents, estimand)
 
@@ -395,6 +552,38 @@ def extended_by(fitted: Fitted, found: Mapping[int, list[Any]]) -> Fitted:
         beta = draws[name].reshape(*fitted.shape, -1)
         posteriors.append(replace(posterior, variables={**posterior.variables, name: beta}))
     return replace(fitted, model=model, posteriors=tuple(posteriors))
+
+
+def refuse_apart(treated: Query, rested: Query) -> None:
+    """Refuse to compare two interventions that are not answered by the same equations."""
+    if treated.own != rested.own:
+        refuse_two_regressions(treated.forced, treated.own, rested.forced, rested.own)
+
+
+def refuse_two_regressions(
+    forced: Iterable[str], own: Regression | None, rest: Iterable[str], other: Regression | None
+) -> None:
+    """Refuse two interventions that are answered by different regressions."""
+    each = [
+        f"forcing {listed(names)} by {'the equations' if by is None else in_words(by)}".rstrip(",")
+        for names, by in ((forced, own), (rest, other))
+    ]
+    raise ValueError(
+        f"the two sides are answered apart, {' and '.join(each)}: their draws do not pair, and "
+        "their difference would have no interval; force the same columns on both sides"
+    )
+
+
+def narrowed(query: Query, own: Regression, biases: Collection[str]) -> Query:
+    """Return a query as its own regression takes it: forcing what that holds at new values."""
+    left = [name for name in query.forced if name not in own.parents and name in biases]
+    if left:
+        raise ValueError(
+            f"do: {listed(left)} acts through {listed(own.parents)} alone, which is forced too; "
+            "the prior of confounding is on the bias of its whole effect: force one at a time"
+        )
+    forced = {name: held for name, held in query.forced.items() if name in own.parents}
+    return replace(query, forced=forced, own=None)
 
 
 def _joined(values: Floats) -> Floats:

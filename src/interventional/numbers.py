@@ -68,6 +68,7 @@ MOST = 1 << 30  # numbers that are held at all: 8 GB
 # have keys of three numbers, levels of four, so that these two may share one.
 OF_FORCED = 1 << 20
 OF_LEVELS = OF_BIASES = 1 << 21
+OF_QUERIES = 1 << 22
 
 
 def is_large(n_draws: int, n: int) -> bool:
@@ -80,6 +81,19 @@ def refuse_too_many(n_draws: int, n: int, what: str, instead: str) -> None:
     if n_draws * n > MOST:
         size = 8e-9 * n_draws * n
         raise ValueError(f"{n_draws:,} draws of {n:,} {what} are {size:,.1f} GB; {instead}")
+
+
+def dense(values: Any, what: str) -> Any:
+    """Return what is sparse as an array, if memory is likely to take that; all else as it is."""
+    if not hasattr(values, "toarray"):
+        return values
+    if np.prod(values.shape, dtype=float) > MOST:
+        size = 8e-9 * np.prod(values.shape, dtype=float)
+        raise ValueError(
+            f"{what} is sparse, of shape {values.shape}: the model takes every number of it, "
+            f"zeros too, which are {size:,.1f} GB; give it fewer rows or columns"
+        )
+    return values.toarray()
 
 
 def slices(n: int, size: int) -> Iterator[slice]:

@@ -1,31 +1,41 @@
 """`intervene` on whole scikit-learn estimators: force raw columns, before any preprocessing."""
 
-from collections.abc import Collection, Iterable, Mapping
+import warnings
+from collections.abc import Collection, Hashable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from interventional.answers.outcomes import Outcomes, contents_of, mapped
-from interventional.answers.samples import Chunked
 from interventional.answers.support import Support
-from interventional.data.schema import Schema
 from interventional.data.table import Table, Units, is_distributed, position_of, read_rows
 from interventional.errors import listed
 from interventional.fitted import Fitted, Kind
 from interventional.intervention.do import Drawn, Forced, columns_read, describe, parse_do
-from interventional.numbers import Floats, all_numbers, is_large, rows_of_chunk, slices
+from interventional.intervention.reach import following, refuse_ignored
+from interventional.intervention.steps import (
+    Column,
+    Raw,
+    Steps,
+    differ,
+    forced_raw,
+    found_to_move,
+    moved_rows,
+    through,
+    with_missing_forced,
+)
+from interventional.numbers import Floats, is_large, rows_of_chunk, slices
 from interventional.regressor import BayesianInterventionRegressor
 from interventional.trust import extrapolation
 
 _NODES = 20  # of the Gauss-Hermite rule behind an inverse transform: exp(2 z) to the last digit
 _TRIED = 1000  # rows that tell what the steps derive from what
-_BLOCK = 1 << 18  # rows that are transformed at a time where a distribution is drawn
 
 
 def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
@@ -44,7 +54,8 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
     X : array-like or DataFrame of shape (n, columns)
         The rows, as the estimator's `predict` takes them.
     do : mapping
-        As in `BayesianInterventionRegressor.intervene`; callables see the raw X.
+        As in `BayesianInterventionRegressor.intervene`; callables and steps see the raw X, the
+        frame that you gave.
     kind : {"mean", "predictive"}, default "mean"
         The expected outcome, or a new outcome, noise included. Behind a transformed target the
         expectation is that of the raw outcome, given each posterior draw: noise is averaged out
@@ -95,24 +106,34 @@ def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mea
             "the function intervene takes rows in memory; X is a Dask collection: ask the "
             "regressor itself"
         )
-    table = Table.of(X)
+    table = _completed(path, Table.of(X), do)
     if is_large(path.fitted.n_draws, len(table)):  # what is computed later is of X as it is now
         table = table.copy()
-    rows = _through(path.steps, table.held)
+    meant = parse_do(do, table, table, path.fitted.n_draws, path.fitted.seed)
+    forced = forced_raw(meant, table)
+    present, lacking = with_missing_forced(table, forced)
+    rows = through(path.steps, present.held)
     validate_data(path.regressor, rows, skip_check_array=True, reset=False)  # names of columns
     seen = read_rows(rows)
     path = path.knowing(seen, do)
     fitted = path.fitted
-    units = Units(table, fitted.encoded(seen), fitted.seed)
-    forced = _forced(parse_do(do, table, table, fitted.n_draws, fitted.seed), table)
-    changed, moved = _changed(path, units, forced)
+    seen = seen if path.steps else replace(seen, absent=table.absent)
+    units = replace(fitted.units(seen), table=present)
+    changed, moved, alone = _changed(path, units, forced)
     _refuse_mixed_graph(path, changed)
+    if lacking.any():  # where nobody knows what they were
+        at = np.isin(fitted.model.schema.names, list(changed))
+        units = replace(units, values=np.where(np.outer(lacking, at), np.nan, units.values))
     query = fitted.query(units, changed, _reads(do, table, fitted))
+    for each in alone:
+        refuse_ignored(fitted.model, query, each)
     tried = replace(query, forced={name: query.forced[name] for name in moved})
     supported = fitted.supported(tried, apart=_derived(path, units, forced, moved))
     if path.steps:
         supported = _in_raw_units(supported, forced, table)
-    inner = fitted.outcomes(table, query, kind, describe(do), supported)
+    _warn_of_missing(forced, table)
+    after = _following(path, units, following(fitted.model, query), forced)
+    inner = fitted.outcomes(table, query, kind, describe(do), supported, after)
     if not path.inverses:
         return inner
     back = _ToRaw(path.inverses)
@@ -124,51 +145,129 @@ def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mea
             "expectation of the raw outcome is known for a Gaussian one; ask for "
             "kind='predictive', or say by family= what the raw outcome is, and transform nothing"
         )
-    sigma = fitted.draws[f"{fitted.model.outcome}_sigma"]
+    if fitted.model.of_outcome.noise is not None:
+        raise ValueError(
+            "noise= behind a transformed target: the expectation of the raw outcome depends on "
+            "the known standard deviation of each row; ask for kind='predictive'"
+        )
+    sigma = fitted.serving(query)[0].draws[f"{fitted.model.outcome}_sigma"]
     return mapped(inner, _RawExpectation(back, sigma))
 
 
-Raw = Mapping[int, "NDArray[Any] | Drawn"]  # what raw columns are forced to, by position
+def _completed(path: "_Path", table: Table, do: Mapping[Any, Any]) -> Table:
+    """Return raw rows with the columns that they lack and nothing reads: forced, or following."""
+    model = path.fitted.model
+    if not path.steps:
+        return table.completed(model.schema.labels)
+    full = table.completed(getattr(path.steps[0], "feature_names_in_", None))
+    follow = set(do) if isinstance(do, Mapping) else set()
+    if model.graph is not None:
+        follow = follow.union(
+            *map(model.graph.descendants, follow.intersection(model.graph.nodes))
+        )
+    return full if {full.names[j] for j in full.absent} <= follow else table
 
 
-def _changed(path: "_Path", units: Units, forced: Raw) -> tuple[dict[str, Forced], list[str]]:
+def _warn_of_missing(forced: Raw, table: Table) -> None:
+    """Warn of values that stay missing in some rows of a column that is moved in others."""
+    for j, values in forced.items():
+        if isinstance(values, Drawn) or not values.ndim or not pd.isna(values).any():
+            continue
+        missing = pd.isna(values)
+        if (values != table.values(j))[~missing].any():
+            warnings.warn(
+                f"do[{table.names[j]!r}] is missing in {missing.sum()} of {len(table)} rows, in "
+                "which X has no value either: what the steps put there stays as it is, and these "
+                "rows are answered as observed",
+                skip_file_prefixes=(str(Path(__file__).parent),),
+            )
+
+
+def _changed(
+    path: "_Path", units: Units, forced: Raw
+) -> tuple[dict[str, Forced], list[str], list[list[str]]]:
     """Return the columns of the model that may depend on a forced raw one, and which were seen to.
 
     They are those that move when the forced raw columns do, by the intervention or by permuting
     their values, and those that have a forced column's name. Where many values are drawn later,
-    and there is no graph, it is all: any may move, in some row or draw.
+    and there is no graph, it is all: any may move, in some row or draw. The last are those that
+    move with each forced column.
     """
     table, before, schema = units.table, units.values, path.fitted.model.schema
     n_draws, names = path.fitted.n_draws, schema.names
-    elsewhere = path.encoded(table.with_columns(_moved(table, forced)))
-    raw = {table.names[j] for j in forced}
-    touched = np.array([name in raw for name in names])
-    touched |= (elsewhere != before).any(axis=0)
+    elsewhere = path.encoded(table.with_columns(moved_rows(table, forced)))
+    touched = differ(elsewhere, before).any(axis=0)
     fixed = {j: values for j, values in forced.items() if not isinstance(values, Drawn)}
     if len(fixed) == len(forced):
         after = path.encoded(table.with_columns(fixed))
-        touched |= (after != before).any(axis=0)
+        touched |= differ(after, before).any(axis=0)
+        alone = _alone(path, units, forced, touched)
+        touched = np.any([touched, *alone], axis=0)
+        path.encoded(table.with_columns(fixed), np.flatnonzero(touched).tolist())
         changed: dict[str, Forced] = {
             names[j]: after[:, j].copy() for j in np.flatnonzero(touched)
         }
-        return changed, list(changed)
+        return changed, list(changed), [schema.named(each) for each in alone]
     large = is_large(n_draws, len(table))
     kept = deepcopy(path.steps) if large else path.steps  # a later fit changes them in place
-    steps = _Steps(kept, schema, table, forced, n_draws)
+    steps = Steps(kept, schema, table, forced, n_draws)
     for k, chunk in enumerate(slices(len(table), rows_of_chunk(steps.n_draws))):
-        touched |= (steps.chunk(k, chunk) != before[chunk]).any(axis=(0, 1))
+        touched |= differ(steps.chunk(k, chunk), before[chunk]).any(axis=(0, 1))
         if large:  # the rest is computed when it is asked for
             break
+    alone = _alone(path, units, forced, touched)
+    touched = np.any([touched, *alone], axis=0)
     may_move = touched | (large and path.fitted.model.graph is None)
     if large:
         steps = replace(steps, untouched=np.flatnonzero(~may_move), before=before)
-    moved = [names[j] for j in np.flatnonzero(touched)]
-    return {names[j]: _Column(steps, int(j)) for j in np.flatnonzero(may_move)}, moved
+    drawn: dict[str, Forced] = {n: Column(steps, names.index(n)) for n in schema.named(may_move)}
+    return drawn, schema.named(touched), [schema.named(each) for each in alone]
 
 
-def _moved(table: Table, columns: Iterable[int]) -> dict[int, NDArray[Any]]:
-    """Return the values of some columns, each row's those of the row before."""
-    return {j: np.roll(table.values(j), 1) for j in columns}
+def _alone(
+    path: "_Path", units: Units, forced: Raw, touched: NDArray[np.bool_]
+) -> list[NDArray[np.bool_]]:
+    """Return which columns of the model move with each forced one; refuse one that moves none."""
+    some, before = units.table.take(slice(0, _TRIED)), units.values[:_TRIED]
+    schema, found = path.fitted.model.schema, []
+    for j, values in forced.items():
+        name, own = some.names[j], touched if len(forced) == 1 else touched & False
+        if not path.steps or schema.labels is not None:
+            own = own | np.isin(schema.names, name)
+        if len(forced) > 1:
+            tried = [moved_rows(some, [j])]
+            if not isinstance(values, Drawn):
+                tried.append({j: np.broadcast_to(values, len(units.table))[:_TRIED]})
+            moved = [differ(path.encoded(some.with_columns(each)), before) for each in tried]
+            own = own | np.any(moved, axis=(0, 1))
+        if not own.any():
+            follow = found_to_move(path.encoded, units.table, j)
+            if follow is not None and not follow.any():
+                raise ValueError(
+                    f"do: the steps before the model drop {name!r}, so that forcing it changes "
+                    "nothing; let them keep it (a ColumnTransformer drops what it does not name, "
+                    "but with remainder='passthrough')"
+                )
+            own = own if follow is None else follow
+        found.append(own)
+    return found
+
+
+def _following(
+    path: "_Path", units: Units, columns: Collection[Hashable], forced: Raw
+) -> frozenset[Hashable]:
+    """Return the raw columns of which the steps make columns that follow what is forced."""
+    if not path.steps or not columns:
+        return frozenset(columns)
+    some, schema = units.table.take(slice(0, _TRIED)), path.fitted.model.schema
+    at = [schema.position(column) for column in columns]
+    before = units.values[: len(some), at]
+    return frozenset(columns).union(
+        (some.names if some.labels is None else some.labels)[j]
+        for j in range(len(some.names))
+        if j not in forced
+        and differ(path.encoded(some.with_columns(moved_rows(some, [j])))[:, at], before).any()
+    )
 
 
 def _derived(path: "_Path", units: Units, forced: Raw, changed: Collection[str]) -> list[str]:
@@ -181,8 +280,8 @@ def _derived(path: "_Path", units: Units, forced: Raw, changed: Collection[str])
         return []
     some = units.table.take(slice(0, _TRIED))
     others = [j for j in range(len(some.names)) if j not in forced]
-    elsewhere = path.encoded(some.with_columns(_moved(some, others)))
-    mixed = (elsewhere != units.values[:_TRIED]).any(axis=0)
+    elsewhere = path.encoded(some.with_columns(moved_rows(some, others)))
+    mixed = differ(elsewhere, units.values[:_TRIED]).any(axis=0)
     names = path.fitted.model.schema.names
     return [name for name in changed if not mixed[names.index(name)]] or list(changed)
 
@@ -196,9 +295,10 @@ def _in_raw_units(support: Support, forced: Raw, table: Table) -> Support:
         if isinstance(values, Drawn):
             said.append("draws")
         elif values.dtype.kind in "iuf":
-            said.append(extrapolation.spread(f"{values.min():g}", f"{values.max():g}"))
+            least, most = np.nanmin(values), np.nanmax(values)
+            said.append(extrapolation.spread(f"{least:g}", f"{most:g}"))
         else:
-            said.append(listed(pd.unique(values)))
+            said.append(listed(pd.Series(values.ravel()).dropna().unique()))
     labels = range(len(table.names)) if table.labels is None else table.labels
     forcing = (f"{labels[j]!r} is forced to {to}" for j, to in zip(forced, said, strict=True))
     why = f"{' and '.join(forcing)}; what the steps make of that was not seen in such rows"
@@ -264,15 +364,9 @@ class _Path:
             return self
         return replace(self, fitted=self.fitted.knowing(rows, do))
 
-    def encoded(self, table: Table) -> Floats:
-        """Return what the model sees of raw rows."""
-        return self.fitted.encoded(read_rows(_through(self.steps, table.held)))
-
-
-def _through(steps: tuple[Any, ...], rows: Any) -> Any:
-    for step in steps:
-        rows = step.transform(rows)
-    return rows
+    def encoded(self, table: Table, read: Collection[int] = ()) -> Floats:
+        """Return what the model sees of raw rows, all of it numbers in columns that are read."""
+        return self.fitted.encoded(read_rows(through(self.steps, table.held)), read)
 
 
 @dataclass(frozen=True, eq=False)
@@ -328,160 +422,17 @@ def _unwrap(estimator: Any) -> _Path:
     return _Path(kept, inner, inner.fitted_, tuple(inverses))
 
 
-def column_of(X: Any, key: Any) -> NDArray[Any]:
-    """Return the values of a raw column of X."""
+def column_of(X: Any, key: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return a raw column of X, and its distinct values: categories in their order, or sorted."""
     table = Table.of(X)
     try:
-        return table.values(position_of(key, table.labels, table.names))
+        j = position_of(key, table.labels, table.names)
     except ValueError as error:
         raise ValueError(f"do: {error}") from None
-
-
-def _forced(meant: Mapping[int, Any], table: Table) -> dict[int, "NDArray[Any] | Drawn"]:
-    """Return what each raw column is forced to as something that it can hold."""
-    return {
-        j: what if isinstance(what, Drawn) else _raw(what, table, j, f"do[{table.names[j]!r}]")
-        for j, what in meant.items()
-    }
-
-
-def _raw(values: ArrayLike, table: Table, j: int, where: str) -> NDArray[Any]:
-    """Return forced values as an array of its own that the raw column can hold."""
-    array = np.array(values.to_numpy() if isinstance(values, pd.Series) else values)
-    holds_numbers = table.holds_numbers(j)
-    if holds_numbers and array.dtype.kind == "O" and all_numbers(array):
-        array = array.astype(np.float64)
-    if pd.isna(array).any() or (array.dtype.kind == "f" and not np.isfinite(array).all()):
-        raise ValueError(f"{where} holds NaN or infinity; a column can only be forced to values")
-    if holds_numbers and array.dtype.kind not in "biuf":
-        raise TypeError(f"{where}: the column holds numbers, got {array.ravel()[0]!r}")
-    return array
-
-
-@dataclass(frozen=True, eq=False)
-class _Steps:
-    """What the regressor sees of rows of which some raw columns are drawn from a distribution.
-
-    Attributes
-    ----------
-    steps : tuple
-        The steps before the regressor.
-    schema : Schema
-        What the columns of the regressor are.
-    rows : DataFrame or ndarray
-        The raw rows.
-    forced : mapping
-        What raw columns are forced to.
-    n_draws : int
-        How many posterior draws there are.
-    untouched : ndarray
-        Positions of columns that were found not to follow from what is forced.
-    before : ndarray of shape (n, columns), optional
-        Encoded rows as they were observed: what those columns must stay at.
-    """
-
-    steps: tuple[Any, ...]
-    schema: Schema
-    rows: Table
-    forced: Raw
-    n_draws: int
-    untouched: NDArray[np.intp] = field(default_factory=lambda: np.arange(0))
-    before: Floats | None = None
-
-    def chunk(self, k: int, chunk: slice) -> Floats:
-        """Return the k-th chunk of rows, encoded, of shape (draws, rows, columns)."""
-        found: Floats | None
-        last, found = self._last.get("chunk", (-1, None))  # asked for column by column
-        if found is None or last != k:
-            found = self._transformed(k, chunk)
-            self._refuse_moved(found, chunk)
-            self._last["chunk"] = (k, found)
-        return found
-
-    def thinned(self, n_draws: int) -> "_Steps":
-        """Return the same with fewer draws."""
-        found = self._thinned.get(n_draws)  # asked for by each of its columns
-        if found is None:
-            forced = {
-                column: values.thinned(n_draws) if isinstance(values, Drawn) else values
-                for column, values in self.forced.items()
-            }
-            found = self._thinned[n_draws] = replace(self, forced=forced, n_draws=n_draws)
-        return found
-
-    @cached_property
-    def _thinned(self) -> "dict[int, _Steps]":
-        return {}
-
-    @cached_property
-    def _last(self) -> dict[str, tuple[int, Floats]]:
-        return {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A chunk is made again in a moment, and is larger than all the rest.
-        made = ("_last", "_thinned")
-        return {name: value for name, value in self.__dict__.items() if name not in made}
-
-    def _refuse_moved(self, found: Floats, chunk: slice) -> None:
-        """Refuse rows in which a column moves that moves in no row that was tried."""
-        if self.before is None or not len(self.untouched):
-            return
-        moved = found[..., self.untouched] != self.before[chunk][:, self.untouched]
-        if moved.any():
-            j = self.untouched[int(np.argmax(moved.any(axis=(0, 1))))]
-            raise ValueError(
-                f"rows {chunk.start} to {chunk.stop - 1}: the steps before the model derive "
-                f"{self.schema.names[j]!r} from what is forced, which they do in none of the rows "
-                "that were tried first, so that it was not taken for forced; ask for fewer rows "
-                "at a time"
-            )
-
-    def _transformed(self, k: int, chunk: slice) -> Floats:
-        rows = self.rows.take(chunk)
-        n = len(rows)
-        forced: dict[int, NDArray[Any]] = {}
-        for column, values in self.forced.items():
-            if isinstance(values, Drawn):
-                forced[column] = _raw(values.chunk(k, chunk), self.rows, column, values.where)
-            else:
-                forced[column] = np.broadcast_to(values, len(self.rows))[chunk]
-        parts = []
-        for draws in slices(self.n_draws, _BLOCK // n):  # draws become rows: the steps run once
-            size = draws.stop - draws.start
-            repeated = rows.take(np.tile(np.arange(n), size))
-            columns = {
-                column: values[draws].ravel() if values.ndim == 2 else np.tile(values, size)
-                for column, values in forced.items()
-            }
-            seen = self.schema.encode(_through(self.steps, repeated.with_columns(columns).held))
-            parts.append(seen.reshape(size, n, -1))
-        return np.concatenate(parts)
-
-
-@dataclass(frozen=True, eq=False)
-class _Column(Chunked):
-    """A column of the model that differs by draw."""
-
-    steps: _Steps
-    j: int
-
-    @property
-    def n_draws(self) -> int:  # type: ignore[override]
-        """How many draws there are."""
-        return self.steps.n_draws
-
-    @property
-    def n(self) -> int:  # type: ignore[override]
-        """How many rows there are."""
-        return len(self.steps.rows)
-
-    def chunk(self, k: int, rows: slice) -> Floats:
-        """Return the column for the k-th chunk of rows."""
-        return self.steps.chunk(k, rows)[..., self.j]
-
-    def thinned(self, n_draws: int) -> "_Column":
-        """Return fewer draws from the same distribution."""
-        return replace(self, steps=self.steps.thinned(n_draws))
+    column, values = table.column(j), table.values(j)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return values, column.cat.remove_unused_categories().cat.categories.to_numpy()
+    return values, np.unique(values[~pd.isna(values)])
 
 
 @dataclass(frozen=True, eq=False)

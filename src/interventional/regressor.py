@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike
 
 from interventional import dask
 from interventional.answers.outcomes import Outcomes, contents_of
+from interventional.data.frames import name_of
 from interventional.data.reading import restored
 from interventional.data.table import Units, is_distributed
 from interventional.estimator import Estimator
 from interventional.fitted import Do, Fitted, Kind
-from interventional.scm.draft import draft
 from interventional.trust import extrapolation
 
 if TYPE_CHECKING:
@@ -36,21 +36,28 @@ class BayesianInterventionRegressor(Estimator):
     graph : CausalGraph, str, edges, mapping or DiGraph, optional
         The causal graph over columns and outcome, in any form that `CausalGraph` takes. Nodes that
         are no columns are unobserved. Columns that are not in it enter nothing.
-    outcome : str, default "y"
-        Name of the outcome in the model.
+    outcome : str, optional
+        Name of the outcome in the model. By default that of y, where y is a Series with a name
+        that no column of X has, and which the graph, if any, has; else ``"y"``.
     family : str or dict of str to str, default "gaussian"
         How the outcome is distributed, or how each column is that has an equation, by name:
         ``"gaussian"``, ``"student_t"`` (outliers), ``"lognormal"``, ``"gamma"`` (both positive),
         ``"poisson"``, ``"negative_binomial"`` (both counts), ``"bernoulli"`` (0 and 1) or
-        ``"beta"`` (shares between 0 and 1). Columns of bools and levels are ``"categorical"``.
+        ``"beta"`` (shares between 0 and 1). Columns of bools and levels are ``"categorical"``, and
+        columns of numbers that hold nothing but 0 and 1 are ``"bernoulli"`` by default.
     exposure : column, optional
         The column that a count is in proportion to: days, visits, inhabitants. It enters as its
         logarithm, with the coefficient 1.
+    noise : column, optional
+        The column of known standard deviations of the outcomes, each row's own beside `sigma`:
+        ``y ~ Normal(mu, sqrt(sigma**2 + noise**2))``, as in meta-analysis and calibration. With
+        ``priors={"sigma": Prior("DiracDelta", c=0.0)}`` they are all the noise there is. For
+        Gaussian outcomes. New outcomes have the noise of their rows; a graph need not name it.
     design : transformer or dict of str to transformer, optional
         A scikit-learn transformer from the columns to the design matrix, such as
-        `SplineTransformer` or `PolynomialFeatures`; with a graph from the regressors of y's
-        equation, or by node. By default numbers enter as they are, and categories, strings and
-        objects by treatment coding.
+        `SplineTransformer` or `PolynomialFeatures`, that needs no y to be fitted; with a graph
+        from the regressors of y's equation, or by node. By default numbers enter as they are, and
+        categories, strings and objects by treatment coding.
     priors : str or dict of str to Prior or str, optional
         `pymc_extras.prior.Prior` of ``"beta"`` (every coefficient), of the terms of one column by
         its name, of one term by its name, of ``"intercept"``, and of ``"sigma"``, ``"nu"``,
@@ -58,8 +65,9 @@ class BayesianInterventionRegressor(Estimator):
         weakly informative and scaled by the data: coefficients Normal(0, 2.5 sd(y) / sd(x)),
         intercept Normal(mean(y), 2.5 sd(y)), sigma HalfStudentT(4, sd(y)); on the scale of a log
         or logit, coefficients Normal(0, 1 / sd(x)) or Normal(0, 1.5 / sd(x)), intercept
-        Normal(that of the mean, 2.5). Of coefficients also ``"ridge"``, ``"horseshoe"`` or
-        ``"r2d2"``, which learn how much to shrink, and of a column of levels
+        Normal(that of the mean, 2.5). With a `design` the prior is one of the fitted curve, so
+        that the origins and units of raw columns do not matter. Of coefficients also ``"ridge"``,
+        ``"horseshoe"`` or ``"r2d2"``, which learn how much to shrink, and of a column of levels
         ``"partial_pooling"``; a single name is for ``"beta"``. With a graph, a dict under the name
         of a column is for that column's own equation.
     confounding : dict of str to Prior, optional
@@ -88,7 +96,8 @@ class BayesianInterventionRegressor(Estimator):
     n_jobs : int, optional
         How many chains NUTS runs side by side.
     verbose : bool, default False
-        Whether to show progress.
+        Whether to print on stdout, as scikit-learn does, how far each equation is: a line every
+        few seconds, and one when it is done; on a terminal and in a notebook NUTS draws a bar.
 
     Attributes
     ----------
@@ -146,9 +155,9 @@ class BayesianInterventionRegressor(Estimator):
             The rows.
         do : mapping
             A column to what it is forced to: a number, a level, an array or Series of n values (a
-            Series is aligned on X's index), a callable ``f(X) -> column``, or a frozen
-            `scipy.stats` distribution, drawn for each row and posterior draw. All entries act at
-            once and read X as it was before.
+            Series is aligned on X's index), a callable ``f(X) -> column``, which gets X as it was
+            given, of polars or pyarrow too, or a frozen `scipy.stats` distribution, drawn for each
+            row and posterior draw. All entries act at once and read X as it was before.
         kind : {"mean", "predictive"}, default "mean"
             The expected outcome, or a new outcome, noise included. In an expected outcome the
             noise of regenerated columns is averaged out: in closed form where they enter linear
@@ -186,7 +195,7 @@ class BayesianInterventionRegressor(Estimator):
         >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
         >>> outcomes = model.intervene(X, do={"price": 10})
         >>> outcomes
-        <Outcomes: E[y | do(price = 10)], 200 rows, 4000 draws>
+        <Outcomes: E[sales | do(price = 10)], 200 rows, 4000 draws>
         >>> outcomes.average().summary(prob=0.95).round(1)
                  mean   sd  eti95_lb  eti95_ub
         average  20.1  0.1      20.0      20.3
@@ -549,7 +558,7 @@ class BayesianInterventionRegressor(Estimator):
         with restored(self):
             self._validate_params()
             table, schema, values, target, weights = self._read_rows(X, y, sample_weight)
-            parsed = draft(schema, **self._parameters())
+            parsed = self._draft(schema, values, name_of(y))
         return refutation.refute(
             self,
             parsed,

@@ -600,7 +600,12 @@ class TestBadInput:
             (lambda o: o.average(by=[1, None] * (N // 2)), ValueError, "by .*missing.*row 1"),
             (lambda o: o.average(by="sites"), ValueError, "'sites'.*did you mean 'site'"),
             (lambda o: o.average(by=3), ValueError, "unknown column in by: 3"),
-            (lambda o: o.average(by=["site", "dose"]), ValueError, r"by must have shape \(12,\)"),
+            (
+                lambda o: o.average(by=["site", "doze"]),
+                ValueError,
+                "by: 'doze'; did you mean 'dose'",
+            ),
+            (lambda o: o.average(by=["x", "y"]), ValueError, r"by must have shape \(12,\)"),
             (lambda o: o.average(by=[None] + [1] * (N - 1)), ValueError, "by .*missing.*row 0"),
             (
                 lambda o: o.average(weights=(table()["site"] == "north").astype(float), by="site"),

@@ -5,8 +5,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import make_pipeline
+from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.feature_selection import SelectFromModel, SelectKBest, f_regression
+from sklearn.impute import IterativeImputer
+from sklearn.linear_model import BayesianRidge, Ridge
+from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import (
     FunctionTransformer,
     OneHotEncoder,
@@ -243,6 +249,18 @@ class TestSchema:
                 schema.position(stray)
 
 
+class FunctionTransformerOfY(TransformerMixin, BaseEstimator):
+    """Needs y to be fitted, and does not say so in its tags."""
+
+    def fit(self, X, y=None):
+        if y is None:
+            raise RuntimeError("where is it?")
+        return self
+
+    def transform(self, X):
+        return np.ones((len(X), 1))
+
+
 class DropsRows(TransformerMixin, BaseEstimator):
     def fit(self, X, y=None):
         return self
@@ -394,3 +412,79 @@ class TestTransformedDesign:
         assert isinstance(make_design(schema, None, schema.encode(X)), TreatmentCoding)
         made = make_design(schema, StandardScaler(), schema.encode(X))
         assert isinstance(made, TransformedDesign)
+
+
+SUPERVISED = {
+    "alone": TargetEncoder(),
+    "in a ColumnTransformer": make_column_transformer((TargetEncoder(), ["c"])),
+    "as its remainder": ColumnTransformer(
+        [("a", "passthrough", ["a"])], remainder=TargetEncoder()
+    ),
+    "in a pipeline": make_pipeline(OneHotEncoder(), SelectKBest(f_regression, k=1)),
+    "in a union": make_union(OneHotEncoder(), TargetEncoder()),
+    "deep inside": make_pipeline(
+        make_union(make_column_transformer((make_pipeline(TargetEncoder()), ["c"]))), "passthrough"
+    ),
+    "of classes": make_pipeline(OneHotEncoder(), LinearDiscriminantAnalysis()),
+    "by the estimator inside": make_pipeline(OneHotEncoder(), SelectFromModel(Ridge())),
+    "that says nothing of it": FunctionTransformerOfY(),
+}
+
+
+class TestWhatADesignCannotDo:
+    X = pd.DataFrame({"a": np.linspace(0, 1, 40), "c": list("pqrs") * 10})
+
+    def made(self, transformer, X=None):
+        X = self.X if X is None else X
+        schema = Schema.of(X)
+        return TransformedDesign(schema, transformer, schema.encode(X))
+
+    @pytest.mark.parametrize("transformer", SUPERVISED.values(), ids=SUPERVISED)
+    def test_needs_y(self, transformer):
+        with pytest.raises(ValueError, match=r"(?s)^design=.* needs y to be fitted; a design may"):
+            self.made(transformer, self.X[["c"]] if "remainder" not in repr(transformer) else None)
+
+    def test_the_part_that_needs_y_is_named(self):
+        with pytest.raises(
+            ValueError, match=r"(?s)design=Pipeline.*holds TargetEncoder\(\), which"
+        ):
+            self.made(make_pipeline(TargetEncoder(), StandardScaler()))
+
+    def test_an_estimator_inside_that_gets_its_own_y(self):
+        """An imputer regresses columns on each other: it needs no outcome."""
+        rows = self.X[["a"]].assign(b=self.X["a"] ** 2)
+        imputer = IterativeImputer(BayesianRidge())
+        assert self.made(make_pipeline(imputer, StandardScaler()), rows).terms == ("a", "b")
+
+    @pytest.mark.parametrize(
+        "transformer",
+        [
+            PolynomialFeatures(interaction_only=True, include_bias=False),
+            make_pipeline(StandardScaler(), SplineTransformer()),
+            make_column_transformer((StandardScaler(), ["a", "c"])),
+        ],
+    )
+    def test_text_that_is_not_encoded(self, transformer):
+        with pytest.raises(
+            TypeError,
+            match=r"(?s)^design=.* takes numbers, and column 'c' holds levels: .*'p'.*OneHot",
+        ):
+            self.made(transformer)
+
+    def test_the_column_that_is_not_encoded_of_several(self):
+        rows = self.X.assign(d=self.X["c"], e=self.X["c"])
+        scaled = make_column_transformer((OneHotEncoder(), ["c"]), (StandardScaler(), ["d", "e"]))
+        with pytest.raises(TypeError, match=r"(?s)column 'd', 'e' holds levels"):
+            self.made(scaled, rows)
+
+    def test_text_that_is_passed_on(self):
+        passed = make_column_transformer((StandardScaler(), ["a"]), remainder="passthrough")
+        with pytest.raises(
+            TypeError, match=r"(?s)return numbers.*leaves text in column 'remainder__c'"
+        ):
+            self.made(passed)
+
+    def test_other_failures_say_whose_they_are(self):
+        with pytest.raises(ValueError, match="n_components=7") as raised:
+            self.made(PCA(7), self.X[["a"]])
+        assert "design=PCA(n_components=7) raised" in raised.value.__notes__[0]

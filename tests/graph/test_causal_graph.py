@@ -88,6 +88,30 @@ def test_any_name_can_be_written(names):
 
 
 @pytest.mark.parametrize(
+    ("text", "edges"),
+    [
+        ("d -> {m1, m2}", "d -> m1; d -> m2"),
+        ("digraph { D -> {M1, M2} }", "D -> M1; D -> M2"),
+        ("digraph { D -> {M1 M2}; {A B} -> C }", "D -> M1; D -> M2; A -> C; B -> C"),
+        ("digraph { D -> {M1; M2\n 'M 3'} [color=red] }", "D -> M1; D -> M2; D -> 'M 3'"),
+        ("{A, B} -> {C, D}", "A -> C; A -> D; B -> C; B -> D"),
+        ("a -> {b, c} -> d, e <- {a f}", "a -> b; a -> c; b -> d; c -> d; a -> e; f -> e"),
+        ("a <- {b,\n  c}\nd -> a", "b -> a; c -> a; d -> a"),
+        ("{x y} <-> z", "x <-> z; y <-> z"),
+        ("digraph { x -> {y z} [dir=both] }", "x <-> y; x <-> z"),
+        ("digraph { {rank=same; A; B}; A -> B }", "A -> B"),
+    ],
+)
+def test_groups_stand_for_each_of_their_nodes(text, edges):
+    assert CausalGraph(text) == CausalGraph(edges)
+
+
+def test_groups_of_unobserved_nodes():
+    graph = CausalGraph("digraph { {u w} [latent]; u -> {x y}; w -> x }")
+    assert graph.unobserved == {"u", "w"}
+
+
+@pytest.mark.parametrize(
     ("graph", "message"),
     [
         ("a -> b -> c -> a; c -> d", "cycle: a -> b -> c -> a"),
@@ -104,10 +128,16 @@ def test_any_name_can_be_written(names):
         ("a -- b", "cannot read 'a -- b'"),
         ("a => b", "cannot read 'a = > b'"),
         ('a -> "b', "cannot read"),
-        ("a -> {b c}", "cannot read"),
+        ("a -> {b c", "cannot read 'a -> { b c'.*groups such as"),
+        ("a -> {b c}}", "cannot read"),
+        ("a -> {}", "cannot read"),
+        ("a -> {b -> c}", "cannot read"),
+        ("a -> {b, {c, d}}", "cannot read"),
+        ("a {b c} -> d", "cannot read"),
+        ("a -> {rank=same; b}", "cannot read"),
         ("a -> b [weight=2]", "cannot read"),
+        ("digraph { a -> subgraph s {b} }", "cannot read"),
         ("digraph { subgraph s { a -> b } }", "cannot read"),
-        ("digraph { a -> {b; c} }", "cannot read"),
         ("a, b -> y", "cannot tell what 'a , b -> y' means"),
         ("graph { a -- b }", "'graph' has no directions"),
         (("a", "b"), "'a' is not an edge"),

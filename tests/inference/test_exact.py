@@ -426,6 +426,7 @@ class TestDraws:
         without = parameters(fitted(X[kept], y[kept], draws=500))
         np.testing.assert_allclose(with_zeros, without, rtol=1e-9, atol=1e-9)
 
+    @pytest.mark.filterwarnings("ignore:sample_weight are frequencies")  # fractions add up too
     def test_weights_count_as_rows_in_the_closed_form(self):
         """Flat priors: rss / sigma^2 is chi-squared with sum(weights) - k - 1 of them."""
         import statsmodels.api as sm

@@ -416,3 +416,28 @@ def test_numbers_that_start_anywhere_in_memory(family):
         found.append(model.intervene(rows, {"x0": b}, kind="predictive").draws)
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["half", "int", "float", "bool", "str", "object", "floatX", "f8"])
+def test_names_of_number_types_are_names(name):
+    """A column, a mediator and an outcome that are called so answer as under any other name."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"t": rng.normal(size=60)})
+    X["plain"] = X["t"] + rng.normal(size=60)
+    y = 2 * X["plain"] + X["t"] + rng.normal(size=60)
+
+    def answers(called, outcome):
+        rows = X.rename(columns={"plain": called})
+        options = {"draws": 20, "random_state": 0, "outcome": outcome}
+        column = BayesianInterventionRegressor(**options).fit(rows, y)
+        graph = f"t -> {called} -> {outcome}; t -> {outcome}"
+        mediator = BayesianInterventionRegressor(graph=graph, **options).fit(rows, y)
+        return [
+            column.intervene(rows, {called: 1}, kind="predictive").mean(),
+            mediator.intervene(rows, {"t": 1}, kind="predictive").mean(),
+            mediator.counterfactual(rows, y, {"t": 1}).mean(),
+        ]
+
+    plain = answers("plain", "y")
+    np.testing.assert_array_equal(answers(name, "y"), plain)
+    np.testing.assert_array_equal(answers("plain", name), plain)

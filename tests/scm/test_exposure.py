@@ -359,6 +359,7 @@ def test_distinct_rows_give_the_posterior_of_all(family, exposure):
         np.testing.assert_allclose(few.variables[name], values, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.filterwarnings("ignore:sample_weight are frequencies")  # fractions add up too
 @pytest.mark.parametrize(("family", "exposure"), [*EQUAL, ("gamma", None)])
 def test_weights_are_copies(family, exposure):
     """Whole weights, zeros among them, and fractions that add up to the same."""

@@ -1,5 +1,7 @@
 """PyMC models: the compact one against the textbook one, and that one against SciPy."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from interventional.data.design import make_design
 from interventional.data.schema import Schema
 from interventional.data.seen import sufficient_statistics
 from interventional.scm.compiling import python_mode
+from interventional.scm.curve import Curves
 from interventional.scm.defaults import resolve
 from interventional.scm.equations import Equation
 from interventional.scm.observed import observed_model
@@ -30,9 +33,19 @@ def compact(X, y, weights=None, *, priors=None, design=None, intercept=True, cen
     schema = Schema.of(X)
     values = schema.encode(X)
     made = make_design(schema, design, values)
-    statistics = sufficient_statistics(made.matrix(values), y, weights, intercept=intercept)
+    matrix = made.matrix(values)
+    statistics = sufficient_statistics(matrix, y, weights, intercept=intercept)
+    curves = None
+    if design is not None:
+        curves = partial(Curves.of, made, values, matrix, weights, statistics)
     resolved = resolve(
-        priors, made, values, statistics.moments, fit_intercept=intercept, center=center
+        priors,
+        made,
+        values,
+        statistics.moments,
+        fit_intercept=intercept,
+        center=center,
+        curves=curves,
     )
     where = statistics.x_mean if center else np.zeros(len(made.terms))
     return observed_model(
@@ -54,9 +67,9 @@ def random_points(model, rng):
         yield {name: rng.normal(size=shape) for name, shape in shapes.items()}
 
 
-def coefficients(model):
-    """The function from a point to the coefficients."""
-    values = model.replace_rvs_by_values([model["y_beta"]])
+def coefficients(model, name="y_beta"):
+    """The function from a point, which has the coefficients or what makes them, to these."""
+    values = model.replace_rvs_by_values([model[name]])
     compiled = model.compile_fn(
         values, inputs=model.value_vars, on_unused_input="ignore", mode=python_mode()
     )
@@ -99,6 +112,14 @@ CASES = {
         }
     },
     "design": {"design": PolynomialFeatures(2, include_bias=False)},
+    "design, prior of the intercept at zero": {
+        "design": PolynomialFeatures(2, include_bias=False),
+        "center": False,
+    },
+    "design, some terms with a prior of their own": {
+        "design": PolynomialFeatures(2, include_bias=False),
+        "priors": {"b": Prior("Normal", mu=1, sigma=0.5)},
+    },
     "duplicate and constant columns": {"columns": {"d": 3.0, "e": "a"}},
     "levels": {"columns": {"d": ["u", "v", "w"] * 10}},
 }
@@ -137,11 +158,16 @@ def test_compact_density_of_weights_is_the_textbook_density_of_copies():
 
 
 def assert_differ_by_a_constant(textbook, small, x_mean):
-    assert {v.name for v in textbook.value_vars} == {v.name for v in small.value_vars}
     ours, theirs, beta = log_density(small), log_density(textbook), coefficients(small)
     found, truth = [], []
-    for point in random_points(textbook, np.random.default_rng(2)):
-        truth.append(theirs(point))
+    made_of = {v.name for v in small.value_vars} - {v.name for v in textbook.value_vars}
+    # Independent numbers, which the compact model has instead of coefficients.
+    assert all(name.endswith("_raw") for name in made_of)
+    made = {name: coefficients(small, name.removesuffix("_raw")) for name in made_of}
+    for point in random_points(small, np.random.default_rng(2)):
+        shared = {name: value for name, value in point.items() if name not in made_of}
+        shared |= {name.removesuffix("_raw"): of(point) for name, of in made.items()}
+        truth.append(theirs(shared))
         if "y_intercept" in point:  # a bounded one is told from its bounds, which move with it
             point["y_intercept"] = point["y_intercept"] + x_mean @ beta(point)
         found.append(ours(point))

@@ -367,3 +367,18 @@ def test_normal_parameters_have_one_value_a_term():
     mean, sd = normal_parameters(PriorSpec.of("Normal"), 2, "beta")  # PyMC's own defaults
     np.testing.assert_array_equal(mean, [0, 0])
     np.testing.assert_array_equal(sd, [1, 1])
+
+
+@pytest.mark.parametrize("name", ["normal", "flat", "curve", "ridge"])
+def test_columns_that_are_called_as_groups_of_priors_are(name):
+    """Each answer is that of the column under another name."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(40, 3)), columns=["a", "b", "c"])
+    y = X["a"] - X["b"] + rng.normal(size=40)
+    learns = Prior("Normal", mu=0, sigma=Prior("HalfNormal", sigma=0.1))
+    coefs = []
+    for column in ("a", name):
+        priors = {column: learns, "b": Prior("Flat")}
+        model = BayesianInterventionRegressor(priors=priors, random_state=0)
+        coefs.append(model.fit(X.rename(columns={"a": column}), y).coef_)
+    np.testing.assert_array_equal(*coefs)

@@ -122,6 +122,7 @@ def schools_by_quadrature(log_prior):
     return means, sds, tau @ weight
 
 
+@pytest.mark.filterwarnings("ignore:sample_weight are frequencies")  # precisions, sigma known
 @pytest.mark.parametrize("kind", ["named", "own"])
 def test_eight_schools(kind):
     """Rubin (1981): with sigma known, and weights, every school has the error of its study."""

@@ -289,6 +289,7 @@ def test_false_alarms_are_as_rare_as_they_say():
     assert shares.sum() > 0
 
 
+@pytest.mark.filterwarnings("ignore:sample_weight are frequencies")
 @pytest.mark.parametrize(
     ("case", "check"),
     [

@@ -17,8 +17,9 @@ from interventional.answers.samples import (
     at_once,
 )
 from interventional.answers.support import MADE_BY_HAND, Support, joined
+from interventional.data.frames import as_array
 from interventional.data.reading import refuse_masked
-from interventional.errors import unknown
+from interventional.errors import listed, unknown
 from interventional.numbers import Floats
 
 Shape = tuple[int, int]
@@ -52,7 +53,7 @@ class Averages:
         """Return the averages of both one's rows and the other's: those of the averages."""
         both, unit = (self, other), max(self.unit, other.unit)
         weights = np.concatenate([each.totals * (each.unit / unit) for each in both])
-        groups = Groups.of(weights, pd.concat([pd.Series(each.labels) for each in both]).values)
+        groups = Groups.of(weights, _one_below_the_other(self.labels, other.labels))
         values = Held(np.hstack([each.values for each in both])).average(groups)
         unit, n = groups.unit * unit, self.n + other.n
         return Averages(values, groups.labels, groups.totals, unit, self.scale, n)
@@ -69,7 +70,7 @@ class Contents:
     shape : tuple of int
         Chains, and draws of each.
     labels : Index of length n
-        The labels of the rows.
+        The labels of the rows; tuples, of groups by several columns.
     covariates : DataFrame, optional
         The rows' columns as they were observed.
     posterior : str, optional
@@ -78,6 +79,10 @@ class Contents:
         How well the data support each row; a str says why that is not known.
     scale : {"outcome", "ratio", "mixed"}
         Whether they are outcomes, ratios of two of them, or any other contrast.
+    levels : tuple, optional
+        What the columns are called whose values such tuples hold.
+    follow : frozenset
+        Columns that the intervention changes, or the outcome: no groups that can be averaged over.
     """
 
     samples: Samples
@@ -87,6 +92,15 @@ class Contents:
     posterior: str | None = None
     support: Support | str = MADE_BY_HAND
     scale: Scale = "outcome"
+    levels: tuple[Hashable, ...] = ()
+    follow: frozenset[Hashable] = frozenset()
+
+    @property
+    def index(self) -> pd.Index:
+        """The labels of the rows as those of a table."""
+        if self.levels:
+            return pd.MultiIndex.from_tuples(self.labels, names=self.levels)
+        return self.labels.rename(None)
 
     def contrast(self, other: "Contents", sign: Sign) -> "Contents":
         """Return the difference or the ratio, paired draw by draw."""
@@ -101,6 +115,7 @@ class Contents:
             self,
             samples=at_once(Contrast(self.samples, other.samples, sign)),
             support=joined(self.support, other.support),
+            follow=self.follow | other.follow,
             scale="ratio" if is_ratio else "mixed",
         )
 
@@ -112,7 +127,12 @@ class Contents:
         weight = np.ones(n) if weights is None else self._by_row(weights, "weights", np.float64)
         if not np.all(np.isfinite(weight)) or np.any(weight < 0):
             raise ValueError("weights must be finite, not negative, and not all zero")
-        groups = Groups.of(weight, None if by is None else self._group_of_rows(by))
+        if isinstance(by, list) and (len(by) != n or self._are_columns(by)):
+            by = self.columns(by)
+        if isinstance(by, pd.DataFrame):
+            groups = Groups.of(weight, self._groups_by_several(by))
+        else:
+            groups = Groups.of(weight, None if by is None else self._group_of_rows(by))
         values = self.samples.average(groups)
         return Averages(values, groups.labels, groups.totals, groups.unit, self.scale, n)
 
@@ -120,6 +140,7 @@ class Contents:
         """Return what the user gives for each row, in the order of the rows."""
         n = len(self.labels)
         refuse_masked(values, what)
+        values = as_array(values)
         if isinstance(values, pd.Series) and not values.index.equals(self.labels):
             if set(values.index) != set(self.labels) or not values.index.is_unique:
                 raise ValueError(f"{what}: its index is not that of the rows")
@@ -134,8 +155,38 @@ class Contents:
             raise ValueError(f"{what} must have shape {(n,)}, got {array.shape}")
         return array
 
+    def columns(self, names: list[Any]) -> pd.DataFrame:
+        """Return columns of the rows as they were observed."""
+        known = [] if self.covariates is None else list(self.covariates.columns)
+        strays = [name for name in names if not (isinstance(name, Hashable) and name in known)]
+        n = len(self.labels)
+        if len(strays) == len(names):  # of which none is a name
+            raise ValueError(
+                f"by must have shape {(n,)}, got {np.shape(names)}; or name columns: "
+                f"{listed(known)}"
+            )
+        if strays or self.covariates is None:
+            raise ValueError(unknown("column in by:", strays[0], known))
+        return self.covariates[names].set_axis(self.labels)
+
+    def _are_columns(self, by: list[Any]) -> bool:
+        """Whether a list names columns, rather than the group of each row."""
+        known = () if self.covariates is None else self.covariates.columns
+        return bool(by) and all(isinstance(name, Hashable) and name in known for name in by)
+
+    def _groups_by_several(self, by: pd.DataFrame) -> pd.DataFrame | NDArray[Any] | pd.Categorical:
+        """Return the groups of each row by several columns, in the order of the rows."""
+        found = [self._group_of_rows(by.iloc[:, j]) for j in range(by.shape[1])]
+        if len(found) < 2:
+            if not found:
+                raise ValueError("by is a DataFrame without columns")
+            return found[0]
+        frame = pd.DataFrame(dict(enumerate(found)))
+        return frame.set_axis(by.columns.to_flat_index(), axis=1)
+
     def _group_of_rows(self, by: Any) -> NDArray[Any] | pd.Categorical:
         """Return the group of each row; categories keep their order."""
+        by = as_array(by)
         columns: list[Hashable] = []
         if self.covariates is not None:
             columns = list(self.covariates.columns)
@@ -144,10 +195,31 @@ class Contents:
                 raise ValueError(unknown("column in by:", by, columns))
             by = self.covariates[by].set_axis(self.labels)
         groups = self._by_row(by, "by")
+        if isinstance(by, pd.Series) and by.name in self.follow:
+            observed = None if self.covariates is None else self.covariates.get(by.name)
+            if observed is not None and np.array_equal(groups, observed.to_numpy()):
+                _refuse_follower(by.name)
         dtype = getattr(by, "dtype", None)
         if isinstance(dtype, pd.CategoricalDtype):
             return pd.Categorical(groups, dtype=dtype)
         return groups
+
+
+def _refuse_follower(column: Hashable) -> None:
+    """Refuse groups by what rows had of a column that follows what is forced."""
+    raise ValueError(
+        f"by={column!r}: this column follows what is forced, or the outcome. What a row had of it "
+        "tells of the row's own noise, which this answer draws anew, so that its average is not "
+        "that of the rows which had it. Group by what the intervention leaves alone; what would "
+        "have become of the rows that had a value of it, ask counterfactual"
+    )
+
+
+def _one_below_the_other(first: Any, second: Any) -> Any:
+    """Return the groups of some rows and of others; categories stay such if they are the same."""
+    if isinstance(first, pd.DataFrame):
+        return pd.concat([first, second], ignore_index=True)
+    return pd.concat([pd.Series(first), pd.Series(second)]).values
 
 
 def refuse_unpaired(here: tuple[Shape, str | None], there: tuple[Shape, str | None]) -> None:
@@ -163,7 +235,7 @@ def refuse_unpaired(here: tuple[Shape, str | None], there: tuple[Shape, str | No
         # far more certain than it is.
         raise ValueError(
             "the draws do not pair: they are of two posteriors; contrast outcomes of one "
-            "fitted model"
+            "fitted model, and with a graph those of forcing the same columns"
         )
 
 

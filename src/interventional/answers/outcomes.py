@@ -355,13 +355,22 @@ class Outcomes:
         ----------
         weights : array-like of shape (n,), optional
             Weights of the rows.
-        by : column name or array-like of shape (n,), optional
-            Groups to average within; a name stands for that column of X as it was observed.
+        by : column name, list of column names, array-like of shape (n,) or DataFrame, optional
+            Groups to average within; a name stands for that column of X as it was observed. By
+            several columns, there is a group for each combination that occurs.
 
         Returns
         -------
         Outcomes
             Of one row, or of a row a group.
+
+        Raises
+        ------
+        ValueError
+            If `by` names a column that the graph has follow what is forced, or the outcome: which
+            rows had which value of it says something of their noise, which the answer draws anew.
+            An array of the same values cannot be told, nor can rows that were picked by them.
+            Outcomes of `counterfactual` may be grouped by any column.
 
         See Also
         --------
@@ -416,7 +425,7 @@ class Outcomes:
         mean, sd, ends = self._contents.samples.summary(interval_of(prob, kind))
         columns = {"mean": mean, "sd": sd}
         columns |= dict(zip(interval_columns(prob, kind), ends.T, strict=True))
-        return pd.DataFrame(columns, index=self._contents.labels.rename(None))
+        return pd.DataFrame(columns, index=self._contents.index)
 
     def e_value(self, prob: float | None = None) -> pd.DataFrame:
         """Return how strong unmeasured confounding must be to explain a ratio away.
@@ -488,7 +497,7 @@ class Outcomes:
             "e_value": e_value(median),
             "e_value_interval": e_value(nearest),
         }
-        return pd.DataFrame(columns, index=self._contents.labels.rename(None))
+        return pd.DataFrame(columns, index=self._contents.index)
 
     @staticmethod
     def concat(outcomes: "Mapping[Any, Outcomes]") -> "Outcomes":
@@ -649,8 +658,8 @@ class Outcomes:
         >>> X, y = make_sales(random_state=0)
         >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
         >>> ax = model.effect(X, do={"price": 10}).average().plot()
-        >>> ax.get_xlabel()
-        'average of E[y | do(price = 10)] - E[y | do(price as observed)], mean and 89% interval'
+        >>> ax.get_xlabel().partition(" - ")[0]
+        'average of E[sales | do(price = 10)]'
         """
         ax = drawing.axes(ax, 3.6, "Outcomes.plot")
         prob, kind = interval_defaults(None, None)
@@ -713,14 +722,21 @@ def averaged(
     averages: Averages, shape: Shape, posterior: str | None, estimand: str, by: object
 ) -> Outcomes:
     """Return averages of an estimand as outcomes, a row each; refuse groups without weights."""
-    labels, has_weight = pd.Index(np.asarray(averages.labels)), averages.totals > 0
+    levels: tuple[Hashable, ...] = ()
+    if isinstance(averages.labels, pd.DataFrame):
+        levels = tuple(averages.labels.columns)
+        labels = pd.MultiIndex.from_frame(averages.labels).to_flat_index()
+    else:
+        labels = pd.Index(np.asarray(averages.labels))
+    has_weight = averages.totals > 0
     if not has_weight.any():
         raise ValueError("weights must be finite, not negative, and not all zero")
     if not has_weight.all():
         raise ValueError(f"the weights of group {labels[~has_weight].tolist()[0]!r} are all zero")
     # An average of ratios is no ratio of averages.
     scale = "mixed" if averages.n > 1 and averages.scale == "ratio" else averages.scale
-    contents = Contents(Held(averages.values), shape, labels, None, posterior, AVERAGED, scale)
+    samples = Held(averages.values)
+    contents = Contents(samples, shape, labels, None, posterior, AVERAGED, scale, levels)
     return outcomes_of(contents, f"average{'' if by is None else ' by group'} of {estimand}")
 
 

@@ -35,8 +35,9 @@ class Groups:
     ----------
     codes : ndarray of shape (n,)
         The group of each row: 0, 1, ….
-    labels : array-like of shape (groups,)
-        The groups: categories in their order, others sorted.
+    labels : array-like of shape (groups,), or DataFrame
+        The groups: categories in their order, others sorted; a DataFrame if they are by several
+        columns.
     shares : ndarray of shape (n,)
         What part of its group's average a row is; those of a group add up to one.
     totals : ndarray of shape (groups,)
@@ -53,12 +54,17 @@ class Groups:
 
     @classmethod
     def of(cls, weights: Floats, by: Any = None) -> "Groups":
-        """Return the groups that rows are in, (n,), or one of them all."""
-        codes, labels = np.zeros(len(weights), dtype=np.intp), np.array(["average"], dtype=object)
-        if by is not None:
-            codes, labels = pd.factorize(by, sort=True)
-            if (codes < 0).any():
-                raise ValueError(f"by has a missing value in row {int(np.argmax(codes < 0))}")
+        """Return the groups that rows are in, (n,) or a DataFrame of them, or one of all."""
+        codes: NDArray[np.intp] = np.zeros(len(weights), dtype=np.intp)
+        labels: Any = np.array(["average"], dtype=object)
+        if isinstance(by, pd.DataFrame):
+            columns = [_codes(column.array) for _, column in by.items()]
+            sizes = [len(found) for _, found in columns]
+            together = np.ravel_multi_index([codes for codes, _ in columns], sizes)
+            _, first, codes = np.unique(together, return_index=True, return_inverse=True)
+            labels = by.iloc[first].reset_index(drop=True)
+        elif by is not None:
+            codes, labels = _codes(by)
         unit = max(float(weights.max()), SMALLEST)
         weights = weights / unit
         totals = np.bincount(codes, weights, minlength=len(labels))
@@ -87,6 +93,14 @@ class Groups:
         present, starts = np.unique(codes[order], return_index=True)
         weighted = values[:, order] * shares[order]
         total[:, present] += np.add.reduceat(weighted, starts, axis=1)
+
+
+def _codes(by: Any) -> tuple[NDArray[np.intp], Any]:
+    """Return the group of each row as a number, and what the groups are, in order."""
+    codes, labels = pd.factorize(by, sort=True)
+    if (codes < 0).any():
+        raise ValueError(f"by has a missing value in row {int(np.argmax(codes < 0))}")
+    return codes, labels
 
 
 class Samples:

@@ -33,12 +33,15 @@ class Accumulated:
         Of numbers and indicators, and the outcome as the last column.
     cells : Cells or None
         How many rows had which combination of few-valued columns; None if that is not known.
+    named : str or None
+        What the user's Series of outcomes was called, of the first rows that came.
     """
 
     schema: Schema
     columns: tuple[int, ...]
     factor: Factor
     cells: Cells | None = None
+    named: str | None = None
 
     @classmethod
     def of(
@@ -48,6 +51,7 @@ class Accumulated:
         values: Floats,
         target: Floats,
         weights: Floats | None,
+        named: str | None = None,
     ) -> "Accumulated":
         """Reduce encoded rows.
 
@@ -63,6 +67,8 @@ class Accumulated:
             The outcome.
         weights : ndarray of shape (n,), optional
             Frequencies of the rows.
+        named : str, optional
+            What the user's Series of outcomes is called.
         """
         coding = _coding(schema, columns)
 
@@ -73,7 +79,7 @@ class Accumulated:
                 yield block, target[rows], None if weights is None else weights[rows]
 
         factor = Factor.of(blocks(), len(coding.picks) + 1)
-        return cls(schema, columns, factor, Cells.of(schema, columns, values, weights))
+        return cls(schema, columns, factor, Cells.of(schema, columns, values, weights), named)
 
     def __add__(self, other: "Accumulated") -> "Accumulated":
         """Return what both one's rows and the other's are."""
@@ -81,12 +87,17 @@ class Accumulated:
             raise ValueError(
                 "the graph has come to use other columns than in the batches before; call fit"
             )
+        if self.named and other.named and self.named != other.named:
+            raise ValueError(
+                f"y is called {other.named!r}; in the batches before it was {self.named!r}. If it "
+                "is the same outcome, rename it"
+            )
         schema = self.schema.merge(other.schema)
         cells = None
         if self.cells is not None and other.cells is not None:
             cells = self.cells.merged(other.cells, self.schema, other.schema, schema)
         factor = self._coded_as(schema) + other._coded_as(schema)
-        return Accumulated(schema, self.columns, factor, cells)
+        return Accumulated(schema, self.columns, factor, cells, self.named)
 
     @property
     def positions(self) -> dict[int, slice]:

@@ -1,12 +1,15 @@
 """From encoded columns to the matrix that an equation is linear in."""
 
-from collections.abc import Hashable
+import warnings
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from interventional.data.schema import Schema
-from interventional.numbers import LARGEST, Floats, are_moderate
+from interventional.errors import listed
+from interventional.numbers import LARGEST, Floats, are_moderate, dense
 
 
 class TreatmentCoding:
@@ -57,6 +60,10 @@ class TreatmentCoding:
         """Return for each term the one column that it comes from."""
         return [{j} for j, _ in self.picks]
 
+    def ignores(self, j: int, values: Floats | None = None) -> bool:
+        """Whether no term moves with a column: each is a term, or several."""
+        return False
+
 
 class TransformedDesign:
     """A fitted scikit-learn transformer as a design.
@@ -73,20 +80,24 @@ class TransformedDesign:
 
     def __init__(self, schema: Schema, transformer: Any, values: Floats):
         from sklearn.base import clone
-        from sklearn.utils import get_tags
 
         if not (hasattr(transformer, "fit") and hasattr(transformer, "transform")):
             raise TypeError(
                 f"design must be a scikit-learn transformer with fit and transform, "
                 f"got {transformer!r}"
             )
-        if get_tags(transformer).target_tags.required:
-            raise ValueError(
-                f"design={transformer!r} needs y to be fitted; a design may depend on X alone"
-            )
+        for part in _parts(transformer):
+            if _needs_y(part):
+                raise _supervised(transformer, part)
         self.schema = schema
         self.transformer = clone(transformer)
-        self.transformer.fit(schema.decode(values))
+        try:
+            self.transformer.fit(schema.decode(values))
+        except Exception as error:
+            _explain(error, schema, transformer, values)
+            error.add_note(f"This is what design={transformer!r} raised when it was fitted.")
+            raise
+        self._some, self._ignored = _some_of(values), dict[int, bool]()
         self.terms: tuple[str, ...] = ()
         width = self.matrix(values[:1]).shape[1]
         if width == 0:
@@ -101,12 +112,13 @@ class TransformedDesign:
     def matrix(self, values: Floats) -> Floats:
         """Return what the transformer makes of encoded rows, checked."""
         made = self.transformer.transform(self.schema.decode(values))
-        if hasattr(made, "toarray"):
-            made = made.toarray()
+        made = dense(made, f"what design={self.transformer!r} makes")
         try:
             matrix = np.asarray(made, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise TypeError(f"design={self.transformer!r} must return numbers: {error}") from error
+            raise TypeError(
+                f"design={self.transformer!r} must return numbers: {error}{self._text_in(made)}"
+            ) from error
         if matrix.ndim != 2 or len(matrix) != len(values):
             raise ValueError(
                 f"design={self.transformer!r} made an array of shape {matrix.shape} from "
@@ -129,9 +141,7 @@ class TransformedDesign:
     def sources(self, values: Floats | None) -> list[set[int]]:
         """Return for each term the columns that it moves with, found by moving each in turn."""
         assert values is not None
-        spread = np.linspace(0, len(values) - 1, min(len(values), 200)).astype(np.intp)
-        extremes = [values.argmin(axis=0), values.argmax(axis=0)]  # a rare level counts too
-        rows = values[np.unique(np.concatenate([spread, *extremes]))]
+        rows = _some_of(values)
         before = self.matrix(rows)
         found: list[set[int]] = [set() for _ in self.terms]
         for j in range(values.shape[1]):
@@ -142,6 +152,39 @@ class TransformedDesign:
                     found[term].add(j)
         return found
 
+    def _text_in(self, made: Any) -> str:
+        """Return in words which columns of what the transformer made hold text."""
+        if np.ndim(made) != 2:
+            return ""
+        names = self._names(np.shape(made)[1])
+        columns = zip(names, pd.DataFrame(made).items(), strict=True)
+        held = [name for name, (_, c) in columns if pd.api.types.infer_dtype(c) == "string"]
+        return f"; it leaves text in column {listed(held)}, which it must encode" if held else ""
+
+    def ignores(self, j: int, values: Floats | None = None) -> bool:
+        """Whether no term moves with a column among the values that fit saw, or these.
+
+        Of a column that was constant nobody knows.
+        """
+        if values is not None:
+            return self._same_at(j, _several(values))
+        if j not in self._ignored:
+            tried = _several(self._some[:, j])
+            self._ignored[j] = len(tried) > 1 and self._same_at(j, tried)
+        return self._ignored[j]
+
+    def _same_at(self, j: int, tried: Floats) -> bool:
+        """Whether the terms of some rows of fit are the same whichever value a column has."""
+        first = None
+        for value in (*tried, self._some[0, j]):
+            rows = self._some.copy()
+            rows[:, j] = value
+            matrix = self.matrix(rows)
+            first = matrix if first is None else first
+            if not np.array_equal(matrix, first):
+                return False
+        return True
+
     def _names(self, width: int) -> tuple[str, ...]:
         try:
             names = [str(name) for name in self.transformer.get_feature_names_out()]
@@ -150,6 +193,89 @@ class TransformedDesign:
         if len(names) != width or len(set(names)) != width:
             names = [f"design{k}" for k in range(width)]
         return tuple(names)
+
+
+def _parts(transformer: Any) -> Iterator[Any]:
+    """Iterate over what a transformer is composed of, however nested, and itself."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import FeatureUnion, Pipeline
+
+    held: list[Any] = []
+    if isinstance(transformer, Pipeline):
+        held = [part for _, part in transformer.steps]
+    elif isinstance(transformer, FeatureUnion):
+        held = [part for _, part in transformer.transformer_list]
+    elif isinstance(transformer, ColumnTransformer):
+        held = [*(part for _, part, _ in transformer.transformers), transformer.remainder]
+    for part in held:
+        yield from _parts(part)
+    yield transformer
+
+
+def _needs_y(part: Any) -> bool:
+    """Whether a transformer says that it needs y; one that is made of others knows not."""
+    from sklearn.utils import get_tags
+
+    return hasattr(part, "fit") and get_tags(part).target_tags.required
+
+
+def _supervised(design: Any, part: Any = None) -> ValueError:
+    held = "" if part is None or part is design else f"holds {part!r}, which "
+    return ValueError(
+        f"design={design!r} {held}needs y to be fitted; a design may depend on X alone"
+    )
+
+
+def _explain(error: Exception, schema: Schema, transformer: Any, values: Floats) -> None:
+    """Raise what a transformer's own error is about, where trying tells: y, or text.
+
+    It is fitted again with what it may have lacked: outcomes, of which any will do; and with
+    levels as numbers, of one column at a time.
+    """
+
+    def works(rows: Any, *y: Any) -> bool:
+        from sklearn.base import clone
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                clone(transformer).fit(rows, *y)
+        except Exception:
+            return False
+        return True
+
+    rows = schema.decode(values)
+    if works(rows, np.arange(len(values)) % 2):
+        raise _supervised(transformer) from error
+    if not isinstance(rows, pd.DataFrame) or not schema.with_levels:
+        return
+    coded = pd.DataFrame(values, columns=rows.columns)
+    if not works(coded):
+        return
+    text = []
+    for j, levels in enumerate(schema.levels):
+        one = coded.copy(deep=False)
+        one.isetitem(j, rows.iloc[:, j].array)
+        if levels is not None and not works(one):
+            text.append(schema.names[j])
+    raise TypeError(
+        f"design={transformer!r} takes numbers, and column {listed(text)} holds levels: {error}. "
+        "Encode it in the design, as make_column_transformer((OneHotEncoder(drop='first'), "
+        f"{text!r}), ...) does"
+    ) from error
+
+
+def _some_of(values: Floats) -> Floats:
+    """Return up to 200 of the rows, and those in which a column is smallest or largest."""
+    spread = np.linspace(0, len(values) - 1, min(len(values), 200)).astype(np.intp)
+    extremes = [values.argmin(axis=0), values.argmax(axis=0)]  # a rare level counts too
+    return values[np.unique(np.concatenate([spread, *extremes]))]
+
+
+def _several(values: Floats) -> Floats:
+    """Return up to ten of the values that there are, the smallest and the largest among them."""
+    found = np.unique(values)
+    return found[np.unique(np.linspace(0, len(found) - 1, 10).astype(np.intp))]
 
 
 # The map from encoded columns to the matrix that an equation is linear in.

@@ -1,20 +1,29 @@
 """Outcomes and weights as numbers, and an estimator that is left as it was."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from sklearn import base as _sklearn_base
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, _check_y
 
+from interventional.data.frames import as_array
 from interventional.data.table import refuse_masked
+from interventional.errors import listed
 from interventional.numbers import LARGEST, SMALLEST, Floats, converting, refuse_times
 
 # The sum of all weights, which is how often everything was observed.
 _FEWEST, _MOST = 1e-20, 1e20
+_FRACTION = 1e-6  # how far rounding may have moved a weight from a whole number, or from none
+_SHARE = 0.1  # of rows whose weights may be fractions
+_ONE_ROW = 1.5
+_said: set[str] = set()  # what was warned of in this process
 
 
 @contextmanager
@@ -72,12 +81,13 @@ def read_outcome(y: Any, X: Any, estimator: BaseEstimator) -> Floats:
         )
     refuse_masked(y, "y")
     refuse_misaligned(y, X, "y")
+    y = as_array(y)
     if not hasattr(y, "toarray"):  # what is sparse scikit-learn refuses
         found = np.asarray(y)
         refuse_times(found, "y")
         if found.dtype.kind == "O" and found.ndim == 1 and pd.isna(found).any():
             raise ValueError(f"Input y contains NaN in row {int(np.argmax(pd.isna(found)))}")
-    with converting("y"):
+    with converting("y"), _labels_named(y):
         target = np.array(_check_y(y, y_numeric=True, estimator=estimator), dtype=np.float64)
     if not np.isfinite(target).all():  # of a longdouble, say
         raise ValueError("Input y contains infinity or a value too large for float64")
@@ -88,6 +98,88 @@ def read_outcome(y: Any, X: Any, estimator: BaseEstimator) -> Floats:
             f"{SMALLEST:g} and {LARGEST:g}: give it in other units"
         )
     return target
+
+
+def warn_of_weights(weights: Floats | None) -> None:
+    """Warn of weights that are no frequencies, as most of them are no whole numbers.
+
+    Whole numbers never warn, nor do weights of which one in ten or fewer is a fraction. The words
+    hold no number of the data's, so that Python says them once where folds differ.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n,) or None
+        The weights of rows to learn from.
+
+    Warns
+    -----
+    UserWarning
+        That names what the weights may be meant to be.
+    """
+    if weights is None:
+        return
+    counted = weights[weights > 0]
+    size = np.maximum(counted, min(counted.max(initial=0.0), 1.0))
+    off = np.abs(counted - np.round(counted)) > _FRACTION * size
+    if off.sum() <= _SHARE * len(counted):
+        return
+    few = "add up to no more than one row" if counted.sum() < _ONE_ROW else "are no whole numbers"
+    _warn_once(
+        f"sample_weight are frequencies, a row of weight 3 being three rows, and these {few}. If "
+        "they are 1/s**2 of rows whose standard deviations s are known, make s a column of X and "
+        "name it, noise='s'; if s is known up to a factor only, a mean of 1 is right. Weights of "
+        "a survey belong into average(weights=...); here intervals are those of as many rows as "
+        "the weights add up to, and where they vary much, too narrow even if their mean is 1. See "
+        "the page 'Weight rows' of the docs"
+    )
+
+
+def _warn_once(message: str) -> None:
+    """Warn as Python does by default, once of the same words; always where that is asked for.
+
+    scikit-learn sets filters anew for each fit of a search, and Python then forgets what it said.
+    """
+    actions = [
+        action
+        for action, pattern, category, *_ in warnings.filters
+        if issubclass(UserWarning, category) and (pattern is None or pattern.match(message))
+    ]
+    if not actions or actions[0] in ("default", "module", "once"):
+        if message in _said:
+            return
+        _said.add(message)
+    ours, sklearn = Path(__file__).parents[1], Path(_sklearn_base.__file__).parent
+    warnings.warn(message, UserWarning, skip_file_prefixes=(str(ours), str(sklearn)))
+
+
+@contextmanager
+def _labels_named(y: Any) -> Iterator[None]:
+    """Say of an outcome of labels, which is no number, what would be one."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        found = np.asarray(y)
+        labels = [] if found.ndim != 1 else sorted({str(v) for v in found if _is_label(v)})
+        if not labels:
+            raise
+        row = int(np.argmax([_is_label(value) for value in found]))
+        one = repr(labels[-1] if len(labels) == 2 else labels[0])
+        raise ValueError(
+            f"y holds labels: {listed(labels)}, the first in row {row}. An outcome is numbers; "
+            "family='bernoulli' takes 0 and 1, or bools, such as y == "
+            f"{one}, and no family takes classes"
+        ) from error
+
+
+def _is_label(value: object) -> bool:
+    """Whether something is text that is no number."""
+    if not isinstance(value, str):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False
 
 
 def read_weights(sample_weight: ArrayLike | None, X: Any, n: int) -> Floats | None:
@@ -106,6 +198,7 @@ def read_weights(sample_weight: ArrayLike | None, X: Any, n: int) -> Floats | No
         return None
     refuse_masked(sample_weight, "sample_weight")
     refuse_misaligned(sample_weight, X, "sample_weight")
+    sample_weight = as_array(sample_weight)
     refuse_times(np.asarray(sample_weight), "sample_weight")
     with converting("sample_weight"):
         weights = _check_sample_weight(

@@ -6,7 +6,7 @@ equation is linear in.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from interventional.data.table import Table, position_of
 from interventional.errors import listed, unknown
@@ -22,7 +22,10 @@ from interventional.numbers import LARGEST, Floats, all_numbers, are_moderate, i
 
 # Of a column: its levels, the name of its dtype, and all its categories, as in `Schema`.
 Kind = tuple[tuple[Any, ...] | None, str | None, tuple[Any, ...] | None]
+# What is wrong with columns, by position: an error where somebody reads one of them.
+Wrong = Mapping[int, Exception]
 
+_FEW_ROWS = 100
 MANY_LEVELS = 30  # a column with more tells little of others: its levels have few rows each
 
 
@@ -55,10 +58,17 @@ class Schema:
     @classmethod
     def of(cls, X: Any) -> "Schema":
         """Read what the columns of X, a table, are from its labels and dtypes."""
+        schema, wrong = cls.of_readable(X)
+        refuse(wrong)
+        return schema
+
+    @classmethod
+    def of_readable(cls, X: Any) -> "tuple[Schema, Wrong]":
+        """Read the same; what is no column for a model counts as numbers, and is wrong."""
         table = Table.of(X)
         if table.frame is None:
             nothing = (None,) * len(table.names)
-            return cls(table.names, None, nothing, nothing, nothing)
+            return cls(table.names, None, nothing, nothing, nothing), {}
         labels = tuple(table.frame.columns)
         repeated = [label for label, count in Counter(labels).items() if count > 1]
         if repeated:
@@ -70,14 +80,25 @@ class Schema:
             names = labels
         else:
             names = tuple(f"x{j}" for j in range(len(labels)))
-        kinds = [_kind_of(column) for _, column in table.frame.items()]
-        return cls(names, labels, *_transposed(kinds))
+        kinds: list[Kind] = []
+        wrong: dict[int, Exception] = {}
+        for j, (_, column) in enumerate(table.frame.items()):
+            try:
+                kinds.append(_kind_of(column))
+            except (TypeError, ValueError) as error:
+                kinds.append((None, None, None))
+                wrong[j] = error.with_traceback(None)
+        return cls(names, labels, *_transposed(kinds)), wrong
 
     @property
     def with_levels(self) -> tuple[str, ...]:
         """The names of the columns that hold levels."""
         pairs = zip(self.names, self.levels, strict=True)
         return tuple(name for name, levels in pairs if levels is not None)
+
+    def named(self, columns: NDArray[np.bool_]) -> list[str]:
+        """Return the names of the columns that a mask picks."""
+        return [self.names[j] for j in np.flatnonzero(columns)]
 
     def categories(self, j: int) -> tuple[Any, ...]:
         """Return what a column of levels or bools may be; nothing for a column of numbers."""
@@ -153,10 +174,24 @@ class Schema:
         """
         return position_of(key, self.labels, self.names)
 
+    def zero_one(self, values: Floats) -> frozenset[int]:
+        """Return the columns of numbers that hold nothing but 0 and 1 in encoded rows."""
+        rows = [values[:_FEW_ROWS], values]  # most columns are told by a few
+        left = [j for j, levels in enumerate(self.levels) if levels is None]
+        for some in rows:
+            left = [j for j in left if np.isin(some[:, j], (0.0, 1.0)).all()]
+        return frozenset(left)
+
     def encode(self, X: Any) -> Floats:
         """Return X, a table, as float64 of shape (n, columns), levels as codes 0, 1, …."""
+        values, wrong = self.encoded(X)
+        refuse(wrong)
+        return values
+
+    def encoded(self, X: Any) -> tuple[Floats, Wrong]:
+        """Return the same with NaN for all that is no number or level, and what is wrong there."""
         table = Table.of(X)
-        frame = table.frame
+        frame, wrong = table.frame, dict[int, Exception]()
         if frame is None:
             if self.with_levels:
                 raise TypeError(
@@ -169,12 +204,19 @@ class Schema:
                 if not self.with_levels and all(map(_is_real_dtype, frame.dtypes)):
                     values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
                 else:
-                    columns = range(frame.shape[1])
-                    parts = [self.encode_column(j, frame.iloc[:, j]) for j in columns]
-                    values = np.column_stack(parts)
+                    values = np.full(frame.shape, np.nan)
+                    for j in range(frame.shape[1]):
+                        try:
+                            values[:, j] = self.encode_column(j, frame.iloc[:, j])
+                        except (TypeError, ValueError) as error:
+                            wrong[j] = error.with_traceback(None)
         if not are_moderate(values):
-            self._refuse_extreme(values)
-        return values
+            strays = ~(np.abs(values) <= LARGEST)
+            for j in np.flatnonzero(strays.any(axis=0)).tolist():
+                wrong.setdefault(j, self._extreme(values, j))
+            values = np.where(strays, np.nan, values)
+        absent = [self.names[j] for j in table.absent]
+        return values, wrong | dict.fromkeys(table.absent, _lacking(absent))
 
     def refuse_other_columns(self, table: Table) -> None:
         """Refuse a table of other columns, or of these in another order."""
@@ -261,20 +303,42 @@ class Schema:
             return pd.Series(pd.Categorical.from_codes(codes, pd.Index(levels)))
         return pd.Series(np.array(levels, dtype=object)[codes], dtype=self.dtypes[j])
 
-    def _refuse_extreme(self, values: Floats) -> None:
-        """Refuse what is no number, or one whose square is near to none."""
-        row, j = (int(k) for k in np.argwhere(~(np.abs(values) <= LARGEST))[0])
+    def _extreme(self, values: Floats, j: int) -> ValueError:
+        """Say what is no number in a column, or one whose square is near to none."""
+        row = int(np.argmax(~(np.abs(values[:, j]) <= LARGEST)))
         found = values[row, j]
         if np.isfinite(found):
-            raise ValueError(
+            return ValueError(
                 f"X holds {found:g} in column {self.names[j]!r}, row {row}; numbers may be "
                 f"{LARGEST:g} in size: give the column in other units"
             )
-        found = "NaN" if np.isnan(found) else "infinity"
-        raise ValueError(
-            f"Input X contains {found}: column {self.names[j]!r}, row {row}. Drop such rows, or "
-            "impute them in a pipeline step before this estimator"
+        found, advice = "infinity", ""
+        if np.isnan(values[row, j]):
+            found = "NaN"
+            advice = (
+                ", if X and not y tells which values are missing; a common cause that is filled "
+                "in by its mean goes on confounding"
+            )
+        return ValueError(
+            f"Input X contains {found}: column {self.names[j]!r}, row {row}. "
+            f"Drop such rows{advice}"
         )
+
+
+def refuse(wrong: Wrong, read: Collection[int] | None = None) -> None:
+    """Raise what is wrong with the first of the columns that are read; by default all are."""
+    for j in sorted(wrong):
+        if read is None or j in read:
+            raise wrong[j].with_traceback(None)
+
+
+def _lacking(names: Sequence[str]) -> ValueError:
+    """Say, in scikit-learn's words, which columns are not there."""
+    return ValueError(
+        "The feature names should match those that were passed during fit.\n"
+        "Feature names seen at fit time, yet now missing:\n"
+        + "".join(f"- {name}\n" for name in names)
+    )
 
 
 def _is_real_dtype(dtype: Any) -> bool:

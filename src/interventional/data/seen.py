@@ -48,6 +48,10 @@ class Seen(Protocol):
         """What default priors are scaled by."""
 
     @property
+    def factor(self) -> Floats:
+        """A triangular factor of the centred, weighted terms, (k, terms)."""
+
+    @property
     def structure(self) -> Hashable:
         """What it shares with others if one compiled likelihood serves both."""
 
@@ -97,6 +101,11 @@ class SufficientStatistics:
     def has_residual(self) -> bool:
         """Whether least squares leaves something over that tells of sigma."""
         return self.dof > 0 and self.rss > 0
+
+    @property
+    def factor(self) -> Floats:
+        """A triangular factor of the centred, weighted terms, (k, terms)."""
+        return self.r
 
     @property
     def structure(self) -> Hashable:
@@ -301,6 +310,8 @@ class DistinctRows:
         What default priors are scaled by.
     offset : ndarray of shape (k,) or None
         What is added to the linear predictor.
+    errors : ndarray of shape (k,) or None
+        Known standard deviations of the noise that the node has beside its own.
     """
 
     matrix: Floats
@@ -308,6 +319,7 @@ class DistinctRows:
     weights: Floats
     moments: Moments
     offset: Floats | None = None
+    errors: Floats | None = None
 
     @property
     def x_mean(self) -> Floats:
@@ -315,9 +327,15 @@ class DistinctRows:
         return self.moments.x_mean
 
     @property
+    def factor(self) -> Floats:
+        """A triangular factor of the centred, weighted terms, (k, terms)."""
+        rows = np.sqrt(self.weights)[:, None] * (self.matrix - self.x_mean)
+        return _triangular(np.asfortranarray(rows))
+
+    @property
     def structure(self) -> Hashable:
-        """Whether there are weights, and an offset; the rest is numbers."""
-        return self.are_weighted, self.offset is None
+        """Whether there are weights, an offset, and errors; the rest is numbers."""
+        return self.are_weighted, self.offset is None, self.errors is None
 
     @property
     def are_weighted(self) -> bool:
@@ -334,6 +352,7 @@ def distinct_rows(
     y_scale: float = 1.0,
     noise: float = 2.0,
     offset: Floats | None = None,
+    errors: Floats | None = None,
     intercept: bool = True,
 ) -> DistinctRows:
     """Reduce the rows of a node to the distinct ones, with weights.
@@ -353,12 +372,17 @@ def distinct_rows(
         with a probability of one half.
     offset : ndarray of shape (n,), optional
         What is added to the linear predictor.
+    errors : ndarray of shape (n,), optional
+        Known standard deviations of the noise beside the node's own.
     intercept : bool, default True
         Whether the model has an intercept.
     """
     n = len(target)
-    known = matrix if offset is None else np.column_stack([matrix, offset])
+    beside = [column for column in (offset, errors) if column is not None]
+    known = np.column_stack([matrix, *beside]) if beside else matrix
     known, target, summed = merge_equal_rows(known, target, weights)
+    if errors is not None:
+        known, errors = known[:, :-1], known[:, -1]
     if offset is not None:
         known, offset = known[:, :-1], known[:, -1]
     x_mean = np.zeros(known.shape[1])
@@ -368,7 +392,7 @@ def distinct_rows(
     size = np.abs(x_mean)
     scale = np.where(scale > 1e-13 * size, scale, np.where(size > 0, size, 1.0))
     moments = Moments(n, x_mean, scale, y_mean, y_scale, noise)
-    return DistinctRows(known, target, summed, moments, offset)
+    return DistinctRows(known, target, summed, moments, offset, errors)
 
 
 def merge_equal_rows(

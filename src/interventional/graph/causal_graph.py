@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from interventional import drawing
 from interventional.errors import NotIdentifiedError, listed, unknown
-from interventional.graph import picture
-from interventional.graph.identification import affected, regressions
+from interventional.graph import adjustment, picture
+from interventional.graph.identification import affected, in_words, own_regression, regressions
 from interventional.graph.mixed_graph import (
     MixedGraph,
     arranged,
@@ -188,11 +188,10 @@ class CausalGraph(MixedGraph):
         check_nodes(self, *forced, outcome)
         if outcome in forced:
             raise ValueError(f"{outcome!r} is the outcome; it cannot be forced")
-        changed = forced.union(*(self.descendants(name) for name in forced))
-        if outcome in {node for name in forced for node in self.ancestors(name)}:
+        if self.unobserved.intersection((*forced, outcome)):
             return None
-        allowed = set(self.nodes) - self.unobserved - changed - {outcome}
-        return minimal_separator(self, forced, {outcome}, allowed, cut=forced)
+        graph = projection(self, set(self.nodes) - self.unobserved)
+        return adjustment.adjustment_set(graph, frozenset(forced), outcome)
 
     def is_identified(self, do: str | Iterable[str], outcome: str) -> Verdict:
         """Say whether this package can tell the effect of forcing columns.
@@ -232,9 +231,13 @@ class CausalGraph(MixedGraph):
             return Verdict(False, f"{name!r} is unobserved")
         graph = projection(self, set(self.nodes) - self.unobserved)
         try:
-            redrawn = affected(graph, forced, outcome)
+            own = own_regression(graph, forced, outcome)
         except NotIdentifiedError as error:
             return Verdict(False, str(error))
+        if own is not None:
+            words = f"by {in_words(own)}".rstrip(",")
+            return Verdict(True, words, {outcome: own.adjustment})
+        redrawn = affected(graph, forced, outcome)
         if not redrawn:
             return Verdict(True, f"{listed(sorted(forced))} has no effect on {outcome!r}")
         regs = [reg for reg in regressions(graph, outcome) if reg.node in redrawn]
@@ -284,7 +287,7 @@ class CausalGraph(MixedGraph):
 
         Parameters
         ----------
-        data : DataFrame of shape (n, columns)
+        data : frame of shape (n, columns)
             A column for each observed node, the outcome among them. Other columns are not used;
             nodes without a column are unobserved.
         alpha : float, default 0.05
@@ -334,19 +337,19 @@ class CausalGraph(MixedGraph):
         (p = 1.4e-46): an arrow or a common cause is missing in the graph, or an arrow points
         the wrong way
         """
-        import pandas as pd
-
+        from interventional.data.frames import as_pandas
         from interventional.graph import independence
 
-        if not isinstance(data, pd.DataFrame):
+        rows = as_pandas(data)
+        if rows is None:
             raise TypeError(
                 f"data must be a DataFrame with a column for each observed node, got "
                 f"{type(data).__name__}"
             )
-        known = list(data.columns)
+        known = list(rows.columns)
         _refuse_typos(self, [name for name in known if isinstance(name, str)])
         graph = self.observing(known)
-        return independence.check(data[list(graph.nodes)], graph.independences(), alpha)
+        return independence.check(rows[list(graph.nodes)], graph.independences(), alpha)
 
     # --- Pictures -------------------------------------------------------------------------------
 
@@ -411,6 +414,8 @@ class CausalGraph(MixedGraph):
     def plot(self, ax: Any = None) -> Any:
         """Draw the graph with matplotlib, causes left of effects, ``<->`` dashed.
 
+        No edge crosses a node that is not its end.
+
         Parameters
         ----------
         ax : matplotlib Axes, optional
@@ -433,8 +438,11 @@ class CausalGraph(MixedGraph):
         >>> sorted(text.get_text() for text in ax.texts if text.get_text())
         ['price', 'sales', 'season', 'traffic']
         """
-        places = picture.places(self)
-        return drawing.graph(ax, places, self.unobserved, self.edges, self.confounded)
+        drawing.check_matplotlib_support("CausalGraph.plot")
+        found = picture.layout(self, drawing.halves(self.nodes))
+        return drawing.graph(
+            ax, found.boxes, self.unobserved, found.arrows, found.two_heads, found.size
+        )
 
 
 def _stated(graph: Any) -> Statements:

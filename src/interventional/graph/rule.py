@@ -35,7 +35,7 @@ too, and hence where forced values are read off factual ones ("one more than it 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from interventional.graph.separation import Admg, bits, closure, separated, without
+from interventional.graph.separation import Admg, Separations, bits, closure, without
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,10 @@ class Failure:
     """A d-connection that must not be: which one, and in which graph."""
 
     node: int
-    parents: tuple[int, ...]
     others: int
     given: int
+    without: int = 0  # parents that are removed
+    of: int = -1  # of which nodes
     spoiled: int = 0  # columns that should be factual, but the intervention changes them
 
 
@@ -76,16 +77,17 @@ def forcing(
     do = forced & causes
     if not do:
         return None
-    mediators = _changed(g, do) & causes & ~do & ~(1 << outcome)
+    mediators = changed_by(g, do) & causes & ~do & ~(1 << outcome)
     redrawn = (*bits(mediators), outcome)
     if equations:
         # A column that acts through other forced ones only may yet be in a redrawn equation.
         for node in redrawn:
             do |= forced & equations[node].new
-    return Forcing(do, mediators, _changed(g, do), redrawn)
+    return Forcing(do, mediators, changed_by(g, do), redrawn)
 
 
-def _changed(g: Admg, do: int) -> int:
+def changed_by(g: Admg, do: int) -> int:
+    """Return all that forcing nodes changes, those of them that others change included."""
     changed = 0
     for i in bits(do):
         changed |= closure(g.children[i], g.children)
@@ -111,11 +113,13 @@ def is_determined(g: Admg, query: Forcing) -> bool:
     return True
 
 
-def fails(g: Admg, query: Forcing, equations: Sequence[Further], read: int = 0) -> Failure | None:
+def fails(
+    known: Separations, query: Forcing, equations: Sequence[Further], read: int = 0
+) -> Failure | None:
     """Check the conditions of the rule for every node that is redrawn."""
+    g = known.graph
     forced = query.do | query.mediators
     redrawn = query.mediators | 1 << query.redrawn[-1]
-    cut = [mask & ~forced if redrawn >> i & 1 else mask for i, mask in enumerate(g.parents)]
     others = read
     for i in bits(query.do):
         # A forced node downstream of a mediator has no factual value in this world.
@@ -123,20 +127,18 @@ def fails(g: Admg, query: Forcing, equations: Sequence[Further], read: int = 0) 
             others |= 1 << i
     parts = {}
     for node in query.redrawn:
-        regressors = g.parents[node] | equations[node].new
-        new = regressors & forced
-        factual = (regressors | equations[node].factual) & ~new
+        new, factual = parts[node] = split(g, query, node, equations[node])
         if factual & query.changed:
-            return fails_alone(g, query, node, new, factual)
+            return fails_alone(known, query, node, new, factual)
         others |= factual
-        parts[node] = new, factual
     for node, (new, factual) in parts.items():
         failure = None
-        for chained in _chains(g, query, node, new):
-            found = fails_alone(g, query, node, new, factual, chained)
+        for chained in chains(g, query, node, new):
+            found = fails_alone(known, query, node, new, factual, chained)
             given = factual | chained
-            if not found and not separated(cut, g.siblings, 1 << node, others & ~given, given):
-                found = Failure(node, tuple(cut), others & ~given, given)
+            rest = others & ~given
+            if not found and not known.hold(1 << node, rest, given, without=forced, of=redrawn):
+                found = Failure(node, rest, given, forced, redrawn)
             failure = failure or found
             if not found:
                 break
@@ -146,7 +148,14 @@ def fails(g: Admg, query: Forcing, equations: Sequence[Further], read: int = 0) 
     return None
 
 
-def _chains(g: Admg, query: Forcing, node: int, new: int) -> Iterator[int]:
+def split(g: Admg, query: Forcing, node: int, equation: Further) -> tuple[int, int]:
+    """Return the regressors of a node that enter at new values, and those at factual ones."""
+    regressors = g.parents[node] | equation.new
+    new = regressors & (query.do | query.mediators)
+    return new, (regressors | equation.factual) & ~new
+
+
+def chains(g: Admg, query: Forcing, node: int, new: int) -> Iterator[int]:
     """Yield choices of the redrawn regressors that the chain rule, not (b), accounts for."""
     seen = set()
     for within in (0, query.mediators | 1 << node, ~query.do):
@@ -160,22 +169,20 @@ def _chains(g: Admg, query: Forcing, node: int, new: int) -> Iterator[int]:
 
 
 def fails_alone(
-    g: Admg, query: Forcing, node: int, new: int, factual: int, chained: int = 0
+    known: Separations, query: Forcing, node: int, new: int, factual: int, chained: int = 0
 ) -> Failure | None:
     """Check (a) and (b) for one node."""
-    forced = query.do | query.mediators
+    g = known.graph
     causes = g.parents[node]
     for i in bits(chained):
         causes |= g.parents[i]
-    treated = (new | causes & forced) & ~chained
+    treated = (new | causes & (query.do | query.mediators)) & ~chained
     given = factual | chained
-    cut = tuple(without(g.parents, treated))
-    if factual & (query.changed | treated):
-        spoiled = factual & (query.changed | treated)
-        return Failure(node, cut, treated, given & ~spoiled, spoiled)
-    if not separated(cut, g.siblings, 1 << node, treated, given):
-        return Failure(node, cut, treated, given)
+    if spoiled := factual & (query.changed | treated):
+        return Failure(node, treated, given & ~spoiled, treated, spoiled=spoiled)
+    if not known.hold(1 << node, treated, given, without=treated):
+        return Failure(node, treated, given, treated)
     needless = treated & ~new
-    if not separated(g.parents, g.siblings, 1 << node, needless, given | new):
-        return Failure(node, tuple(g.parents), needless, given | new)
+    if not known.hold(1 << node, needless, given | new):
+        return Failure(node, needless, given | new)
     return None

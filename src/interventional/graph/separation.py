@@ -4,7 +4,7 @@ Sets of nodes are integers: bit i is the i-th node in topological order.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from interventional.errors import listed
@@ -107,6 +107,37 @@ def admg(graph: MixedGraph) -> Admg:
         siblings[b] |= bit[a]
     masks = (tuple(step.values()) for step in (parents, children, siblings))
     return Admg(graph.nodes, *masks)
+
+
+@dataclass(frozen=True)
+class Separations:
+    """The separations of a graph that have been asked for: in a search most come again.
+
+    Attributes
+    ----------
+    graph : Admg
+        The graph.
+    known : dict
+        Those that were looked into, and whether they hold.
+    """
+
+    graph: Admg
+    known: dict[tuple[int, int, int, int, int], bool] = field(default_factory=dict)
+
+    def hold(self, a: int, b: int, given: int, *, without: int = 0, of: int = -1) -> bool:
+        """Whether given separates a from b once the nodes of `of` have lost some parents."""
+        key = a, b & ~given, given, without, of
+        found = self.known.get(key)
+        if found is None:
+            parents = self.parents(without, of)
+            found = separated(parents, self.graph.siblings, a, b, given)
+            self.known[key] = found
+        return found
+
+    def parents(self, without: int, of: int = -1) -> tuple[int, ...]:
+        """Return each node's parents once the nodes of `of` have lost some."""
+        masks = self.graph.parents
+        return tuple(m & ~without if of >> i & 1 else m for i, m in enumerate(masks))
 
 
 def open_path(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, product
 
 _TOKEN = re.compile(
     r"""
@@ -12,6 +12,7 @@ _TOKEN = re.compile(
     | (?P<end>[;\n])
     | (?P<comma>,)
     | (?P<arrow><->|->|<-)
+    | (?P<brace>[{}])
     | (?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
     | (?P<options>\[(?:"(?:[^"\\]|\\.)*"|[^\]"])*\])
     | (?P<name>(?:(?!<->|->|<-|//|/\*)[^\s;,"'{}\[\]<>=\#])+)
@@ -40,6 +41,8 @@ def parse(text: str) -> Statements:
     --------
     >>> parse("a -> b -> c; 'the price' <-> c").confounded
     [('the price', 'c')]
+    >>> parse("{a, b} -> c").edges
+    [('a', 'c'), ('b', 'c')]
     """
     dot = _DOT.fullmatch(text)
     if dot and dot[1] == "graph":
@@ -63,21 +66,26 @@ Token = tuple[str, str]  # its kind and its text
 
 def _statements(text: str) -> Iterable[list[Token]]:
     statement: list[Token] = []
+    depth = 0  # of braces, inside which nothing but a brace ends anything
     for match in _TOKEN.finditer(text):
-        kind = str(match.lastgroup)
-        if kind == "end":
+        kind, written = str(match.lastgroup), match[0]
+        if kind == "brace":
+            depth += 1 if written == "{" else -1
+        if kind == "end" and depth <= 0:
             # An arrow at the end of a line goes on on the next.
-            if match[0] == "\n" and statement and statement[-1][0] == "arrow":
+            if written == "\n" and statement and statement[-1][0] == "arrow":
                 continue
             yield statement
             statement = []
+        elif kind == "end" or (kind == "comma" and depth > 0):
+            statement.append(("between", written))
         elif kind not in {"space", "comment"}:
-            statement.append((kind, match[0]))
+            statement.append((kind, written))
     yield statement
 
 
 def _read(statement: list[Token], out: Statements, *, is_dot: bool) -> None:
-    written = " ".join(text for _, text in statement)
+    written = " ".join(" ".join(text.split()) for _, text in statement)
     if is_dot and _is_setting(statement):
         return
     options = ""
@@ -89,30 +97,52 @@ def _read(statement: list[Token], out: Statements, *, is_dot: bool) -> None:
     with_arrow = [any(kind == "arrow" for kind, _ in chain) for chain in chains]
     if any(with_arrow) and not all(with_arrow):
         raise ValueError(
-            f"cannot tell what {written!r} means; write an edge for each, as in 'a -> y; b -> y'"
+            f"cannot tell what {written!r} means; write an edge for each, as in 'a -> y; b -> y',"
+            " or a group, as in '{a, b} -> y'"
         )
     for chain in chains:
-        in_turn = all(
-            kind == "arrow" if i % 2 else kind in {"name", "quoted"}
-            for i, (kind, _) in enumerate(chain)
-        )
-        if not in_turn or chain[-1][0] == "arrow":
+        ends = _ends(chain, is_dot=is_dot)
+        if ends is None:
             raise ValueError(
                 f"cannot read {written!r}: allowed are 'a -> b', 'b <- a' and 'a <-> b' (an"
-                f" unobserved common cause), separated by ';' or a new line; names with spaces"
-                f" or signs need quotes"
+                f" unobserved common cause), separated by ';' or a new line, with groups such as"
+                f" '{{a, b}} -> c'; names with spaces or signs need quotes"
             )
-        names = [_unquoted(token) for token in chain[::2]]
-        arrows = [text for _, text in chain[1::2]]
-        out.nodes += names
+        arrows = [text for kind, text in chain if kind == "arrow"]
+        out.nodes += [name for names in ends for name in names]
         if re.search(r"\b(latent|unobserved)\b", options) and not arrows:
-            out.unobserved += names
+            out.unobserved += [name for names in ends for name in names]
         both = re.search(r"\bdir\s*=\s*\"?both\b", options)
-        for a, arrow, b in zip(names, arrows, names[1:], strict=False):
+        for left, arrow, right in zip(ends, arrows, ends[1:], strict=False):
+            pairs = list(product(left, right))
             if both or arrow == "<->":
-                out.confounded.append((a, b))
+                out.confounded += pairs
             else:
-                out.edges.append((a, b) if arrow == "->" else (b, a))
+                out.edges += pairs if arrow == "->" else [(b, a) for a, b in pairs]
+
+
+def _ends(chain: list[Token], *, is_dot: bool) -> list[list[str]] | None:
+    """Return the names at each end of a chain's arrows, several in a group; None if it is none."""
+    parts = groupby(chain, key=lambda token: token[0] == "arrow")
+    runs = [(is_arrow, list(run)) for is_arrow, run in parts]
+    arrows = [run for is_arrow, run in runs if is_arrow]
+    ends = [_names(run, is_dot=is_dot) for is_arrow, run in runs if not is_arrow]
+    if len(ends) != len(arrows) + 1 or any(len(run) > 1 for run in arrows):
+        return None
+    found = [names for names in ends if names]
+    return found if len(found) == len(ends) else None
+
+
+def _names(run: list[Token], *, is_dot: bool) -> list[str]:
+    """Return a name, or those of a group in braces; nothing if it is neither."""
+    if (run[0][1], run[-1][1]) == ("{", "}"):
+        run = [token for token in run[1:-1] if token[0] != "between"]
+        while is_dot and len(run) > 2 and run[1][1] == "=":  # of the group: rank=same
+            run = run[3:]
+    elif len(run) > 1:
+        return []
+    named = all(kind in {"name", "quoted"} for kind, _ in run)
+    return [_unquoted(token) for token in run] if named else []
 
 
 def _is_setting(statement: list[Token]) -> bool:

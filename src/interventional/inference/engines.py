@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from interventional.data.seen import Seen, SufficientStatistics
+from interventional.data.seen import DistinctRows, Seen, SufficientStatistics
 from interventional.errors import unknown
-from interventional.inference import diagnostics, exact, hierarchical, laplace, nuts
+from interventional.inference import diagnostics, exact, hierarchical, known_errors, laplace, nuts
 from interventional.inference.posterior import Posterior, Sampling, label
+from interventional.inference.progress import told
 from interventional.numbers import Floats
 from interventional.scm.compiling import StructureCache, python_mode
 from interventional.scm.equations import Equation, StructuralModel
@@ -82,7 +83,10 @@ def infer(
         raise ValueError(unknown("inference", inference, ("auto", *ENGINES)))
     assert seen is not None
     engine, name = equation.engine(inference), equation.node
-    variables, stats, library, troubles = ENGINES[engine](equation, seen, sampling)
+    n_draws = sampling.chains * sampling.draws
+    with told(sampling.verbose, f"{name}: {n_draws:,} draws, inference={engine!r}") as stage:
+        sampling = replace(sampling, tell=stage.tell)
+        variables, stats, library, troubles = ENGINES[engine](equation, seen, sampling)
     # What the sampler moves in stead of coefficients is nobody's parameter.
     variables = {key: value for key, value in variables.items() if not key.endswith("_raw")}
     if equation.has_intercept:  # from the means of the predictors to zero
@@ -95,14 +99,17 @@ def infer(
 
 def _exact(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
     """Draw independently from the exact posterior."""
-    assert isinstance(seen, SufficientStatistics)
     name, n_draws = equation.node, sampling.chains * sampling.draws
     rng = np.random.default_rng(sampling.seed)
     sigma = _prior_density(equation, seen, f"{name}_sigma")
     learning = equation.priors.learning
-    if learning is None:
+    if isinstance(seen, DistinctRows):
+        draws = known_errors.draw(equation, seen, *sigma, n_draws, rng)
+    elif learning is None:
+        assert isinstance(seen, SufficientStatistics)
         draws = exact.draw(equation, seen, *sigma, n_draws, rng)
     else:
+        assert isinstance(seen, SufficientStatistics)
         scale_name = equation.scale_name(learning)
         mu, unit = learning.prior.location_and_unit(len(learning.terms))
         hierarchy = hierarchical.Hierarchy(
@@ -161,18 +168,26 @@ def _observed(
     """
     if isinstance(seen, SufficientStatistics):
         sigma, log_prior = equation.priors.sigma, None
-        if sigma is not None and sigma.is_plain:
+        if sigma is not None and sigma.is_plain and sigma.fixed is None:
             log_prior, _ = _prior_density(equation, seen, f"{equation.node}_sigma")
         exact.refuse_improper(equation, seen, log_prior)
+    elif isinstance(seen, DistinctRows) and seen.errors is not None:
+        known_errors.refuse_undetermined(equation, seen)
     build = partial(observed_model, equation, seen)
     return build, observed_data(equation, seen), _key(equation, seen)
 
 
 def _prior_density(
-    equation: Equation, statistics: SufficientStatistics, variable: str
+    equation: Equation, seen: Seen, variable: str
 ) -> tuple[exact.LogDensity, float]:
-    """Return the log density of a scale's prior in the observed PyMC model, and a likely value."""
-    key = _key(equation, statistics)
+    """Return the log density of a scale's prior in the observed PyMC model, and a likely value.
+
+    Of a sigma that is fixed nobody asks the density.
+    """
+    fixed = equation.priors.fixed_sigma
+    if fixed is not None:
+        return np.zeros_like, fixed
+    key = _key(equation, seen)
 
     def compile_prior() -> Any:
         import pymc as pm
@@ -181,7 +196,7 @@ def _prior_density(
         from pymc.distributions.distribution import support_point
         from pytensor.graph.traversal import graph_inputs
 
-        model = _models.get(key, lambda: observed_model(equation, statistics))
+        model = _models.get(key, lambda: observed_model(equation, seen))
         prior = model[variable]
         scale, numbers = pt.vector("scale"), pt.vector("numbers")
         outputs = [pm.logp(prior, scale), support_point(prior)]
@@ -191,7 +206,7 @@ def _prior_density(
         )
 
     function = _scale_priors.get((key, variable), compile_prior)
-    numbers = observed_data(equation, statistics)[DATA]
+    numbers = observed_data(equation, seen)[DATA]
 
     def evaluate(scale: Floats) -> Any:
         with _calling:

@@ -26,6 +26,7 @@ from scipy.interpolate import PchipInterpolator
 from interventional.data.seen import SufficientStatistics
 from interventional.errors import UndeterminedError, listed
 from interventional.numbers import Floats
+from interventional.scm.curve import CURVE
 from interventional.scm.equations import Equation
 from interventional.scm.priors import normal_parameters
 
@@ -74,6 +75,10 @@ def draw(
     """
     model = Conjugate.of(equation, statistics)
     problem = _Whitened.of(model)
+    fixed = equation.priors.fixed_sigma
+    if fixed is not None:
+        sigma = np.full(n_draws, fixed)
+        return {**model.by_name(problem.coefficients(sigma, rng)), "sigma": sigma}
 
     def log_density(t: Floats) -> Floats:
         return log_prior_sigma(np.exp(t)) + problem.log_marginal(t) + t
@@ -118,7 +123,7 @@ def refuse_improper(
     power = statistics.weight - np.array([reached, reached, len(flat), len(flat)])
     outermost, low, high, last = log_prior_sigma(np.exp(t)) + t - power * t
     to_zero = statistics.constant and np.isfinite(outermost) and outermost >= low
-    refuse_ends(statistics, to_zero, np.isfinite(last) and last >= high)
+    refuse_ends(statistics.constant, to_zero, np.isfinite(last) and last >= high)
 
 
 @dataclass(frozen=True)
@@ -209,9 +214,11 @@ class Conjugate:
     normal, pooled : ndarray of bool
         Which coefficients have a Normal prior with known numbers, and which one whose scale is
         learnt.
-    m, s : ndarray
-        Mean and standard deviation of these priors, where a scale is learnt in units of it; 0 and
-        1 for other coefficients.
+    m : ndarray of shape (p,)
+        Mean of these priors; 0 for other coefficients.
+    s : ndarray of shape (p,) or (p, p)
+        Standard deviation of these priors, or a root of their covariance; where a scale is learnt
+        in units of it; 1 for other coefficients.
     flat : FlatColumns
         The others.
     """
@@ -232,21 +239,16 @@ class Conjugate:
     ) -> "Conjugate":
         """Read the priors of an equation, and what it saw."""
         a, u, shift = _design_rows(equation, statistics)
-        priors, ones = equation.priors, equation.has_intercept
-        normal, pooled = np.zeros((2, a.shape[1]), dtype=bool)
-        m, s = np.zeros(len(normal)), np.ones(len(normal))
-        for group in priors.groups:
-            terms = np.asarray(group.terms, dtype=np.intp) + ones
-            if group.name == "normal":
-                normal[terms] = True
-                m[terms], s[terms] = normal_parameters(group.prior, len(terms), "beta")
+        normal, m, s = normal_priors(equation)
+        pooled = np.zeros_like(normal)
         if learnt is not None:
-            terms = np.asarray(learnt.terms, dtype=np.intp) + ones
+            terms = np.asarray(learnt.terms, dtype=np.intp) + equation.has_intercept
             pooled[terms] = True
-            m[terms], s[terms] = learnt.mu, learnt.scale
-        if priors.intercept is not None:
-            normal[0] = priors.intercept.is_normal
-            m[:1], s[:1] = normal_parameters(priors.intercept, 1, "intercept")
+            m[terms] = learnt.mu
+            if s.ndim == 1:
+                s[terms] = learnt.scale
+            else:
+                s[terms, terms] = learnt.scale
         flat = FlatColumns.of(equation, a, np.flatnonzero(~(normal | pooled)).tolist())
         return cls(statistics, a, u, shift, normal, pooled, m, s, flat)
 
@@ -254,6 +256,18 @@ class Conjugate:
     def given(self) -> NDArray[np.bool_]:
         """Which coefficients are not flat."""
         return self.normal | self.pooled
+
+    def columns(self, which: NDArray[np.bool_]) -> Floats:
+        """Return columns of coefficients in units of their priors, flat columns projected out."""
+        a, s = self.a[:, which], self.s
+        scaled = a * s[which] if s.ndim == 1 else a @ s[np.ix_(which, which)]
+        return self.flat.project_out(scaled)
+
+    def from_units(self, which: NDArray[np.bool_], phi: Floats) -> Floats:
+        """Return draws of coefficients, (draws, coefficients), from those in units of priors."""
+        s = self.s
+        spread = phi * s[which] if s.ndim == 1 else phi @ s[np.ix_(which, which)].T
+        return self.m[which] + spread
 
     @property
     def outcome(self) -> Floats:
@@ -284,6 +298,36 @@ class Conjugate:
         if self.shift is None:
             return {"beta": theta}
         return {"intercept": theta[:, 0] + theta[:, 1:] @ self.shift, "beta": theta[:, 1:]}
+
+
+def normal_priors(equation: Equation) -> tuple[NDArray[np.bool_], Floats, Floats]:
+    """Return which coefficients have a Normal prior with known numbers, and these.
+
+    The intercept comes first where there is one. The mean of the others is 0. What is known of
+    their spread is a standard deviation each, (p,), or a root of their covariance, (p, p); it is 1
+    for the others.
+    """
+    priors, ones = equation.priors, equation.has_intercept
+    normal = np.zeros(len(equation.design.terms) + ones, dtype=bool)
+    m: Floats = np.zeros(len(normal))
+    s: Floats = np.ones(len(normal))
+    if priors.intercept is not None:
+        normal[0] = priors.intercept.is_normal
+        m[:1], s[:1] = normal_parameters(priors.intercept, 1, "intercept")
+    together: tuple[NDArray[np.intp], Floats] | None = None
+    for group in priors.groups:
+        terms = np.asarray(group.terms, dtype=np.intp) + ones
+        if group.name == "normal":
+            normal[terms] = True
+            m[terms], s[terms] = normal_parameters(group.prior, len(terms), "beta")
+        elif group.name == CURVE:
+            normal[terms] = True
+            together = terms, np.asarray(group.prior.parameters["root"])
+    if together is not None:
+        terms, root = together
+        s = np.diag(s)
+        s[np.ix_(terms, terms)] = root
+    return normal, m, s
 
 
 def svd(columns: Floats) -> tuple[Floats, Floats, Floats]:
@@ -322,8 +366,7 @@ class _Whitened:
     def of(cls, model: Conjugate) -> "_Whitened":
         """Bring a model to the form in which all directions are independent."""
         outcome, normal = model.outcome, model.normal
-        columns = model.flat.project_out(model.a[:, normal] * model.s[normal])
-        left, d, v = svd(columns)
+        left, d, v = svd(model.columns(normal))
         c = left.T @ outcome
         rss = model.rss(outcome - left @ c, len(d))
         return cls(model, d, c, v, rss, model.statistics.weight - model.n_flat - len(d))
@@ -348,14 +391,14 @@ class _Whitened:
         A symmetric root does not depend on which singular vectors were chosen, so the same data
         in another order, or as weights, give the same draws.
         """
-        normal, m, s = self.model.normal, self.model.m, self.model.s
+        normal = self.model.normal
         total = np.square(self.d) + np.square(sigma)[:, None]
         noise = rng.standard_normal((len(sigma), len(normal)))
         eps = noise[:, normal]
         shrunk = sigma[:, None] / np.sqrt(total) - 1
         phi = eps + (shrunk * (eps @ self.v) + self.d * self.c / total) @ self.v.T
         theta = np.empty_like(noise)
-        theta[:, normal] = m[normal] + s[normal] * phi
+        theta[:, normal] = self.model.from_units(normal, phi)
         self.model.draw_flat(theta, sigma, noise)
         return theta
 
@@ -402,7 +445,7 @@ def _invert(
             break
         low, high = t[first], t[last]
     to_zero = values[0] > peak - _DROP and low == center - REACH
-    refuse_ends(statistics, to_zero, values[-1] > peak - _DROP and high == center + REACH)
+    refuse_ends(statistics.constant, to_zero, values[-1] > peak - _DROP and high == center + REACH)
     low, high = edges(log_density, t, values)
     t = np.linspace(low, high, _POINTS)
     values = log_density(t) - peak
@@ -414,10 +457,10 @@ def _invert(
     return PchipInterpolator(cumulative, t[kept])(uniform)
 
 
-def refuse_ends(statistics: SufficientStatistics, to_zero: Any, without_bounds: Any) -> None:
+def refuse_ends(constant: bool, to_zero: Any, without_bounds: Any) -> None:
     """Refuse a posterior with mass where sigma goes to 0, or where it grows without bounds."""
     if to_zero:
-        why = "y is constant, and its" if statistics.constant else "the"
+        why = "y is constant, and its" if constant else "the"
         raise UndeterminedError(
             f"{why} prior lets sigma go to 0, so that the posterior is improper; give a prior of "
             "sigma that vanishes at 0, such as Prior('InverseGamma', alpha=3, beta=1)"

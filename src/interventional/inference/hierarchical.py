@@ -142,9 +142,8 @@ class _Problem:
     def of(cls, model: Conjugate) -> "_Problem":
         """Bring a model to the bases of the module's formulas."""
         outcome = model.outcome
-        columns = model.flat.project_out(model.a * model.s)
-        basis, size, turn = svd(columns[:, model.normal])
-        group = columns[:, model.pooled]
+        basis, size, turn = svd(model.columns(model.normal))
+        group = model.columns(model.pooled)
         w, across = basis.T @ outcome, basis.T @ group
         left, d, v = svd(group - basis @ across)
         c = left.T @ outcome
@@ -233,7 +232,7 @@ class _Problem:
         """Return draws of the coefficients given scales and noise, all (draws, ...)."""
         x = np.square((tau / sigma)[:, None] * self.d)
         a = 1 / (1 + x)
-        normal, pooled, m, s = self.model.normal, self.model.pooled, self.model.m, self.model.s
+        normal, pooled = self.model.normal, self.model.pooled
         eps, start = noise[:, pooled], noise[:, normal]
         inside = eps @ self.v
         drawn = np.sqrt(a) * inside + x * a / tau[:, None] * (self.c / self.d)
@@ -255,7 +254,7 @@ class _Problem:
         theta = np.empty_like(noise)
         phi = eps + pull @ self.apart + (drawn - inside) @ self.v.T
         start += move @ self.beside
-        theta[:, pooled] = m[pooled] + tau[:, None] * s[pooled] * phi
-        theta[:, normal] = m[normal] + s[normal] * start
+        theta[:, pooled] = self.model.from_units(pooled, tau[:, None] * phi)
+        theta[:, normal] = self.model.from_units(normal, start)
         self.model.draw_flat(theta, sigma, noise)
         return theta

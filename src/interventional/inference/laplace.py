@@ -95,9 +95,11 @@ def sample(
     ValueError
         If the log density is not finite at its start, or not curved at its maximum.
     """
+    sampling.tell("compiling")
     density = _densities.get(key, lambda: compile_density(build(), data))
     posterior = LogPosterior(density, density.arrays(data))
     shape = (sampling.chains, sampling.draws)
+    sampling.tell("looking for the mode")
     approximation, troubles = at_the_mode(posterior)
     x, log_q = approximation.draw(shape[0] * shape[1], np.random.default_rng(sampling.seed))
     weighed = max(_WEIGHED // posterior.rows, _FEWEST_WEIGHED)

@@ -1,6 +1,7 @@
 """NUTS on the observed model: compiled once per structure, fed new data from then on."""
 
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from interventional.inference.diagnostics import Label, by_position, of_chains
 from interventional.inference.posterior import Sampling
+from interventional.inference.progress import shows_bars
 from interventional.numbers import Floats
 from interventional.scm.compiling import StructureCache
 
@@ -69,10 +71,13 @@ def _sample_nutpie(
 
     # Seconds: Numba types and compiles what nutpie wraps around PyTensor's function, with all of
     # Numba's own error messages. PyTensor keeps its functions on disk; nutpie's cannot be kept.
+    sampling.tell("compiling")
     compiled = _compiled.get(key, lambda: nutpie.compile_pymc_model(build()))
     used = {variable.name for variable in compiled.shared_var_keys}
     compiled = compiled.with_data(**{name: data[name] for name in used})
     tune = max(sampling.tune, 1)  # nutpie panics without any
+    bars = sampling.verbose and shows_bars()
+    lines = {"progress_callback": partial(_tell, sampling.tell), "progress_rate": 500}
     trace = nutpie.sample(
         compiled,
         draws=sampling.draws,
@@ -83,13 +88,20 @@ def _sample_nutpie(
         target_accept=sampling.target_accept,
         adaptation="low_rank",  # predictors are correlated: 4 steps a draw where "diag" needs 65
         save_warmup=False,
-        progress_bar=sampling.verbose,
+        progress_bar=bars,
+        **(lines if sampling.verbose and not bars else {}),
         return_raw_trace=True,  # to make a tree of it takes a fifth of the time
     )
     draws, stats = trace.get_arrow_trace()
     hidden = compiled.reparameterized_names or ()  # the unbounded values that it sampled
     shapes = {name: shape for name, shape in compiled.shapes.items() if name not in hidden}
     return _stack(draws, tune, shapes), _stack(stats, tune, dict.fromkeys(_SAMPLE_STATS, ()))
+
+
+def _tell(tell: Callable[[str], None], chains: list[Any]) -> None:
+    """Tell how far the chains are."""
+    drawn, wanted = (sum(getattr(c, f"{k}_draws") for c in chains) for k in ("finished", "total"))
+    tell(f"{drawn:,} of {wanted:,} iterations, {sum(c.divergences for c in chains)} diverged")
 
 
 def _stack(

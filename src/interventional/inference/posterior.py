@@ -1,6 +1,6 @@
 """Draws of the parameters of equations, and what they are called."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to draw: sizes, seed, what to show, and how often NUTS should accept a step."""
+    """How to draw: sizes, seed, what to show, and how often NUTS should accept a step.
+
+    How far a draw is, an engine may `tell`.
+    """
 
     draws: int
     tune: int
@@ -28,6 +31,7 @@ class Sampling:
     n_jobs: int
     verbose: bool
     target_accept: float = 0.8
+    tell: Callable[[str], None] = field(default=lambda detail: None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

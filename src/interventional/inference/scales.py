@@ -17,7 +17,7 @@ from interventional.errors import UndeterminedError, listed
 from interventional.inference.exact import REACH, LogDensity, edges, refuse_ends
 from interventional.numbers import Floats
 
-_DROP = 32.0  # what has e^-32 of the peak's density holds no draw
+DROP = 32.0  # what has e^-32 of the peak's density holds no draw
 _COARSE = 33  # points of a grid that only looks for the mass
 _RATIOS, _SIGMAS = 257, 129  # those of the last grids
 
@@ -158,7 +158,7 @@ class Scales:
         middle = -float(np.log(self.size)) if self.size > 0 else likely
         first, last = min(middle, likely) - REACH, max(middle, likely) + REACH
         low, high = max(first, tau.low - sigma.high), min(last, tau.high - sigma.low)
-        looked, log_mass = _zoom(
+        looked, log_mass = zoom(
             lambda ratio: self._given(ratio[0], _COARSE)[0].log_mass[None],
             np.array([[low]]),
             np.array([[max(low, high)]]),
@@ -169,14 +169,14 @@ class Scales:
             raise ValueError("the priors of sigma and tau exclude every value that the data allow")
         ratios = _even_out(looked[0], log_mass[0])
         tables, reaches = self._given(ratios, _SIGMAS)
-        held = tables.log_mass > tables.log_mass.max() - _DROP
+        held = tables.log_mass > tables.log_mass.max() - DROP
         ends = held[[0, -1]] & (ratios[[0, -1]] == [first, last])
         # Where log sigma is at these two ratios, beside the outcome's scale.
         away = tables.points[[0, -1]].mean(axis=1) - self.log_scale
         to_zero, without_bounds = reaches[:, held].any(axis=1)
         to_zero |= any(ends & (away < -REACH / 2))
         without_bounds |= any(ends & (away > REACH / 2))
-        refuse_ends(statistics, to_zero, without_bounds)
+        refuse_ends(statistics.constant, to_zero, without_bounds)
         _refuse_ratios(ends, names)
         marginal = Tables.of(ratios[None], tables.log_mass[None])
         ratio = marginal.quantiles(np.zeros(uniform.shape[1], dtype=np.intp), uniform[0])
@@ -203,14 +203,14 @@ class Scales:
         low = np.maximum(max(first, sigma.low), tau.low - ratio)
         high = np.minimum(min(last, sigma.high), tau.high - ratio)
         likely = np.concatenate([np.full_like(ratio, sigma.likely), tau.likely - ratio], axis=1)
-        t, values = _zoom(log_density, low, np.maximum(low, high), likely, points)
-        held = values > values.max(axis=1, keepdims=True) - _DROP
+        t, values = zoom(log_density, low, np.maximum(low, high), likely, points)
+        held = values > values.max(axis=1, keepdims=True) - DROP
         reaches = held[:, [0, -1]] & (t[:, [0, -1]] == [first, last])
         values[high[:, 0] <= low[:, 0]] = -np.inf
         return Tables.of(t, values), reaches.T
 
 
-def _zoom(
+def zoom(
     log_density: LogDensity, low: Floats, high: Floats, inside: Floats, points: int
 ) -> tuple[Floats, Floats]:
     """Return grids, one a row, over what of a density holds mass, and the log density there.
@@ -223,7 +223,7 @@ def _zoom(
         t = np.concatenate([low * (1 - grid) + high * grid, np.clip(inside, low, high)], axis=1)
         t.sort(axis=1)
         values = log_density(t)
-        held = values > values.max(axis=1, keepdims=True) - _DROP
+        held = values > values.max(axis=1, keepdims=True) - DROP
         last_point = t.shape[1] - 1
         first = np.maximum(held.argmax(axis=1) - 1, 0)[:, None]
         last = np.minimum(last_point + 1 - held[:, ::-1].argmax(axis=1), last_point)[:, None]

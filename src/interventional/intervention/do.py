@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from interventional.answers.samples import Chunked
+from interventional.data.frames import as_array
 from interventional.data.schema import Schema
 from interventional.data.table import Table, position_of, refuse_masked
 from interventional.numbers import LARGEST, OF_FORCED, Floats, are_moderate, is_large
@@ -227,10 +228,11 @@ def _in_words(what: Any) -> str:
 def _codes(values: ArrayLike, schema: Schema, j: int, where: str) -> Floats:
     column = schema.encode_column(j, values, where)
     if not are_moderate(column):
-        bad = column[~(np.abs(column) <= LARGEST)].ravel()[0]
+        strays = ~(np.abs(column) <= LARGEST)
+        at = f" in row {int(np.argmax(strays))}" if column.ndim == 1 else ""
         raise ValueError(
-            f"{where} holds {bad}; a column can only be forced to finite values, of at most "
-            f"{LARGEST:g} in size"
+            f"{where} holds {column[strays].ravel()[0]}{at}; a column can only be forced to "
+            f"finite values, of at most {LARGEST:g} in size"
         )
     return column
 
@@ -245,8 +247,7 @@ def forced_values(what: Any, table: Table, where: str, n_draws: int, key: tuple[
         what = _called(what, table, where)
     if is_distribution(what):
         return _drawn(what, table, where, n_draws, key)
-    if isinstance(what, pd.Series):
-        what = table.aligned(what, where)
+    what = table.aligned(what, where) if isinstance(what, pd.Series) else as_array(what)
     refuse_masked(what, where)
     if isinstance(what, Iterator):
         raise TypeError(f"{where} is {type(what).__name__}, which is used up; give a list of it")
@@ -268,7 +269,9 @@ def _drawn(what: Any, table: Table, where: str, n_draws: int, key: tuple[int, in
     """Return the draws of a frozen distribution, whose parameters are one a row or one for all."""
     n = len(table)
     parameters = {
-        name: np.array(table.aligned(value, where) if isinstance(value, pd.Series) else value)
+        name: np.array(
+            table.aligned(value, where) if isinstance(value, pd.Series) else as_array(value)
+        )
         for name, value in (*enumerate(what.args), *what.kwds.items())
     }
     for name, value in parameters.items():

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from interventional.answers.samples import Chunked, Linear, Rows
 from interventional.data.design import TreatmentCoding
+from interventional.graph.identification import Regression
 from interventional.numbers import Floats, aligned
 from interventional.scm.compiling import building, python_mode
 from interventional.scm.equations import Equation, Regeneration, StructuralModel
@@ -47,6 +48,8 @@ class Query:
         contrasts are paired.
     chunk : int
         Which chunk of rows this is: part of the key of its noise.
+    own : Regression or None
+        The regression that answers, where the equations do not.
     """
 
     values: Floats
@@ -54,6 +57,7 @@ class Query:
     regenerated: tuple[str, ...] = ()
     seed: int = 0
     chunk: int = 0
+    own: Regression | None = None
 
     @property
     def differs_by_draw(self) -> bool:
@@ -168,7 +172,8 @@ class Answer(Chunked):
         inputs = []
         for name, whole in compiled.held:
             array = forced[name] if name in forced else values[:, names.index(name)]
-            inputs.append(array.astype(np.int64) if whole else array)
+            # NaN where a column is not read
+            inputs.append(np.nan_to_num(array).astype(np.int64) if whole else array)
         inputs += [values[:, j] for j in compiled.factual]
         inputs += [(residuals or {})[node] for node in compiled.residual]
         draws = [self.parameters[name] for name in compiled.needed]
@@ -435,7 +440,9 @@ def _compile(model: StructuralModel, plan: _Plan) -> _Compiled:
 
     def like(name: str, extra: int) -> Any:
         variable = built[name]
-        return pt.tensor(name, dtype=variable.dtype, shape=(None,) * (variable.ndim + extra))
+        # not pt.tensor(name, ...), which refuses names such as "half" and "int" for dtypes
+        kind = pt.TensorType(variable.dtype, shape=(None,) * (variable.ndim + extra))
+        return kind(name)
 
     data = [like(name, name in plan.by_draw) for name in held]
     data += [like(f"{names[j]}_observed", 0) for j in factual]

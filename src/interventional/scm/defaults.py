@@ -1,6 +1,6 @@
 """The priors of an equation: defaults that follow the scale of the data, and the user's own."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,7 @@ from interventional.data.seen import Moments
 from interventional.errors import UndeterminedError, listed, unknown
 from interventional.numbers import SMALLEST, Floats
 from interventional.scm.compiling import StructureCache, python_mode
+from interventional.scm.curve import CURVE, Curves
 from interventional.scm.families import DEFAULT, DISPERSIONS, FAMILIES, IDENTITY
 from interventional.scm.priors import (
     LOCATIONS,
@@ -37,6 +38,7 @@ def resolve(
     fit_intercept: bool,
     center: bool,
     family: str = DEFAULT,
+    curves: Callable[[], Curves] | None = None,
 ) -> EquationPriors:
     """Return the priors of an equation: the user's where there are some, defaults elsewhere.
 
@@ -55,6 +57,8 @@ def resolve(
         Whether there is an intercept, and whether its prior holds at the predictors' means.
     family : str
         How the node is distributed.
+    curves : callable, optional
+        Returns the curves that the terms make, where their default prior is one of these.
     """
     record = FAMILIES[family]
     defaults = dict(record.dispersion)
@@ -79,12 +83,20 @@ def resolve(
             )
     # Where inference is Gaussian, y_scale is that of what is Gaussian.
     link = IDENTITY if record.inner is not None else record.link
-    scale = link.unit * moments.y_scale / moments.x_scale
+    size = link.unit * moments.y_scale
+    default_terms = [term for term, owner in enumerate(owners) if owner is None]
+    root = None
+    if curves is not None and default_terms:
+        root = size * curves().root(default_terms)
+    scale = size / moments.x_scale
     intercept = None
     if fit_intercept:
         spread = _SPREAD * moments.y_scale
         if not center:  # the prior is at x = 0, which may be far from the data
-            spread = float(np.hypot(spread, np.linalg.norm(scale * moments.x_mean)))
+            moved = scale * moments.x_mean
+            if root is not None:
+                moved[default_terms] = moments.x_mean[default_terms] @ root
+            spread = float(np.hypot(spread, np.linalg.norm(moved)))
         default = PriorSpec.of("Normal", mu=moments.y_mean, sigma=spread)
         intercept = given.get("intercept", default)
     dispersion = {}
@@ -92,7 +104,8 @@ def resolve(
         if name == "sigma":
             numbers = {**numbers, "sigma": moments.y_scale}
         dispersion[name] = given.get(name, PriorSpec.of(distribution, **numbers))
-    return EquationPriors(_groups(given, owners, scale, moments), intercept, dispersion)
+    groups = _groups(given, owners, scale, moments, root)
+    return EquationPriors(groups, intercept, dispersion)
 
 
 def _checked(
@@ -178,23 +191,32 @@ def _owners(
 
 
 def _groups(
-    given: Mapping[str, PriorSpec], owners: list[str | None], scale: Floats, moments: Moments
+    given: Mapping[str, PriorSpec],
+    owners: list[str | None],
+    scale: Floats,
+    moments: Moments,
+    root: Floats | None,
 ) -> tuple[Group, ...]:
-    """Return the terms by prior; all that are Normal are one group, and all that are Flat."""
+    """Return the terms by prior; all that are Normal are one group, and all that are Flat.
+
+    Those that have the default prior are one of their own where it is one of curves, with `root`.
+    """
     members: dict[str, list[int]] = {}
     priors: dict[str, PriorSpec] = {"flat": PriorSpec.of("Flat")}
     mu, sigma = np.zeros(len(owners)), scale.copy()
     for key in dict.fromkeys(owners):
         terms = [term for term, owner in enumerate(owners) if owner == key]
         prior = None if key is None else given[key]
-        if prior is None or prior.is_normal:
+        if prior is None and root is not None:
+            members[CURVE], priors[CURVE] = terms, PriorSpec.of(CURVE, root=root)
+        elif prior is None or prior.is_normal:
             members.setdefault("normal", []).extend(terms)
             if prior is not None:
                 mu[terms], sigma[terms] = normal_parameters(prior, len(terms), str(key))
         elif prior.distribution == "Flat" and prior.is_plain:
             members.setdefault("flat", []).extend(terms)
         elif prior.distribution in KINDS:
-            name = prior.distribution if key == "beta" else str(key)
+            name = prior.distribution if key == "beta" else _name(key)
             members[name] = terms
             priors[name] = PriorSpec.of(
                 prior.distribution,
@@ -206,7 +228,8 @@ def _groups(
         else:
             for path, leaf in prior.leaves().items():
                 one_each(leaf, len(terms), f"{key}{path}")
-            members[str(key)], priors[str(key)] = terms, prior
+            name = _name(key)
+            members[name], priors[name] = terms, prior
     groups = []
     for name, terms in members.items():
         terms = sorted(terms)
@@ -216,10 +239,18 @@ def _groups(
     return tuple(groups)
 
 
+def _name(key: str | None) -> str:
+    """Return what the group of a key of the user's is called: a column may be called "flat"."""
+    name = str(key)
+    return f"{name}_" if name in ("normal", "flat", CURVE, *KINDS) else name
+
+
 def _refuse_negative_support(prior: PriorSpec, name: str) -> None:
     """Refuse a prior of a positive parameter that gives density to negative values."""
     if not prior.is_plain:
         return
+    if prior.fixed is not None and (prior.fixed < 0 or (prior.fixed == 0 and name != "sigma")):
+        raise ValueError(f"priors[{name!r}]: {prior} allows negative values, or 0")
 
     def log_density() -> float:  # tens of milliseconds
         import pymc as pm

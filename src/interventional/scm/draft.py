@@ -1,30 +1,42 @@
 """From the estimator's parameters and data to a structural model and what it sees of the data."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from interventional.data.accumulation import Accumulated
-from interventional.data.design import Design, TreatmentCoding, make_design
+from interventional.data.design import (
+    Design,
+    TransformedDesign,
+    TreatmentCoding,
+    make_design,
+)
+from interventional.data.leakage import refuse_outcome_among
 from interventional.data.schema import Schema
 from interventional.data.seen import Seen, distinct_rows, merge_equal_rows, sufficient_statistics
 from interventional.errors import listed, unknown
 from interventional.graph.causal_graph import over_columns
+from interventional.graph.identification import own_columns
 from interventional.numbers import Floats
+from interventional.scm.curve import Curves
 from interventional.scm.defaults import resolve
 from interventional.scm.equations import Equation, StructuralModel, check_names
 from interventional.scm.families import (
     DEFAULT,
     FAMILIES,
     IDENTITY,
+    ZERO_ONE,
     adds_up,
     check_name,
     no_batches,
     of_node,
 )
+from interventional.scm.naming import SUFFIXES, outcome_name
 from interventional.scm.priors import is_pooling
+from interventional.scm.roles import exposure_column, noise_column, positive
 
 if TYPE_CHECKING:
     from interventional.graph.causal_graph import CausalGraph
@@ -32,8 +44,7 @@ if TYPE_CHECKING:
 _CANONICAL = 100_000  # rows that are sorted before NUTS, which is slow for more
 # Node, and positions and variables of its regressors.
 Regression = tuple[str, tuple[int, ...], tuple[str, ...]]
-# What the model appends to the name of a node; and to that of one of three levels or more.
-_SUFFIXES = ("_mu", "_beta", "_intercept", "_term", "_residual", "_weights")
+# What the model appends to the name of a node that has three levels or more.
 _OF_LEVELS = ("_level", "_block", "_score")
 
 
@@ -55,8 +66,12 @@ class Draft:
         What the user gave for each node.
     families : mapping
         How each node is distributed.
+    zero_one : tuple of str
+        The nodes that are Bernoulli since their columns hold nothing but 0 and 1.
     exposure : int or None
         Position of the column that the outcome is proportional to.
+    noise : int or None
+        Position of the column of known standard deviations of the outcome.
     fit_intercept, center_predictors, inference
         As in the estimator.
     """
@@ -68,7 +83,9 @@ class Draft:
     designs: Mapping[str, Any]
     priors: Mapping[str, Any]
     families: Mapping[str, str]
+    zero_one: tuple[str, ...]
     exposure: int | None
+    noise: int | None
     fit_intercept: bool
     center_predictors: bool
     inference: str
@@ -87,10 +104,17 @@ class Draft:
         j = self.position(node)
         return () if j is None else self.schema.categories(j)
 
+    @property
+    def fixes_sigma(self) -> bool:
+        """Whether the outcome's sigma is a number."""
+        given = self.priors.get(self.outcome)
+        sigma = given.get("sigma") if isinstance(given, Mapping) else None
+        return getattr(sigma, "distribution", None) == "DiracDelta"
+
     def adds_up(self, node: str) -> bool:
         """Whether what an equation sees of the rows is a sum over rows, of columns as they are."""
         sums = adds_up(self.families[node], is_outcome=node == self.outcome)
-        return sums and self.designs.get(node) is None
+        return sums and self.designs.get(node) is None and self.errors_of(node) is None
 
     def as_seen(self, node: str, values: Floats) -> Floats:
         """Return a node as inference sees it; refuse what its family does not take."""
@@ -116,6 +140,10 @@ class Draft:
             return None
         return positive(values[:, self.exposure])
 
+    def errors_of(self, node: str) -> int | None:
+        """Return the position of the column of a node's known errors; None where it has none."""
+        return self.noise if node == self.outcome else None
+
     def design(self, node: str, columns: tuple[int, ...], rows: Floats | None) -> Design:
         """Return the design of an equation, fitted to the rows of its columns."""
         schema = self.schema
@@ -127,10 +155,13 @@ class Draft:
     ) -> Seen:
         """Return what the likelihood of an equation sees of its rows."""
         family, intercept = FAMILIES[self.families[node]], self.fit_intercept
-        if family.inner is not None:
+        known = self.errors_of(node)
+        if family.inner is not None and known is None:
             return sufficient_statistics(matrix, response, weights, intercept=intercept)
         exposures = self.exposures(node, values)
         typical = family.typical(response, weights, exposures)
+        if family.inner is not None and not intercept:  # as of other Gaussian equations
+            typical = 0.0
         if family.link is IDENTITY:
             squares = np.square(response - typical)
             scale = noise = float(np.sqrt(np.average(squares, weights=weights)))
@@ -144,6 +175,7 @@ class Draft:
             y_scale=scale,
             noise=noise,
             offset=None if exposures is None else np.log(exposures),
+            errors=None if known is None else values[:, known],
             intercept=intercept,
         )
 
@@ -178,7 +210,32 @@ class Draft:
             j = self.position(node)
             own = {*columns} if j is None else {*columns, j}
             used |= own if self.adds_up(node) else {*self.schema.of_few_levels(own)}
-        return tuple(sorted(used))
+        return tuple(sorted(used | self._of_queries(used)))
+
+    def _of_queries(self, used: set[int]) -> set[int]:
+        """Return the columns that regressions of queries' own need besides, of sums over rows."""
+        if self.graph is None or not self.graph.confounded or not self.adds_up(self.outcome):
+            return set()
+        names = self.schema.names
+        causes = {names.index(name) for name in self.graph.ancestors(self.outcome)}
+        if causes <= used:  # as a rule
+            return set()
+        return {names.index(name) for name in own_columns(self.graph, self.outcome)}
+
+    @property
+    def read(self) -> frozenset[int]:
+        """The columns that enter some equation, by position; of others nothing need be known."""
+        found = {self.exposure, self.noise, *map(self.position, self.nodes)}
+        found.update(j for _, columns, _ in self.regressions for j in columns)
+        return frozenset(j for j in found if j is not None)
+
+    def refuse_outcome_among(
+        self, values: Floats | None, target: Floats | None, named: str | None
+    ) -> None:
+        """Refuse rows in which a regressor is the outcome, which the user calls so."""
+        if values is not None and target is not None:
+            columns = next(c for node, c, _ in self.regressions if node == self.outcome)
+            refuse_outcome_among(self.schema, columns, values, target, named)
 
     def refuse_batches(self) -> None:
         """Refuse a model that some equation keeps from being fitted batch by batch."""
@@ -188,14 +245,29 @@ class Draft:
                     f"the design of {node!r} is fitted to all rows at once, so that batches do "
                     "not add up; transform X beforehand, or call fit with all rows in memory"
                 )
+            known = self.errors_of(node)
+            if known is not None:
+                raise ValueError(
+                    f"noise={self.schema.names[known]!r} makes the likelihood of {node!r} no sum "
+                    "over rows, so that batches do not add up; call fit with all rows in memory"
+                )
             if not self.adds_up(node):
-                raise ValueError(no_batches(node, self.families[node]))
+                why = no_batches(node, self.families[node])
+                if node in self.zero_one:
+                    why = (
+                        f"column {node!r} holds nothing but 0 and 1: {why}. For a line "
+                        f"instead, as where numbers other than 0 and 1 are to come, say "
+                        f"family={{{node!r}: {DEFAULT!r}}}"
+                    )
+                raise ValueError(why)
 
 
 def draft(
     schema: Schema,
+    zero_one: Collection[int] = (),
     *,
-    outcome: str,
+    outcome: str | None = None,
+    named: str | None = None,
     graph: Any = None,
     design: Any = None,
     priors: Any = None,
@@ -204,19 +276,37 @@ def draft(
     inference: str = "auto",
     family: Any = DEFAULT,
     exposure: Any = None,
+    noise: Any = None,
 ) -> Draft:
-    """Parse the parameters of the estimator in the light of what the columns are."""
+    """Parse the parameters of the estimator in the light of what the columns are.
+
+    Of `zero_one`, columns of numbers that hold nothing but 0 and 1, those that have an equation
+    are Bernoulli by default. An `outcome` that is not given is what y is `named`, where that can
+    be.
+    """
+    if outcome is None:
+        outcome = outcome_name(named, schema.names, graph, (family, design, priors))
     if "/" in outcome:
         raise ValueError(f"outcome={outcome!r}: no name in the model may hold a '/'")
     graph = over_columns(graph, schema.names, outcome)
-    position = _exposure(exposure, schema, graph, outcome)
-    regressions = _regressions(graph, schema, outcome, position)
+    position = exposure_column(exposure, schema, graph, outcome)
+    errors = noise_column(noise, schema, graph, outcome)
+    regressions = _regressions(graph, schema, outcome, {position, errors})
     nodes = [node for node, _, _ in regressions]
     families = _families(family, nodes, schema, outcome)
+    given = family if isinstance(family, Mapping) else {}
+    binary = [n for n in nodes if n != outcome and schema.names.index(n) in zero_one]
+    binary = [node for node in binary if node not in given and families[node] == DEFAULT]
+    families |= dict.fromkeys(binary, ZERO_ONE)
     if position is not None and not FAMILIES[families[outcome]].may_count_exposure:
         raise ValueError(
             f"exposure={exposure!r} is for counts, family='poisson' or 'negative_binomial'; the "
             f"family of {outcome!r} is {families[outcome]!r}"
+        )
+    if errors is not None and not FAMILIES[families[outcome]].is_gaussian:
+        raise ValueError(
+            f"noise={noise!r} is for Gaussian outcomes, to whose variance it adds; the family of "
+            f"{outcome!r} is {families[outcome]!r}"
         )
     check_names(outcome, schema, _taken(regressions, schema, families))
     return Draft(
@@ -227,7 +317,9 @@ def draft(
         _by_node(design, nodes, outcome, "design"),
         _priors_by_node(priors, nodes, outcome),
         families,
+        tuple(binary),
         position,
+        errors,
         fit_intercept,
         center_predictors,
         inference,
@@ -251,30 +343,6 @@ def _families(given: Any, nodes: list[str], schema: Schema, outcome: str) -> dic
         levels = () if node == outcome else schema.categories(schema.names.index(node))
         families[node] = of_node(chosen.get(node), node, levels, is_outcome=node == outcome)
     return families
-
-
-def _exposure(key: Any, schema: Schema, graph: "CausalGraph | None", outcome: str) -> int | None:
-    """Return the position of the column of exposures."""
-    if key is None:
-        return None
-    if not isinstance(key, Hashable):
-        raise TypeError(
-            f"exposure must be the name of a column of X, got {type(key).__name__}; make the "
-            "exposures a column"
-        )
-    try:
-        position = schema.position(key)
-    except ValueError as error:
-        raise ValueError(f"exposure: {error}") from None
-    name = schema.names[position]
-    if schema.categories(position):
-        raise ValueError(f"exposure: column {name!r} holds levels or bools; it must hold numbers")
-    if graph is not None and name not in graph.parents(outcome):
-        raise ValueError(
-            f"exposure: the graph does not have {name!r} as a cause of {outcome!r}, to which it "
-            f"is in proportion; add '{name} -> {outcome}'"
-        )
-    return position
 
 
 def specify(
@@ -324,57 +392,84 @@ def _equation(
     design = parsed.design(node, columns, rows)
     parsed.exposures(node, values)  # are refused where nobody has seen the outcome, too
     seen: Seen | None = None
+    matrix: Floats | None = None
     if accumulated is not None and parsed.adds_up(node):
         assert isinstance(design, TreatmentCoding)
         seen = accumulated.statistics(design, columns, parsed.position(node), intercept)
     elif values is not None and rows is not None and response is not None:
-        seen = parsed.seen(node, design.matrix(rows), response, weights, values)
-    equation = _scaled(parsed, regression, design, rows, seen)
-    if rows is None or response is None or len(rows) > _CANONICAL:
+        matrix = design.matrix(rows)
+        seen = parsed.seen(node, matrix, response, weights, values)
+    equation = _scaled(parsed, regression, design, rows, matrix, weights, seen)
+    if values is not None:
+        equation.errors(values)  # likewise
+    if matrix is None or response is None or len(matrix) > _CANONICAL:
         return equation, seen
-    if family.inner is not None and equation.engine(parsed.inference) == "nuts":
+    sums = family.inner is not None and equation.noise is None
+    if sums and equation.engine(parsed.inference) == "nuts":
         # NUTS is chaotic in the last bit: equal data in another order, or as weights, must come
         # to it equal to the last bit.
-        merged = merge_equal_rows(design.matrix(rows), response, weights)
+        merged = merge_equal_rows(matrix, response, weights)
         seen = sufficient_statistics(*merged, intercept=intercept)
-        equation = _scaled(parsed, regression, design, rows, seen)
+        equation = _scaled(parsed, regression, design, rows, matrix, weights, seen)
     return equation, seen
 
 
 def _scaled(
-    parsed: Draft, regression: Regression, design: Design, rows: Floats | None, seen: Seen | None
+    parsed: Draft,
+    regression: Regression,
+    design: Design,
+    rows: Floats | None,
+    matrix: Floats | None,
+    weights: Floats | None,
+    seen: Seen | None,
 ) -> Equation:
     """Return an equation with its priors scaled by what it saw."""
     node, columns, variables = regression
     intercept, centered = parsed.fit_intercept, parsed.center_predictors
     family, levels = parsed.families[node], parsed.levels(node)
     exposure = parsed.exposure if node == parsed.outcome else None
+    noise = parsed.errors_of(node)
     given, moments = parsed.priors.get(node), None if seen is None else seen.moments
+    curves = None
+    if isinstance(design, TransformedDesign) and matrix is not None:
+        assert rows is not None
+        assert seen is not None
+        curves = partial(Curves.of, design, rows, matrix, weights, seen)
     priors = resolve(
-        given, design, rows, moments, fit_intercept=intercept, center=centered, family=family
+        given,
+        design,
+        rows,
+        moments,
+        fit_intercept=intercept,
+        center=centered,
+        family=family,
+        curves=curves,
     )
     center = np.zeros(len(design.terms))
     if intercept and centered and seen is not None:
         center = seen.x_mean
     elif intercept and centered and rows is not None:
         center = design.matrix(rows).mean(axis=0)
-    return Equation(node, columns, variables, design, priors, center, family, levels, exposure)
-
-
-def positive(exposures: Floats) -> Floats:
-    """Return exposures, all of which must be above zero."""
-    if not (exposures > 0).all():
-        row = int(np.argmax(~(exposures > 0)))
-        raise ValueError(f"the exposure must be positive; it is {exposures[row]:g} in row {row}")
-    return exposures
+    if priors.fixed_sigma == 0 and noise is None:
+        raise ValueError(
+            f"the prior of sigma fixes it at 0, so that no {node!r} could differ from what is "
+            "expected of it; give it a number above 0, or name by noise= the column of known "
+            "standard deviations of the rows"
+        )
+    return Equation(
+        node, columns, variables, design, priors, center, family, levels, exposure, noise
+    )
 
 
 def _regressions(
-    graph: "CausalGraph | None", schema: Schema, outcome: str, exposure: int | None
+    graph: "CausalGraph | None", schema: Schema, outcome: str, others: Collection[int | None]
 ) -> list[Regression]:
-    """Return for each equation its node, and positions and variables of its regressors."""
+    """Return for each equation its node, and positions and variables of its regressors.
+
+    The columns in `others` are something else to the outcome.
+    """
     if graph is None:
-        columns = tuple(j for j in range(len(schema.names)) if j != exposure)
+        columns = tuple(j for j in range(len(schema.names)) if j not in others)
         return [(outcome, columns, tuple(schema.names[j] for j in columns))]
     from interventional.graph.identification import regressions
 
@@ -382,8 +477,9 @@ def _regressions(
     for regression in regressions(graph, outcome):
         variable = {name: name for name in regression.parents}
         variable |= {name: f"{name}_observed" for name in regression.adjustment}
-        if exposure is not None and regression.node == outcome:
-            variable.pop(schema.names[exposure])
+        if regression.node == outcome:
+            for j in others:
+                variable.pop("" if j is None else schema.names[j], None)
         columns = tuple(j for j, name in enumerate(schema.names) if name in variable)
         variables = tuple(variable[schema.names[j]] for j in columns)
         found.append((regression.node, columns, variables))
@@ -395,7 +491,7 @@ def _taken(regressions: list[Regression], schema: Schema, families: Mapping[str,
     taken = set()
     for node, columns, variables in regressions:
         levels = schema.categories(schema.names.index(node)) if node in schema.names else ()
-        suffixes: tuple[str, ...] = _SUFFIXES + _OF_LEVELS if len(levels) > 2 else _SUFFIXES
+        suffixes: tuple[str, ...] = SUFFIXES + _OF_LEVELS if len(levels) > 2 else SUFFIXES
         suffixes += tuple(f"_{name}" for name in FAMILIES[families[node]].dispersion)
         taken |= {node + suffix for suffix in suffixes}
         taken |= {v for j, v in zip(columns, variables, strict=True) if v != schema.names[j]}

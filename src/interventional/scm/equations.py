@@ -1,6 +1,6 @@
 """Structural equations as values."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 from interventional.data.design import Design
 from interventional.data.schema import Schema
 from interventional.errors import listed
-from interventional.graph.identification import regenerated
+from interventional.graph.identification import (
+    Regression,
+    own_regression,
+    refuse_reads,
+    refuse_strays,
+    regenerated,
+)
 from interventional.numbers import Floats
-from interventional.scm.families import DEFAULT, FAMILIES, Family
+from interventional.scm.families import DEFAULT, FAMILIES, ZERO_ONE, Family
 from interventional.scm.priors import EquationPriors, Group
 
 if TYPE_CHECKING:
@@ -55,6 +61,9 @@ class Equation:
         The levels of a categorical node.
     exposure : int or None
         Position of the column that a count is proportional to: it enters as its log.
+    noise : int or None
+        Position of the column of known standard deviations of the rows: Gaussian noise beside that
+        of sigma.
     """
 
     node: str
@@ -66,6 +75,7 @@ class Equation:
     family: str = DEFAULT
     levels: tuple[Any, ...] = ()
     exposure: int | None = None
+    noise: int | None = None
 
     @cached_property
     def record(self) -> Family:
@@ -154,6 +164,7 @@ class Equation:
             self.family,
             self.levels,
             self.exposure,
+            self.noise,
         )
 
     @property
@@ -162,7 +173,14 @@ class Equation:
         if self.record.of_levels:
             return f"{self.node!r} is a column of levels"
         if self.record.inner is None:
-            return f"the family of {self.node!r} is {self.family!r}"
+            of_zero_one = ", as that of a column of 0 and 1 is unless family= says otherwise"
+            why = of_zero_one if self.family == ZERO_ONE else ""
+            return f"the family of {self.node!r} is {self.family!r}{why}"
+        learning = self.priors.learning
+        if learning is not None and self.noise is not None:
+            return f"the prior of {learning.name!r} learns a scale, beside known errors of rows"
+        if learning is not None and self.priors.fixed_sigma is not None:
+            return f"the prior of {learning.name!r} learns a scale, beside a fixed sigma"
         return self.priors.conjugacy_obstacle
 
     def engine(self, inference: str) -> str:
@@ -199,9 +217,34 @@ class Equation:
         takes_all = self.columns == tuple(range(values.shape[1]))
         return self.design.matrix(values if takes_all else values[:, self.columns])
 
+    @cached_property
+    def read(self) -> frozenset[int]:
+        """The columns that the node depends on in expectation: regressors, and exposures."""
+        own = frozenset(self.columns)
+        return own if self.exposure is None else own | {self.exposure}
+
     def offset(self, values: Floats) -> Floats | None:
         """Return what is added to the linear predictor of encoded rows: log exposures."""
         return None if self.exposure is None else np.log(values[:, self.exposure])
+
+    def errors(self, values: Floats) -> Floats | None:
+        """Return the known standard deviations of encoded rows."""
+        return None if self.noise is None else self.checked_errors(values[:, self.noise])
+
+    def checked_errors(self, known: Floats) -> Floats:
+        """Return known standard deviations, none of which is negative.
+
+        Where sigma is fixed at 0, they are all the noise that there is, and must be above it.
+        """
+        alone = self.priors.fixed_sigma == 0
+        if not (known > 0 if alone else known >= 0).all():
+            row = int(np.argmax(~(known > 0 if alone else known >= 0)))
+            must = "be positive, as sigma is fixed at 0" if alone else "not be negative"
+            raise ValueError(
+                f"the noise, the known standard deviations of the rows, must {must}; it is "
+                f"{known[row]:g} in row {row}"
+            )
+        return known
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled."""
@@ -223,12 +266,16 @@ class StructuralModel:
     graph : CausalGraph or None
         The graph over columns and outcome; None where every column is a cause of the outcome and
         of nothing else.
+    own : Regression or None
+        Of a model that is the regression of some query's own: which one it is. It has the
+        outcome's equation alone, and answers nothing else.
     """
 
     outcome: str
     schema: Schema
     equations: tuple[Equation, ...]
     graph: "CausalGraph | None" = None
+    own: Regression | None = None
 
     @cached_property
     def of_outcome(self) -> Equation:
@@ -263,6 +310,52 @@ class StructuralModel:
             return ()
         return regenerated(self.graph, self.outcome, forced, reads)
 
+    def answered(
+        self, forced: frozenset[str], reads: frozenset[str] = frozenset()
+    ) -> tuple[tuple[str, ...], Regression | None]:
+        """Return what `reached` does, or else the regression that answers in its stead.
+
+        Parameters
+        ----------
+        forced, reads
+            As in `reached`.
+
+        Raises
+        ------
+        NotIdentifiedError
+            If the graph licenses neither.
+        ValueError
+            If the outcome causes what is forced.
+        """
+        if self.graph is None:
+            return (), None
+        refuse_strays(self.graph, self.outcome, forced)
+        if self.own is not None:
+            refuse_reads(self.graph, self.own, reads.intersection(self.graph.nodes))
+            return (), None
+        read = reads.intersection(self.graph.nodes)
+        own = own_regression(self.graph, forced, self.outcome, read)
+        return ((), own) if own else (self.reached(forced, reads), None)
+
+    @property
+    def read_by_any(self) -> frozenset[int]:
+        """The columns that some equation depends on, by position."""
+        return frozenset[int]().union(*(equation.read for equation in self.equations))
+
+    def read(self, forced: Collection[str], regenerated: Collection[str]) -> frozenset[int]:
+        """Return the columns whose values in a row enter its answer, by position.
+
+        Neither do those of what is forced, nor of what is regenerated, except where an equation
+        takes them as they were.
+        """
+        nodes, names = (*regenerated, self.outcome), self.schema.names
+        found = set()
+        for equation in map(self.equation, nodes):
+            pairs = zip(equation.columns, equation.variables, strict=True)
+            found |= {j for j, variable in pairs if variable != names[j]}
+            found |= {j for j in equation.read if names[j] not in (*forced, *regenerated)}
+        return frozenset(found)
+
     def equation(self, node: str) -> Equation:
         """Return the equation of a node."""
         return self._by_node[node]
@@ -279,6 +372,11 @@ class StructuralModel:
 def _as_made(value: Equation | StructuralModel) -> dict[str, Any]:
     """Return the fields alone: what was computed of them once is computed anew elsewhere."""
     return {each.name: getattr(value, each.name) for each in fields(value)}
+
+
+def with_errors(dispersion: Mapping[str, Any], errors: Any) -> dict[str, Any]:
+    """Return what a family has besides eta, known errors of rows added to sigma; tensors too."""
+    return {**dispersion, "sigma": (dispersion["sigma"] ** 2 + errors**2) ** 0.5}
 
 
 def check_names(outcome: str, schema: Schema, taken: Iterable[str]) -> None:

@@ -481,6 +481,7 @@ _RECORDS = (
 )
 FAMILIES: Mapping[str, Family] = {record.name: record for record in _RECORDS}
 DEFAULT = "gaussian"  # the family of an outcome, and of a column of numbers
+ZERO_ONE = "bernoulli"  # that of a column of numbers that holds nothing but 0 and 1
 # What any family has besides the coefficients; all of it positive.
 DISPERSIONS = tuple(dict.fromkeys(name for record in _RECORDS for name in record.dispersion))
 

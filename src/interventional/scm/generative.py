@@ -13,7 +13,7 @@ import numpy as np
 
 from interventional.data.design import Design, TreatmentCoding
 from interventional.numbers import Floats
-from interventional.scm.equations import Equation, Regeneration, StructuralModel
+from interventional.scm.equations import Equation, Regeneration, StructuralModel, with_errors
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -58,8 +58,11 @@ def generative_model(
                     variables[variable] = pm.Data(variable, values[:, j], dims="obs")
             columns = [variables[variable] for variable in equation.variables]
             exposure = None if equation.exposure is None else variables[names[equation.exposure]]
+            errors = None if equation.noise is None else variables[names[equation.noise]]
             regenerated = (how or {}).get(equation.node)
-            variables[equation.node] = _add_equation(equation, columns, exposure, regenerated)
+            variables[equation.node] = _add_equation(
+                equation, columns, exposure, errors, regenerated
+            )
     return built
 
 
@@ -78,7 +81,7 @@ def observed_rows(
 
 
 def _add_equation(
-    equation: Equation, columns: list[Any], exposure: Any, how: Regeneration | None
+    equation: Equation, columns: list[Any], exposure: Any, errors: Any, how: Regeneration | None
 ) -> Any:
     """Add an equation to the model in context; return what stands for its node elsewhere."""
     import pymc as pm
@@ -88,12 +91,14 @@ def _add_equation(
     add_coords(pm.modelcontext(None), equation)
     to_zero, numbers = pt.as_tensor(-equation.center), prior_numbers(equation)
     beta, intercept, dispersion = add_parameters(equation, to_zero, numbers.__getitem__)
-    matrix = design_tensor(equation.design, columns or [exposure])
+    matrix = design_tensor(equation.design, columns or [errors if exposure is None else exposure])
     predictor = linear_predictor(equation, matrix, beta)
     if intercept is not None:
         predictor += intercept
     if exposure is not None:
         predictor += pt.log(exposure)
+    if errors is not None:
+        dispersion = with_errors(dispersion, errors)
     record = equation.record
     mean = record.mean_tensor(predictor, dispersion)
     mu = pm.Deterministic(f"{name}_mu", mean, dims=("obs", f"{name}_level")[: mean.ndim])
@@ -121,7 +126,7 @@ def linear_predictor(equation: Equation, matrix: Any, beta: Any) -> Any:
 
 
 def add_parameters(
-    equation: Equation, shift: Any, number: Callable[[str], Any]
+    equation: Equation, shift: Any, number: Callable[[str], Any], *, whitened: bool = False
 ) -> tuple[Any, Any, dict[str, Any]]:
     """Add coefficients, intercept, and what the family has besides, to the model in context.
 
@@ -135,6 +140,8 @@ def add_parameters(
         How much more the intercept is than its prior has it, by coefficients.
     number : callable
         Returns what stands for a number in the priors.
+    whitened : bool, default False
+        As in `PriorSpec.create`.
     """
     name, priors = equation.node, equation.priors
 
@@ -145,7 +152,7 @@ def add_parameters(
         }
 
     dispersion = add_dispersion() if priors.shrinks else {}
-    beta = _add_coefficients(equation, dispersion.get("sigma"), number)
+    beta = _add_coefficients(equation, dispersion.get("sigma"), number, whitened=whitened)
     intercept = None
     if priors.intercept is not None:
         by = linear_predictor(equation, shift[None], beta)[0]
@@ -155,7 +162,9 @@ def add_parameters(
     return beta, intercept, dispersion or add_dispersion()
 
 
-def _add_coefficients(equation: Equation, sigma: Any, number: Callable[[str], Any]) -> Any:
+def _add_coefficients(
+    equation: Equation, sigma: Any, number: Callable[[str], Any], *, whitened: bool
+) -> Any:
     """Add the coefficients to the model in context: one vector, or one a group, joined."""
     import pymc as pm
     import pytensor.tensor as pt
@@ -166,7 +175,8 @@ def _add_coefficients(equation: Equation, sigma: Any, number: Callable[[str], An
     parts = []
     for group in groups:
         variable, leaf = equation.group_name(group), _numbered(number, f"beta_{group.name}")
-        parts.append(group.prior.create(variable, leaf, equation.dim(group), sigma))
+        dim = equation.dim(group)
+        parts.append(group.prior.create(variable, leaf, dim, sigma, whitened=whitened))
     if len(groups) == 1:
         return parts[0]
     order = np.argsort(np.concatenate([equation.members(group) for group in groups]))
@@ -178,7 +188,7 @@ def prior_numbers(equation: Equation) -> dict[str, Floats]:
     priors, found = equation.priors, {}
     for group in priors.groups:
         for path, value in group.prior.leaves().items():
-            tiled = np.tile(value, equation.n_blocks) if value.ndim else value
+            tiled = np.tile(value, equation.n_blocks) if value.ndim == 1 else value
             found[f"beta_{group.name}{path}"] = tiled
     for what, prior in (("intercept", priors.intercept), *priors.dispersion.items()):
         if prior is not None:

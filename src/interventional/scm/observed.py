@@ -23,7 +23,7 @@ import numpy as np
 
 from interventional.data.seen import DistinctRows, Seen, SufficientStatistics
 from interventional.numbers import Floats
-from interventional.scm.equations import Equation
+from interventional.scm.equations import Equation, with_errors
 from interventional.scm.generative import (
     add_coords,
     add_parameters,
@@ -41,6 +41,7 @@ OBSERVED, DATA = "observed_numbers", "known_numbers"
 # Likewise those of distinct rows.
 _SEEN, _TARGET = "observed_nodes", "node_of_row"
 _MATRIX, _WEIGHTS, _OFFSET = "distinct_rows", "weight_of_row", "offset_of_row"
+_ERRORS = "error_of_row"
 
 
 def observed_model(equation: Equation, seen: Seen) -> "pm.Model":
@@ -65,7 +66,7 @@ def observed_model(equation: Equation, seen: Seen) -> "pm.Model":
     data |= {name: data[DATA][i] for i, name in enumerate(single)}
     with pm.Model() as model:
         add_coords(model, equation)
-        parameters = add_parameters(equation, data["shift"], data.__getitem__)
+        parameters = add_parameters(equation, data["shift"], data.__getitem__, whitened=True)
         observed = likelihood.add(data, *parameters)
     return pm.observe(model, observed)
 
@@ -127,7 +128,8 @@ class _OfRows:
         target = seen.target.astype(np.int64) if self.equation.is_discrete else seen.target
         matrix = seen.matrix - seen.x_mean
         data = {_MATRIX: matrix, _WEIGHTS: seen.weights, _SEEN: target, _TARGET: target}
-        return data if seen.offset is None else {**data, _OFFSET: seen.offset}
+        beside = {_OFFSET: seen.offset, _ERRORS: seen.errors}
+        return data | {name: values for name, values in beside.items() if values is not None}
 
     def add(
         self, data: Mapping[str, Any], beta: Any, intercept: Any, dispersion: Mapping[str, Any]
@@ -141,6 +143,8 @@ class _OfRows:
             eta += intercept
         if self.seen.offset is not None:
             eta += data[_OFFSET]
+        if self.seen.errors is not None:
+            dispersion = with_errors(dispersion, data[_ERRORS])
         record.variable(name, eta, dispersion)
         if self.seen.are_weighted:
             # A row of weight w has w times the log density; once it is counted by being observed.

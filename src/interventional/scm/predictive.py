@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 from interventional.answers.reductions import mean
 from interventional.answers.samples import Linear, Samples
 from interventional.numbers import Floats, refuse_overflow, slices
-from interventional.scm.equations import Equation
+from interventional.scm.equations import Equation, with_errors
 from interventional.scm.families import Family
 
 _BLOCK = 1 << 18  # numbers in the making at a time: what is made of them stays in the cache
@@ -34,17 +34,21 @@ class Predictive:
         What is added to the linear predictor.
     draws : mapping
         Posterior draws of the equation's parameters, (draws, ...) each.
+    errors : ndarray of shape (n,) or None
+        Known standard deviations of the rows, beside sigma.
     """
 
     equation: Equation
     matrix: Floats
     offset: Floats | None
     draws: Mapping[str, Floats]
+    errors: Floats | None = None
 
     @classmethod
     def of(cls, equation: Equation, values: Floats, draws: Mapping[str, Floats]) -> "Predictive":
         """Return the distribution of a node at encoded rows."""
-        return cls(equation, equation.matrix(values), equation.offset(values), draws)
+        matrix, offset = equation.matrix(values), equation.offset(values)
+        return cls(equation, matrix, offset, draws, equation.errors(values))
 
     @property
     def family(self) -> Family:
@@ -68,7 +72,8 @@ class Predictive:
         if self.equation.is_linear:  # the noise is the same whatever is expected
             within = self.family.variance(np.zeros(1), dispersion).mean()
             between = self._linear().std() if self.n_draws > 1 else np.zeros(len(self.matrix))
-            return np.hypot(between, np.sqrt(within))
+            own = 0.0 if self.errors is None else np.square(self.errors)
+            return np.hypot(between, np.sqrt(within + own))
 
         def variance(expected: Floats) -> Floats:
             within = self.family.variance(expected, dispersion).mean(axis=0)
@@ -80,7 +85,7 @@ class Predictive:
         """Return a new node for each row and picked draw, (n, picked)."""
         eta = self._eta(slice(None), picked)
         mu = self._inverse(eta)
-        drawn = self.family.sample(rng, eta, mu, self._dispersion(picked))
+        drawn = self.family.sample(rng, eta, mu, self._dispersion(picked, slice(None)))
         return np.asarray(drawn, dtype=np.float64).T
 
     def log_likelihood(self, y: Floats) -> Samples:
@@ -89,7 +94,7 @@ class Predictive:
         def density(rows: slice) -> Floats:
             eta = self._eta(rows)
             mu = self._inverse(eta)
-            return self.family.log_density(y[rows], eta, mu, self._dispersion())
+            return self.family.log_density(y[rows], eta, mu, self._dispersion(rows=rows))
 
         return _OfRows(self, density)
 
@@ -115,12 +120,18 @@ class Predictive:
             eta += self.offset[rows]
         return eta
 
-    def _dispersion(self, picked: NDArray[np.intp] | slice = slice(None)) -> dict[str, Floats]:
+    def _dispersion(
+        self, picked: NDArray[np.intp] | slice = slice(None), rows: slice | None = None
+    ) -> dict[str, Floats]:
+        """Return what the family has besides eta, (draws, 1), or of rows with known errors."""
         node = self.equation.node
-        return {
+        found = {
             name: self.draws[f"{node}_{name}"][picked][:, None]
             for name in self.equation.dispersion
         }
+        if rows is None or self.errors is None:
+            return found
+        return with_errors(found, self.errors[rows])
 
     def _expected(self, rows: slice) -> Floats:
         with np.errstate(over="ignore"):

@@ -13,6 +13,7 @@ import numpy as np
 
 from interventional.errors import listed, unknown
 from interventional.numbers import LARGEST, SMALLEST, Floats
+from interventional.scm.curve import CURVE
 from interventional.scm.shrinkage import KINDS, SIZED
 
 if TYPE_CHECKING:
@@ -102,7 +103,14 @@ class PriorSpec:
     def is_plain(self) -> bool:
         """Whether this is one distribution whose parameters are numbers."""
         random = any(isinstance(value, PriorSpec) for value in self.parameters.values())
-        return not random and self.transform is None and self.distribution not in KINDS
+        return not random and self.transform is None and self.distribution not in (*KINDS, CURVE)
+
+    @property
+    def fixed(self) -> float | None:
+        """The number that it has for a parameter, as DiracDelta; None for a distribution."""
+        if self.distribution != "DiracDelta" or not self.is_plain:
+            return None
+        return float(self.parameters["c"])  # type: ignore[arg-type]
 
     @property
     def is_improper(self) -> bool:
@@ -166,6 +174,8 @@ class PriorSpec:
         dims: str | None = None,
         noise: Any = None,
         by: Any = None,
+        *,
+        whitened: bool = False,
     ) -> Any:
         """Add a variable with this prior to the PyMC model in context.
 
@@ -181,9 +191,17 @@ class PriorSpec:
             The standard deviation of the residuals, which some priors of coefficients refer to.
         by : tensor, optional
             How much more the variable is than this prior, one of `LOCATIONS`, has it.
+        whitened : bool, default False
+            Whether coefficients that are Gaussian together are made of independent ones, which
+            samplers like better.
         """
         import pymc as pm
+        import pytensor.tensor as pt
 
+        if self.distribution == CURVE:
+            return _on_curves(name, leaf("_root"), dims, whitened=whitened)
+        if self.fixed is not None and dims is None:  # samplers take it as known
+            return pm.Deterministic(name, pt.as_tensor(leaf("_c")))
         if self.distribution in KINDS:
             from interventional.scm import shrinkage
 
@@ -235,7 +253,8 @@ class Group:
     Attributes
     ----------
     name : str
-        What the group is called: ``"normal"``, ``"flat"``, or the key of the user's prior.
+        What the group is called: ``"normal"``, ``"flat"``, ``"curve"``, or the key of the user's
+        prior.
     prior : PriorSpec
         The prior of each coefficient; array-valued parameters have one value a term.
     terms : tuple of int
@@ -271,6 +290,11 @@ class EquationPriors:
         return self.dispersion.get("sigma")
 
     @property
+    def fixed_sigma(self) -> float | None:
+        """The number that sigma is fixed at; None where it is learnt, or there is none."""
+        return None if self.sigma is None else self.sigma.fixed
+
+    @property
     def skeleton(self) -> Hashable:
         """What stays the same when the numbers in the priors change, and that of the terms.
 
@@ -292,14 +316,16 @@ class EquationPriors:
     @property
     def shrinks(self) -> bool:
         """Whether any prior has a geometry that takes NUTS small steps."""
-        return any(not group.prior.is_plain for group in self.groups)
+        return any(
+            not group.prior.is_plain and group.prior.distribution != CURVE for group in self.groups
+        )
 
     @property
     def conjugacy_obstacle(self) -> str | None:
         """Say what keeps the exact engine from these priors; None if nothing does."""
         learning = [group.name for group in self.groups if group.prior.learns_scale]
         for group in self.groups:
-            if group.name not in ("normal", "flat", *learning):
+            if group.name not in ("normal", "flat", CURVE, *learning):
                 return f"the prior of {group.name!r} is {group.prior}"
         if len(learning) > 1:
             return f"the priors of {listed(learning)} each learn a scale"
@@ -309,6 +335,22 @@ class EquationPriors:
         if self.sigma is not None and not self.sigma.is_plain:
             return f"the prior of sigma is not one distribution with known numbers: {self.sigma}"
         return None
+
+
+def _on_curves(name: str, root: Any, dims: str | None, *, whitened: bool) -> Any:
+    """Add coefficients of terms that are Gaussian together, in each block alike."""
+    import pymc as pm
+
+    if whitened:
+        raw = pm.Normal(f"{name}_raw", 0.0, 1.0, dims=dims)
+        beta = (raw.reshape((-1, root.shape[0])) @ root.T).ravel()
+        return pm.Deterministic(name, beta, dims=dims)
+    of_all = np.kron(np.eye(len(pm.modelcontext(None).coords[dims]) // len(root)), root)
+
+    def multiplied(of_all: Any, size: Any) -> Any:
+        return of_all @ pm.Normal.dist(0.0, 1.0, shape=of_all.shape[:1])
+
+    return pm.CustomDist(name, of_all, dist=multiplied, signature="(n,n)->(n)", dims=dims)
 
 
 def normal_parameters(prior: PriorSpec, size: int, what: str) -> tuple[Floats, Floats]:

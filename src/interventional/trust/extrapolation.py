@@ -293,6 +293,7 @@ def _judged(
         excess = _outside(training, j, each)
         is_far |= bool((excess > 1).any())
         outside[j] = np.broadcast_to(excess > 0, unmoved.shape)
+    block = np.nan_to_num(block)  # of columns that are forced or ignored
     distance, overlap = np.zeros(unmoved.shape), np.ones(unmoved.shape)
     for d in range(n_draws):
         moved = {j: each[d % len(each)] for j, each in drawn.items()}

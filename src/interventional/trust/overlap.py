@@ -118,6 +118,12 @@ class Training:
         variance = np.square(self.spread[:, k]).sum() / self.n
         return bool(largest - variance <= 1e-9 * width**2)
 
+    @property
+    def zero_one(self) -> frozenset[int]:
+        """The columns of numbers that held both 0 and 1, and nothing else."""
+        of_numbers = [j for j, limits in self.ranges.items() if limits == (0.0, 1.0)]
+        return frozenset(j for j in of_numbers if self.is_discrete(j))
+
     def codes(self, j: int, values: Floats) -> NDArray[np.intp]:
         """Return which level or value of a discrete column each value is; -1 for none of them."""
         levels = self.schema.levels[j]

@@ -81,6 +81,12 @@ class _Question:
             None if self.draft.exposure is None else self.draft.schema.names[self.draft.exposure]
         )
 
+    @property
+    def of_outcomes(self) -> list[str]:
+        """The columns that an outcome came about with: its exposure, or its known error."""
+        found = (self.draft.exposure, self.draft.noise)
+        return [self.draft.schema.names[j] for j in found if j is not None]
+
     def permuted(self, names: Sequence[str], order: NDArray[np.intp]) -> Table:
         """Return the rows with some columns in another order, jointly."""
         return self.table.reordered([self.draft.schema.names.index(n) for n in names], order)
@@ -94,7 +100,8 @@ class _Question:
         **parameters: Any,
     ) -> "_Answer":
         """Return the average effect after a fit to other rows or outcomes, or some of the rows."""
-        model = clone(self.estimator).set_params(random_state=seed, **parameters)
+        parameters = {"random_state": seed, "outcome": self.draft.outcome, **parameters}
+        model = clone(self.estimator).set_params(**parameters)
         X, weights = (self.table if table is None else table).held, self.weights
         if kept is not None:  # by weights, so that levels which are left out stay known
             weights = np.where(kept, 1.0 if weights is None else weights, 0.0)
@@ -217,7 +224,7 @@ def _forced(
         if side is not None:
             forced = [schema.names[j] for j in forced_columns(side, schema, outcome)]
             names += [name for name in forced if name not in names]
-            StructuralModel(outcome, schema, (), parsed.graph).reached(frozenset(forced))
+            StructuralModel(outcome, schema, (), parsed.graph).answered(frozenset(forced))
             meant = parse_do(side, units.table, schema, 1, 0, outcome)
             encoded(meant, schema, len(units.values), 1)
     return names
@@ -286,14 +293,13 @@ def _placebo(
 def _dummy(
     question: _Question, names: list[str], n_repeats: int, rng: np.random.Generator
 ) -> _Refits:
-    """Refit with the outcomes permuted, and with them the exposures that they came about in."""
-    exposure = question.exposure
-    if exposure in names:
+    """Refit with the outcomes permuted, and with them what they came about with."""
+    if question.exposure in names:
         raise _NotApplicableError("the outcome is in proportion to what is forced, by definition")
     answers = []
     for _ in range(n_repeats):
         order = rng.permutation(len(question.y))
-        table = question.table if exposure is None else question.permuted([exposure], order)
+        table = question.permuted(question.of_outcomes, order)
         answers.append(question.answer(_seed(rng), table, question.y[order]))
     return _Refits(answers, 1.0, n_repeats)
 

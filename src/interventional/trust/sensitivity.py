@@ -467,6 +467,11 @@ def _only_term(equation: Equation, column: str, sides: tuple[Query, Query]) -> i
             f"{equation.node!r} is {equation.family!r}. Ratios of averages have an E-value: "
             "(a.average() / b.average()).e_value()"
         )
+    if equation.noise is not None:
+        raise ValueError(
+            "sensitivity: the formulas of the omitted variable bias are those of rows with one "
+            "sigma, and noise= gives each row its own"
+        )
     between = dict.fromkeys(name for side in sides for name in side.regenerated)
     if between:
         raise ValueError(
