@@ -55,11 +55,11 @@ def _generator(random_state: int | np.random.RandomState | None) -> np.random.Ge
 
 def _takes_batches(estimator: "Estimator") -> bool:
     """Whether the families leave sums over rows, so that there is a `partial_fit`."""
-    given, outcome = estimator.family, estimator.outcome
+    given, outcome = estimator.family, estimator.outcome or DEFAULT_OUTCOME
     for node, name in (given if isinstance(given, Mapping) else {outcome: given}).items():
         known = isinstance(name, str) and name in FAMILIES
-        if known and not adds_up(name, is_outcome=outcome is None or node == outcome):
-            raise AttributeError(no_batches(node or DEFAULT_OUTCOME, name))
+        if known and not adds_up(name, is_outcome=node == outcome):
+            raise AttributeError(no_batches(node, name))
     return True
 
 
