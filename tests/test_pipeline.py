@@ -391,7 +391,7 @@ def test_rows_without_the_names_of_fit_are_warned_of():
     model = BayesianInterventionRegressor(random_state=0, draws=20).fit(X, X.sum(axis=1))
     with pytest.warns(UserWarning, match="does not have valid feature names"):
         intervene(model, X.to_numpy(), {0: 1.0})
-    model.fit(X.to_numpy(), X["a"])
+    model.fit(X.to_numpy(), X.sum(axis=1))
     with pytest.warns(UserWarning, match="X has feature names, but"):
         intervene(model, X, {"a": 1.0})
 
