@@ -187,7 +187,6 @@ ROWS = {
     "masked": (np.ma.masked_array(A, mask=A > 1), ValueError, "X is a masked array"),
     "dates": (np.full((N, 2), np.datetime64("2020-01-01")), TypeError, "X takes numbers"),
     "too narrow": (A[:, :1], ValueError, "X has 1 features.*expecting 2"),
-    "sparse": (sp.csr_array(A), TypeError, "[Ss]parse"),
     "a set": ({1}, TypeError, "'set'"),
     "whole numbers beyond float64": (np.full((N, 2), 10**400, dtype=object), ValueError, "X: int too large"),
     "no rows": (A[:0], ValueError, r"0 sample\(s\)"),

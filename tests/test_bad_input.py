@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.sparse
 from pymc_extras.prior import Prior
 from scipy import stats
 from sklearn.compose import make_column_transformer
@@ -279,7 +278,6 @@ FIT = {
     "complex column": (table().assign(z=1j), outcome(), ValueError, "[Cc]omplex.*'z'"),
     "complex array": (np.ones((N, 2)) * 1j, outcome(), ValueError, "Complex"),
     "strings in an array": (np.array([["a", "b"]] * N), outcome(), ValueError, "'a'"),
-    "sparse": (scipy.sparse.eye(N, format="csr"), outcome(), TypeError, "[Ss]parse"),
     "one dimension": (np.arange(20.0), outcome(), ValueError, "2D array"),
     "three dimensions": (np.ones((N, 2, 2)), outcome(), ValueError, "dim 3"),
     "None": (None, outcome(), ValueError, "2D array"),
@@ -473,7 +471,6 @@ ARRAYS = {
     "strings": ([["a", "b"]] * N, ValueError, "'a'"),
     "complex": (np.ones((N, 2)) * 1j, ValueError, "Complex"),
     "one row alone": (np.ones(2), ValueError, "2D array"),
-    "sparse": (scipy.sparse.eye(N, 2, format="csr"), TypeError, "[Ss]parse"),
     "no rows": (np.ones((0, 2)), ValueError, r"0 sample\(s\)"),
     "None": (None, ValueError, "2D array"),
 }

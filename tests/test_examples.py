@@ -114,7 +114,9 @@ def test_quit_smoking_product_follows_the_forced_column(quit_smoking, smokers):
     slope, base = np.polyfit(X["smokeintensity"], per_row, 1)
     np.testing.assert_allclose(base + slope * X["smokeintensity"], per_row, atol=1e-10)
     assert abs(slope) > 0.01
-    by_name = dict(zip(model.idata_["posterior"]["y_term"].values, model.coef_, strict=True))
+    by_name = dict(
+        zip(model.idata_["posterior"][f"{y.name}_term"].values, model.coef_, strict=True)
+    )
     product = [name for name in by_name if name.endswith("qsmk smokeintensity")]
     assert len(product) == 1
     np.testing.assert_allclose(slope, by_name[product[0]], rtol=1e-8)

@@ -60,11 +60,11 @@ def _takes_batches(estimator: "Estimator") -> bool:
     """Whether the families leave sums over rows, so that there is a `partial_fit`."""
     if estimator.noise is not None:
         raise AttributeError("with noise= batches do not add up; call fit with all rows in memory")
-    given, outcome = estimator.family, estimator.outcome
+    given, outcome = estimator.family, estimator.outcome or DEFAULT_OUTCOME
     for node, name in (given if isinstance(given, Mapping) else {outcome: given}).items():
         known = isinstance(name, str) and name in FAMILIES
-        if known and not adds_up(name, is_outcome=outcome is None or node == outcome):
-            raise AttributeError(no_batches(node or DEFAULT_OUTCOME, name))
+        if known and not adds_up(name, is_outcome=node == outcome):
+            raise AttributeError(no_batches(node, name))
     return True
 
 

@@ -128,4 +128,4 @@ def test_tags_and_batches_of_families_by_name():
     model = regressor(family={"y": "poisson"})
     assert model.__sklearn_tags__().target_tags.positive_only
     assert not hasattr(model, "partial_fit")
-    assert hasattr(regressor(family={"sales": "lognormal"}), "partial_fit")
+    assert hasattr(regressor(family={"y": "lognormal"}), "partial_fit")

@@ -113,7 +113,7 @@ def test_answers_are_less_by_bias_times_distance(fitted, do, kind):
     for column in set(do) & {"dose", "old"}:
         value = policy[column]
         if hasattr(value, "rvs"):  # what was drawn, by way of a model that returns it
-            same = BayesianInterventionRegressor(random_state=0).fit(X, X["dose"])
+            same = BayesianInterventionRegressor(random_state=0).fit(X, X["dose"] + X["x"])
             same.idata_["posterior"]["y_beta"].values[:] = [1.0, 0.0, 0.0]
             same.idata_["posterior"]["y_intercept"].values[:] = 0.0
             value = same.intervene(X, do).draws.values

@@ -213,7 +213,7 @@ def test_an_exact_outcome_passes_without_a_warning(data):
     found = make().refute(X, X["a"] + X["b"], {"b": 1}, {"b": 0}, n_repeats=4)
     assert found["passed"].all()
     assert found["expected"]["data subset"] == pytest.approx(1, abs=1e-6)
-    assert ClosedForm().refute(X, X["a"], {"b": 1}, {"b": 1}, n_repeats=2)["passed"].all()
+    assert ClosedForm().refute(X, X["a"] + X["b"], {"b": 1}, {"b": 1}, n_repeats=2)["passed"].all()
 
 
 def test_refits_that_fail_are_told(data):

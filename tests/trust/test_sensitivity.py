@@ -36,11 +36,11 @@ HARMED = {"do": {"directlyharmed": 1}, "baseline": {"directlyharmed": 0}}
 
 def plugged_in(model, beta, sigma):
     """Return the model with estimates for a posterior: two draws, both of them equal."""
-    own = copy.copy(model)
+    own, name = copy.copy(model), model.fitted_.model.outcome
     variables = {
-        "y_intercept": np.zeros((1, 2)),
-        "y_beta": np.broadcast_to(beta, (1, 2, len(beta))),
-        "y_sigma": np.full((1, 2), sigma),
+        f"{name}_intercept": np.zeros((1, 2)),
+        f"{name}_beta": np.broadcast_to(beta, (1, 2, len(beta))),
+        f"{name}_sigma": np.full((1, 2), sigma),
     }
     posterior = replace(model.fitted_.posteriors[0], variables=variables)
     own.fitted_ = replace(model.fitted_, posteriors=(posterior,))
