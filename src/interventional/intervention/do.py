@@ -230,8 +230,8 @@ def _codes(values: ArrayLike, schema: Schema, j: int, where: str) -> Floats:
         strays = ~(np.abs(column) <= LARGEST)
         at = f" in row {int(np.argmax(strays))}" if column.ndim == 1 else ""
         raise ValueError(
-            f"{where} holds {column[strays].ravel()[0]}{at}; a column can only be forced to finite values, of at most "
-            f"{LARGEST:g} in size"
+            f"{where} holds {column[strays].ravel()[0]}{at}; a column can only be forced to "
+            f"finite values, of at most {LARGEST:g} in size"
         )
     return column
 
