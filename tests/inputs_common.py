@@ -72,6 +72,10 @@ class Bench:
         return make_pipeline(StandardScaler(), regressor()).fit(frame(), Y)
 
     @cached_property
+    def chain(self):
+        return regressor(graph="price -> traffic -> y").fit(frame(), Y)
+
+    @cached_property
     def outcomes(self):
         return self.model.intervene(frame(), {"price": 0})
 

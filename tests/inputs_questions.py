@@ -206,6 +206,20 @@ ASKS = [
     lambda b, X: b.array.build_model(X),
     lambda b, X: b.array.simulate(X, {}),
 ]
+# rows whose price is forced, and whose traffic follows
+IGNORED = {
+    "forced NaN": frame(price=np.nan),
+    "forced absent": frame()[["traffic"]],
+    "following NaN": frame(traffic=np.nan),
+    "following absent": frame()[["price"]],
+    "both None": frame(price=None, traffic=None),
+}
+UNREAD = [
+    lambda b, X: b.chain.intervene(X, {"price": 0.5}).mean(),
+    lambda b, X: b.chain.effect(X, {"price": 0.5}, {"price": 0}).mean(),
+    lambda b, X: b.chain.decompose(X, {"price": 0.5}, {"price": 0})["total"].mean(),
+]
+READ = [lambda b, X: b.chain.counterfactual(X, Y, {"price": 0.5})]
 JUDGES = [
     lambda b, y: b.model.counterfactual(frame(), y, {"price": 0}),
     lambda b, y: b.model.log_density(frame(), y),
@@ -247,8 +261,15 @@ GROUPS = {
     "Arrow": ((None, pd.Series(BY_SIGN, dtype="string[pyarrow]")), (None, BY_SIGN)),
     "bools": ((None, A[:, 0] > 0), (None, BY_SIGN)),
     "dates": ((None, np.where(A[:, 0] > 0, np.datetime64("2021"), np.datetime64("2020"))), (None, BY_SIGN)),
+    "a DataFrame": ((None, pd.DataFrame({"a": BY_SIGN, "b": LETTERS})), (None, np.char.add(BY_SIGN, LETTERS))),
+    "a DataFrame of one column": ((None, pd.DataFrame({"a": BY_SIGN})), (None, BY_SIGN)),
+    "names of columns": ((None, ["price", "traffic"]), (None, A[:, 0])),
 }  # fmt: skip
+BOTH = frame(price=BY_SIGN, traffic=LETTERS)
 NO_GROUPS = {
+    "a name that is no column": ((None, ["price", "trafic"]), ValueError, "unknown column in by: 'trafic'; did you mean 'traffic'"),
+    "a DataFrame of other rows": ((None, BOTH[1:]), ValueError, "by: its index is not that of the rows"),
+    "a DataFrame without columns": ((None, BOTH[[]]), ValueError, "by is a DataFrame without columns"),
     "an unknown column": ((None, "pryce"), ValueError, "unknown column in by: 'pryce'; did you mean 'price'"),
     "a number": ((None, 3), ValueError, "unknown column in by: 3"),
     "a dict": ((None, {"a": 1}), ValueError, "unknown column in by: {'a': 1}"),
@@ -510,6 +531,8 @@ CASES: list[Case] = [
     *right("do: column", values_of({"a NumPy string": ({np.str_("price"): 1}, {"price": 1}), "a read-only mapping": (MappingProxyType({"price": 1}), {"price": 1})}), *ALL_DO[:2]),
     *right("do: column of an array", values_of({"int8": ({np.int8(1): 0}, {1: 0}), "x1": ({"x1": 0}, {1: 0})}), lambda b, do: b.array.intervene(A, do)),
     *wrong("rows", given(ROWS), *ASKS),
+    *right("rows: what is ignored", {what: ((X,), (frame(),)) for what, X in IGNORED.items()}, *UNREAD),
+    *wrong("rows: what is read", {what: ((X,), ValueError, "(?s)NaN: column '(price|traffic)', row 0|missing:.*- (price|traffic)") for what, X in IGNORED.items()}, *READ),
     *right("rows", {"lists": ((A.tolist(),), (A,)), "float32": ((A.astype("float32"),), (A.astype("float32").astype(float),)), "one row": ((A[:1].tolist(),), (A[:1],))}, lambda b, X: b.array.intervene(X, {0: 0})),
     *wrong("y of rows", {k: ((y,), *v) for k, (y, *v) in NO_OUTCOMES.items() if k not in {"empty"}}, *JUDGES),
     *wrong("y of rows", {"labels in another order": ((MISORDERED,), ValueError, "y has the index of X in another order")}, *JUDGES),

@@ -447,7 +447,24 @@ MIXED = {
 }  # fmt: skip
 
 
+# of a column that the graph does not name
+OUTSIDE = {
+    "NaN": np.nan,
+    "None": None,
+    "infinity": np.inf,
+    "dates": pd.date_range("2024", periods=N),
+    "text beside numbers": ["a", 1] * (N // 2),
+    "complex": 1j,
+}
+
+
+def beside(bench, X):
+    model = bench.fit(X, graph="price -> traffic -> y")
+    return model.intervene(X, {"price": 0.5}).mean()
+
+
 CASES: list[Case] = [
+    *right("X: column outside the graph", {what: ((frame().assign(note=note),), (frame(),)) for what, note in OUTSIDE.items()}, beside),
     *right("X: container", CONTAINERS, Bench.answers),
     *wrong("X: container", {k: ((X,), *v) for k, (X, *v) in NO_TABLES.items()}, *ROUND),
     *right("X: frame of another package", FRAMES, Bench.answers),

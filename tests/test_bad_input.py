@@ -400,7 +400,7 @@ ORDER = ["traffic", "price", "dose", "sex"]
 
 # rows for a model fitted on `table()`, error, what its message says
 ROWS = {
-    "column missing": (table().drop(columns="traffic"), ValueError, "traffic"),
+    "column missing": (table().drop(columns="price"), ValueError, "price"),
     "column too many": (table().assign(extra=1.0), ValueError, "extra"),
     "column renamed": (table().rename(columns={"price": "prise"}), ValueError, "prise"),
     "another order": (table()[ORDER], ValueError, "same order"),

@@ -4,10 +4,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from interventional import BayesianInterventionRegressor, InterventionDisplay, Outcomes
+from interventional import BayesianInterventionRegressor, InterventionDisplay, Outcomes, intervene
 
 
 @pytest.fixture(scope="module")
@@ -180,3 +182,40 @@ class TestCompare:
         outcomes = {"a": model.intervene(X, {"dose": 0.0})}
         with pytest.raises(ValueError, match="did you mean 'higher'"):
             Outcomes.compare(outcomes, better="high")
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_levels_stand_in_the_order_of_the_category(ordered):
+    rng = np.random.default_rng(0)
+    arms, present = ["none", "low", "mid", "unused", "high"], np.array([0, 1, 2, 4])
+    codes = rng.choice(present, 200)
+    dose = pd.Categorical.from_codes(codes, arms, ordered=ordered)
+    X = pd.DataFrame({"dose": dose, "age": rng.normal(size=200)})
+    y = codes + X["age"] + rng.normal(size=200)
+    one_hot = OneHotEncoder(drop="first", sparse_output=False)
+    design = make_column_transformer((one_hot, ["dose"]), remainder="passthrough")
+    plain = BayesianInterventionRegressor(random_state=0)
+    for model in (plain, clone(plain).set_params(design=design), make_pipeline(design, plain)):
+        model.fit(X, y)
+        display = InterventionDisplay.from_estimator(model, X, "dose")
+        assert display.positions.tolist() == ["none", "low", "mid", "high"]
+        assert [each.get_text() for each in display.ax_.get_xticklabels()] == [
+            "none",
+            "low",
+            "mid",
+            "high",
+        ]
+        groups = intervene(model, X, {"dose": "low"}).average(by="dose").summary().index
+        assert groups.tolist() == ["none", "low", "mid", "high"]
+
+
+def test_missing_values_of_the_column_are_no_position(fitted):
+    model, X, _ = fitted
+    holes = X.assign(sex=X["sex"].where(X.index > 5))
+    display = InterventionDisplay.from_estimator(model, holes, "sex")
+    assert display.positions.tolist() == ["f", "m"]
+    holes = X.assign(dose=X["dose"].where(X.index > 5))
+    display = InterventionDisplay.from_estimator(model, holes, "dose")
+    assert display.positions[[0, -1]].tolist() == [X["dose"][6:].min(), X["dose"][6:].max()]
+    with pytest.raises(ValueError, match="column 'dose' of X holds no values"):
+        InterventionDisplay.from_estimator(model, X.assign(dose=np.nan), "dose")

@@ -58,7 +58,7 @@ class Groups:
         codes: NDArray[np.intp] = np.zeros(len(weights), dtype=np.intp)
         labels: Any = np.array(["average"], dtype=object)
         if isinstance(by, pd.DataFrame):
-            columns = [_codes(column.array) for _, column in by.items()]
+            columns = [_codes(column) for _, column in by.items()]
             sizes = [len(found) for _, found in columns]
             together = np.ravel_multi_index([codes for codes, _ in columns], sizes)
             _, first, codes = np.unique(together, return_index=True, return_inverse=True)

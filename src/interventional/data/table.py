@@ -207,7 +207,8 @@ class Table:
             held = frame.dtypes.iloc[j]
             column = pd.Series(np.broadcast_to(values, len(frame)), index=frame.index)
             if isinstance(held, pd.CategoricalDtype):
-                new = [level for level in column.unique() if level not in held.categories]
+                found = column.dropna().unique()
+                new = [level for level in found if level not in held.categories]
                 column = column.astype(pd.CategoricalDtype([*held.categories, *new], held.ordered))
             elif pd.api.types.is_bool_dtype(held) and column.isin([0, 1]).all():
                 column = column.astype(held)

@@ -91,13 +91,16 @@ def found_to_move(
 
     Values of all sizes are tried, in some rows, beside other columns as they are and elsewhere: a
     spline is the same far out on one side, and not on the other; a product with zero is zero. None
-    if nothing moves, and a step takes no such values, so that nobody knows.
+    if nobody knows: nothing moves, and a step takes no such values, or there are none.
     """
     some = table.take(slice(0, _PROBED))
     others = [k for k in range(len(some.names)) if k != j and some.values(k).dtype.kind in "iuf"]
     failed, found = False, np.zeros(1, dtype=bool)
+    tried = _values_to_try(table, some, j)
+    if not tried:
+        return None
     for elsewhere in ({}, {k: some.values(k) + 1.0 for k in others}):
-        at = [elsewhere, *({**elsewhere, j: values} for values in _values_to_try(table, some, j))]
+        at = [elsewhere, *({**elsewhere, j: values} for values in tried)]
         before = None
         for columns in at:
             try:
@@ -115,7 +118,7 @@ def found_to_move(
 
 
 def _values_to_try(table: Table, some: Table, j: int) -> list[NDArray[Any]]:
-    """Return columns of other values than a raw one has."""
+    """Return columns of other values than a raw one has; none where but one level is known."""
     held = some.values(j)
     if held.dtype.kind == "b":
         return [~held]
@@ -127,6 +130,8 @@ def _values_to_try(table: Table, some: Table, j: int) -> list[NDArray[Any]]:
     levels = pd.Series(table.values(j)).dropna().unique().tolist()[:_PROBED]
     if table.frame is not None and isinstance(table.frame.dtypes.iloc[j], pd.CategoricalDtype):
         levels += table.frame.dtypes.iloc[j].categories.tolist()[:_PROBED]
+    if len(set(levels)) < 2:  # to an encoder one that it does not know may be as the first
+        return []
     tried = np.empty((len(levels) + 1, len(held)), dtype=object)
     tried[:] = np.array([*levels, "a level that nobody has"], dtype=object)[:, None]
     return list(tried)
