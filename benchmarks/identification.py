@@ -11,7 +11,7 @@ import sys
 import time
 
 from interventional import CausalGraph
-from interventional.graph import adjustment, identification, separation
+from interventional.graph import adjustment, choice, identification, separation
 
 
 def random_graph(seed: int, nodes: int, edges: int, hidden: int) -> CausalGraph:
@@ -26,7 +26,7 @@ def random_graph(seed: int, nodes: int, edges: int, hidden: int) -> CausalGraph:
 def seconds(graph: CausalGraph, node: str, outcome: str) -> tuple[float, str]:
     """Return how long one query takes of which nothing is known yet, and its verdict."""
     for cached in (
-        identification.regressions,
+        choice.regressions,
         identification.affected,
         identification.own_regression,
         adjustment.adjustment_set,

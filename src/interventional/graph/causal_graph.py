@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from interventional import drawing
 from interventional.errors import NotIdentifiedError, listed, unknown
 from interventional.graph import adjustment, picture
-from interventional.graph.identification import affected, in_words, own_regression, regressions
+from interventional.graph.choice import regressions
+from interventional.graph.identification import affected, in_words, own_regression
 from interventional.graph.mixed_graph import (
     MixedGraph,
     arranged,
