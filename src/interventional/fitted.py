@@ -34,7 +34,7 @@ from interventional.numbers import Floats, is_large
 from interventional.scm.draft import positive
 from interventional.scm.equations import StructuralModel
 from interventional.scm.predictive import Predictive
-from interventional.scm.unseen import extended, unseen_levels
+from interventional.scm.unseen import extended, more_levels, unseen_levels
 from interventional.trust import confounding, extrapolation
 from interventional.trust.overlap import Training
 
@@ -353,13 +353,7 @@ class Fitted:
             assert self.own is not None
             model, posteriors = self.own.drawn(regression, self.seen)
             found = Fitted.of(model, posteriors, self.seed, self.seen, self.biases)
-            levels = zip(self.model.schema.levels, model.schema.levels, strict=True)
-            more = {
-                j: [level for level in known or () if level not in (seen or ())]
-                for j, (known, seen) in enumerate(levels)
-                if known != seen
-            }
-            if more:
+            if more := more_levels(self.model.schema, model.schema):
                 found = extended_by(found, more)
             self._by_regression[regression] = found
         return found
