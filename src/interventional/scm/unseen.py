@@ -52,7 +52,7 @@ def unseen_levels(
 
 
 def more_levels(schema: Schema, seen: Schema) -> dict[int, list[Any]]:
-    """Return the levels by column that one schema has and the other, of the same columns, lacks."""
+    """Return the levels by column that one schema has and another of the same columns lacks."""
     pairs = enumerate(zip(schema.levels, seen.levels, strict=True))
     return {
         j: [level for level in known if level not in (before or ())]
