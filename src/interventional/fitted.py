@@ -282,9 +282,9 @@ class Fitted:
 
     def asked(self, do: Do, units: Units) -> Query:
         """Return what the user asks, parsed."""
-        return self.query(units, *self._read(do, units))
+        return self.query(units, *self._meant(do, units))
 
-    def _read(self, do: Do, units: Units) -> tuple[dict[str, Forced], frozenset[str]]:
+    def _meant(self, do: Do, units: Units) -> tuple[dict[str, Forced], frozenset[str]]:
         """Return what columns are forced to, and the columns that this is computed from."""
         schema, n = self.model.schema, len(units.values)
         meant = parse_do(do, units.table, schema, self.n_draws, units.seed, self.model.outcome)
@@ -298,14 +298,14 @@ class Fitted:
 
         Both are answered by the same equations, or both by one regression.
         """
-        forced, reads = self._read(do, units)
+        forced, reads = self._meant(do, units)
         if baseline is None:
             names = self.model.schema.names
             rest: dict[str, Forced] = {name: units.values[:, names.index(name)] for name in forced}
             read = frozenset(forced)
         else:
             refuse_empty_baseline(baseline)
-            rest, read = self._read(baseline, units)
+            rest, read = self._meant(baseline, units)
         if set(forced) == set(rest):
             reads = read = reads | read
         treated, rested = self.query(units, forced, reads), self.query(units, rest, read)
