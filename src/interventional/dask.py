@@ -21,14 +21,15 @@ from interventional.answers.support import Support
 from interventional.data.accumulation import Accumulated
 from interventional.data.table import is_distributed, read_rows
 from interventional.errors import listed
-from interventional.fitted import Do, Fitted, Kind, refuse_two_regressions
-from interventional.graph.identification import Regression
+from interventional.fitted import Do, Fitted, Kind
+from interventional.graph.choice import Regression
 from interventional.intervention.do import (
     describe,
     forced_columns,
     is_distribution,
     refuse_empty_baseline,
 )
+from interventional.intervention.route import refuse_two_regressions
 from interventional.trust import extrapolation
 
 

@@ -150,14 +150,14 @@ def marks(ax: "Axes", marked: Iterable[Mark]) -> None:
 def halves(names: Iterable[str]) -> dict[str, float]:
     """Return half the width of a box around each name, in points.
 
-    Small letters on screen are a tenth wider than their outlines.
+    Small letters on screen are wider than their outlines.
     """
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
     font = FontProperties(size=_FONT)
     widths = {name: TextPath((0, 0), name, prop=font).get_extents().width for name in names}
-    return {name: max(9.0, 0.55 * float(width) + 6.0) for name, width in widths.items()}
+    return {name: max(9.0, 0.6 * float(width) + 6.0) for name, width in widths.items()}
 
 
 def graph(

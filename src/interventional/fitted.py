@@ -1,6 +1,6 @@
 """A fitted model as a value: all that a question needs, and nothing of scikit-learn."""
 
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,8 +16,8 @@ from interventional.answers.support import AVERAGED, Support, joined
 from interventional.data.accumulation import Accumulated
 from interventional.data.schema import Wrong, refuse
 from interventional.data.table import Table, Units
-from interventional.errors import NotIdentifiedError, listed, unknown
-from interventional.graph.identification import Regression, in_words
+from interventional.errors import listed, unknown
+from interventional.graph.choice import Regression
 from interventional.inference.own import OwnRegressions
 from interventional.inference.posterior import Posterior, to_datatree
 from interventional.intervention import forward
@@ -31,11 +31,12 @@ from interventional.intervention.do import (
 )
 from interventional.intervention.forward import Query
 from interventional.intervention.reach import following, refuse_ignored
+from interventional.intervention.route import narrowed, refuse_apart, refuse_mediators
 from interventional.numbers import Floats, is_large
 from interventional.scm.equations import StructuralModel
 from interventional.scm.predictive import Predictive
 from interventional.scm.roles import positive
-from interventional.scm.unseen import extended, unseen_levels
+from interventional.scm.unseen import extended, more_levels, unseen_levels
 from interventional.trust import confounding, extrapolation
 from interventional.trust.overlap import Training
 
@@ -217,11 +218,9 @@ class Fitted:
     def counterfactual(self, units: Units, target: Floats, do: Do) -> Outcomes:
         """Answer what the outcome of these very rows would have been."""
         query = self.asked(do, units)
-        if query.own is not None:
-            self._refuse_mediators("counterfactual", query)
-            own, query = self.serving(query)
-            return own.retrospective(units, target, query, describe(do))
-        return self.retrospective(units, target, query, describe(do))
+        refuse_mediators("counterfactual", self.model, query)
+        asked, query = self.serving(query)
+        return asked.retrospective(units, target, query, describe(do))
 
     def retrospective(self, units: Units, target: Floats, query: Query, words: str) -> Outcomes:
         """Return what the outcome of these very rows would have been under an intervention."""
@@ -256,7 +255,7 @@ class Fitted:
                 f"{listed(rested.forced)}; they must force the same columns"
             )
         self.refuse_biased("decompose", treated, "which does not say how the parts are biased")
-        self._refuse_mediators("decompose", treated)
+        refuse_mediators("decompose", self.model, treated)
         self._refuse_confounded_mediators(treated)
 
         def outcome(query: Query, mediators: Query) -> Samples:
@@ -307,11 +306,11 @@ class Fitted:
 
     def asked(self, do: Do, units: Units) -> Query:
         """Return what the user asks, parsed."""
-        query = self.query(units, *self._parsed(do, units))
+        query = self.query(units, *self._meant(do, units))
         self._refuse_ignored(query)
         return query
 
-    def _parsed(self, do: Do, units: Units) -> tuple[dict[str, Forced], frozenset[str]]:
+    def _meant(self, do: Do, units: Units) -> tuple[dict[str, Forced], frozenset[str]]:
         """Return what columns are forced to, and the columns that this is computed from."""
         schema, n = self.model.schema, len(units.values)
         meant = parse_do(do, units.table, schema, self.n_draws, units.seed, self.model.outcome)
@@ -325,7 +324,7 @@ class Fitted:
 
         Both are answered by the same equations, or both by one regression.
         """
-        forced, reads = self._parsed(do, units)
+        forced, reads = self._meant(do, units)
         if baseline is None:
             at = {name: self.model.schema.names.index(name) for name in forced}
             refuse(units.wrong, at.values())
@@ -333,7 +332,7 @@ class Fitted:
             read = frozenset(forced)
         else:
             refuse_empty_baseline(baseline)
-            rest, read = self._parsed(baseline, units)
+            rest, read = self._meant(baseline, units)
         if set(forced) == set(rest):
             reads = read = reads | read
         treated, rested = self.query(units, forced, reads), self.query(units, rest, read)
@@ -407,13 +406,7 @@ class Fitted:
             assert self.own is not None
             model, posteriors = self.own.drawn(regression, self.seen)
             found = Fitted.of(model, posteriors, self.seed, self.seen, self.biases)
-            levels = zip(self.model.schema.levels, model.schema.levels, strict=True)
-            more = {
-                j: [level for level in known or () if level not in (seen or ())]
-                for j, (known, seen) in enumerate(levels)
-                if known != seen
-            }
-            if more:
+            if more := more_levels(self.model.schema, model.schema):
                 found = extended_by(found, more)
             self._by_regression[regression] = found
         return found
@@ -454,22 +447,6 @@ class Fitted:
         """Refuse what mixes worlds if mediators and outcome share causes nobody observed."""
         if query.regenerated:
             self.model.reached(frozenset((*query.forced, *query.regenerated)))
-
-    def _refuse_mediators(self, method: str, query: Query) -> None:
-        """Refuse what needs the mediators where a regression without them answers."""
-        if query.own is None:
-            return
-        graph, outcome = self.model.graph, self.model.outcome
-        assert graph is not None
-        between = {name for forced in query.forced for name in graph.descendants(forced)}
-        between &= graph.ancestors(outcome) - {*query.forced}
-        if between or method == "decompose":
-            raise NotIdentifiedError(
-                f"{method}: what forcing {listed(query.forced)} does to {outcome!r} is told by "
-                f"{in_words(query.own)} without what lies between, as the equations of "
-                f"{listed([*sorted(between), outcome])} do not tell it: some of these nodes share "
-                "causes that nobody observed"
-            )
 
     def supported(self, query: Query, *, apart: Collection[str] = ()) -> Support:
         """Return how well the training rows support a query."""
@@ -552,38 +529,6 @@ def extended_by(fitted: Fitted, found: Mapping[int, list[Any]]) -> Fitted:
         beta = draws[name].reshape(*fitted.shape, -1)
         posteriors.append(replace(posterior, variables={**posterior.variables, name: beta}))
     return replace(fitted, model=model, posteriors=tuple(posteriors))
-
-
-def refuse_apart(treated: Query, rested: Query) -> None:
-    """Refuse to compare two interventions that are not answered by the same equations."""
-    if treated.own != rested.own:
-        refuse_two_regressions(treated.forced, treated.own, rested.forced, rested.own)
-
-
-def refuse_two_regressions(
-    forced: Iterable[str], own: Regression | None, rest: Iterable[str], other: Regression | None
-) -> None:
-    """Refuse two interventions that are answered by different regressions."""
-    each = [
-        f"forcing {listed(names)} by {'the equations' if by is None else in_words(by)}".rstrip(",")
-        for names, by in ((forced, own), (rest, other))
-    ]
-    raise ValueError(
-        f"the two sides are answered apart, {' and '.join(each)}: their draws do not pair, and "
-        "their difference would have no interval; force the same columns on both sides"
-    )
-
-
-def narrowed(query: Query, own: Regression, biases: Collection[str]) -> Query:
-    """Return a query as its own regression takes it: forcing what that holds at new values."""
-    left = [name for name in query.forced if name not in own.parents and name in biases]
-    if left:
-        raise ValueError(
-            f"do: {listed(left)} acts through {listed(own.parents)} alone, which is forced too; "
-            "the prior of confounding is on the bias of its whole effect: force one at a time"
-        )
-    forced = {name: held for name, held in query.forced.items() if name in own.parents}
-    return replace(query, forced=forced, own=None)
 
 
 def _joined(values: Floats) -> Floats:

@@ -29,7 +29,9 @@ class BayesianInterventionRegressor(Estimator):
     predictive. Without a graph all other columns stay as they are: the effect is causal if the
     columns hold every common cause of the forced column and y, and nothing that the forced column
     causes. With a graph each column on the way from the forced column to y has an equation of its
-    own and is regenerated, and what the graph does not identify is refused.
+    own and is regenerated; where these equations do not tell an effect, but some columns adjust
+    for it, y is regressed on the forced column and on these. What the graph does not identify is
+    refused.
 
     Parameters
     ----------
@@ -431,6 +433,11 @@ class BayesianInterventionRegressor(Estimator):
             ``"direct"``, ``"indirect"`` and ``"total"``. Each draw holds one draw of the
             mediators: averages over rows are those of the effect, intervals of single rows hold
             the mediators' noise.
+
+        Raises
+        ------
+        NotIdentifiedError
+            If the graph does not license an answer, or mediators and y share unobserved causes.
 
         See Also
         --------

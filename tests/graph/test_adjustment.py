@@ -9,6 +9,7 @@ from graphs_common import binary_model, linear_model, random_graph, true_respons
 from interventional.errors import NotIdentifiedError
 from interventional.graph.adjustment import adjustment_set
 from interventional.graph.causal_graph import CausalGraph
+from interventional.graph.choice import regressions
 from interventional.graph.identification import (
     affected,
     is_answered,
@@ -16,7 +17,6 @@ from interventional.graph.identification import (
     own_columns,
     own_regression,
     refuse_reads,
-    regressions,
 )
 from interventional.graph.separation import admg, separated
 

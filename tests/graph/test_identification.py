@@ -12,12 +12,12 @@ from graphs_common import binary_model, linear_model, random_graph, true_respons
 
 from interventional.errors import NotIdentifiedError
 from interventional.graph.causal_graph import CausalGraph
+from interventional.graph.choice import regressions
 from interventional.graph.identification import (
     affected,
     is_answered,
     is_licensed,
     regenerated,
-    regressions,
 )
 from interventional.graph.rule import forcing, is_determined
 from interventional.graph.separation import admg

@@ -7,8 +7,9 @@ D from y once the edges out of D are removed: the back-door criterion (Pearl 200
     E[y | do(D = d)] = E over rows of E[y | D = d, Z = the row's].
 
 If the forced values are computed from what rows had in the columns R, D among them where it is
-read, the same holds with R beside D: Y(d) must not depend on R given Z. If any set does, so do all
-ancestors of D, R and y that may be used, R among them (van der Zander et al. 2014).
+read, the same holds with R beside D: Y(d) must not depend on R given Z. If any set does of the
+ancestors of D and y, so do all of them that may be used (van der Zander et al. 2014); others are
+not looked at, as `fit` keeps nothing of them.
 """
 
 from functools import lru_cache
@@ -69,9 +70,9 @@ def _largest(known: Separations, do: int, y: int, read: int = 0) -> int | None:
     """Return all that may be adjusted for, if that does; else nothing does."""
     g = known.graph
     changed = changed_by(g, do)
-    if changed & read or closure(1 << y, g.children) & do:
+    if closure(1 << y, g.children) & do:
         return None
-    given = closure(do | read | 1 << y, g.parents) & ~(changed | do | 1 << y)
+    given = closure(do | 1 << y, g.parents) & ~(changed | do | 1 << y)
     return given if holds(known, do, y, given, read) else None
 
 

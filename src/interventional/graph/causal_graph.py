@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from interventional import drawing
 from interventional.errors import NotIdentifiedError, listed, unknown
 from interventional.graph import adjustment, picture
-from interventional.graph.identification import affected, in_words, own_regression, regressions
+from interventional.graph.choice import regressions
+from interventional.graph.identification import affected, in_words, own_regression
 from interventional.graph.mixed_graph import (
     MixedGraph,
     arranged,
@@ -66,9 +67,9 @@ class CausalGraph(MixedGraph):
     ----------
     graph : str, list of edges, mapping, networkx.DiGraph or CausalGraph
         Text such as ``"b -> m; m -> y; b <-> y"`` (statements end with ``;``, ``,`` or a line;
-        chains ``a -> b -> c`` and ``b <- a`` are read; names with spaces need quotes) or a DOT
-        ``digraph { ... }`` (where ``dir=both`` means ``<->``); edges ``[("b", "m"), ("m", "y")]``;
-        or child → parents ``{"m": "b", "y": ["b", "m"]}``.
+        chains ``a -> b -> c``, ``b <- a`` and groups ``a -> {b, c}`` are read; names with spaces
+        need quotes) or a DOT ``digraph { ... }`` (where ``dir=both`` means ``<->``); edges
+        ``[("b", "m"), ("m", "y")]``; or child → parents ``{"m": "b", "y": ["b", "m"]}``.
     unobserved : iterable of str
         Nodes without data. Nodes that the data lack need not be named here.
 
@@ -176,7 +177,8 @@ class CausalGraph(MixedGraph):
         Notes
         -----
         The set holds no descendant of the treatment and d-separates it from the outcome once the
-        edges out of the treatment are removed (Pearl 2009, definition 3.3.1).
+        edges out of the treatment are removed (Pearl 2009, definition 3.3.1). Where there is a
+        choice it is one near the outcome. What has such a set is identified.
 
         Examples
         --------

@@ -15,7 +15,8 @@ import numpy as np
 from interventional.data.accumulation import Accumulated
 from interventional.data.seen import merge_equal_rows
 from interventional.errors import listed
-from interventional.graph.identification import Regression, own_columns
+from interventional.graph.choice import Regression
+from interventional.graph.identification import own_columns
 from interventional.inference.engines import infer_all
 from interventional.inference.posterior import Posterior, Sampling
 from interventional.numbers import OF_QUERIES, Floats
@@ -179,7 +180,7 @@ class OwnRegressions:
             raise ValueError(
                 f"the effect of forcing {listed(regression.parents)} needs a regression of its "
                 f"own, on {listed(gone)} among others, of which fit kept nothing; force fewer "
-                "columns at once"
+                "columns at once, to values that are computed from fewer"
             )
 
     def _specified(

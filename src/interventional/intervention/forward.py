@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from interventional.answers.samples import Chunked, Linear, Rows
 from interventional.data.design import TreatmentCoding
-from interventional.graph.identification import Regression
+from interventional.graph.choice import Regression
 from interventional.numbers import Floats, aligned
 from interventional.scm.compiling import building, python_mode
 from interventional.scm.equations import Equation, Regeneration, StructuralModel

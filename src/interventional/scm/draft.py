@@ -471,7 +471,7 @@ def _regressions(
     if graph is None:
         columns = tuple(j for j in range(len(schema.names)) if j not in others)
         return [(outcome, columns, tuple(schema.names[j] for j in columns))]
-    from interventional.graph.identification import regressions
+    from interventional.graph.choice import regressions
 
     found = []
     for regression in regressions(graph, outcome):

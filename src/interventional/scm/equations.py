@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from interventional.data.design import Design
 from interventional.data.schema import Schema
 from interventional.errors import listed
+from interventional.graph.choice import Regression
 from interventional.graph.identification import (
-    Regression,
     own_regression,
     refuse_reads,
     refuse_strays,

@@ -51,6 +51,16 @@ def unseen_levels(
     return found
 
 
+def more_levels(schema: Schema, seen: Schema) -> dict[int, list[Any]]:
+    """Return the levels by column that one schema has and another of the same columns lacks."""
+    pairs = enumerate(zip(schema.levels, seen.levels, strict=True))
+    return {
+        j: [level for level in known if level not in (before or ())]
+        for j, (known, before) in pairs
+        if known is not None and known != before
+    }
+
+
 def extended(
     model: StructuralModel,
     draws: Mapping[str, Floats],
