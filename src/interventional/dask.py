@@ -21,7 +21,7 @@ from interventional.answers.support import Support
 from interventional.data.accumulation import Accumulated
 from interventional.data.table import is_distributed, read_rows
 from interventional.errors import listed
-from interventional.fitted import Do, Fitted, Kind
+from interventional.fitted import Fitted
 from interventional.graph.choice import Regression
 from interventional.intervention.do import (
     describe,
@@ -30,6 +30,7 @@ from interventional.intervention.do import (
     refuse_empty_baseline,
 )
 from interventional.intervention.route import refuse_two_regressions
+from interventional.intervention.words import Do, Kind, difference, estimand
 from interventional.trust import extrapolation
 
 
@@ -113,12 +114,12 @@ def ask(
             if is_distributed(what):
                 by_row[side, key] = what
     fitted = _one_for_all(fitted, answers)
-    estimand = (
-        fitted.estimand(describe(do), kind)
+    words = (
+        estimand(fitted.model.outcome, describe(do), kind)
         if question == "intervene"
-        else fitted.difference(do, baseline, kind)
+        else difference(fitted.model.outcome, do, baseline, kind)
     )
-    extrapolation.warn_of_numbers(fitted.training, forced, estimand)
+    extrapolation.warn_of_numbers(fitted.training, forced, words)
     shipped, asked = _shipped(fitted), dask.delayed(_asked, pure=False)
     parts = []
     for k, (rows, *values) in enumerate(
@@ -131,7 +132,7 @@ def ask(
         shares = list(zip([(list(sides).index(s), key) for s, key in by_row], values, strict=True))
         parts.append(asked(shipped, k, question, rows, own, shares, kind, population))
     index = _rowless(X).index
-    return DaskOutcomes(parts, estimand, fitted.shape, fitted.fingerprint, index)
+    return DaskOutcomes(parts, words, fitted.shape, fitted.fingerprint, index)
 
 
 def _one_for_all(fitted: Fitted, answers: list[tuple[list[str], Regression | None]]) -> Fitted:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +18,7 @@ from interventional import dask
 from interventional.data.accumulation import Accumulated
 from interventional.data.frames import name_of
 from interventional.data.reading import (
+    generator,
     read_outcome,
     read_weights,
     restored,
@@ -29,17 +29,16 @@ from interventional.data.schema import Schema, refuse
 from interventional.data.table import Table, is_distributed, read_table
 from interventional.errors import UndeterminedError
 from interventional.fitted import Fitted
-from interventional.inference.engines import ENGINES, infer_all
-from interventional.inference.own import OwnRegressions
+from interventional.fitting import conditioned, no_partial_fit, takes_positive
+from interventional.inference.engines import ENGINES
 from interventional.inference.posterior import Sampling
 from interventional.intervention.simulation import simulate, with_drawn
 from interventional.numbers import Floats
-from interventional.scm.draft import Draft, draft, specify
-from interventional.scm.families import DEFAULT, FAMILIES, LOG, adds_up, no_batches
+from interventional.scm.draft import Draft, draft
 from interventional.scm.generative import generative_model, observed_rows
-from interventional.scm.naming import DEFAULT_OUTCOME
 from interventional.scm.predictive import Predictive
-from interventional.trust import checks, confounding
+from interventional.scm.specification import specify
+from interventional.trust import checks
 from interventional.trust.overlap import Training
 
 if TYPE_CHECKING:
@@ -52,19 +51,11 @@ if TYPE_CHECKING:
 _POSTERIOR = ("fitted_", "coef_", "intercept_", "graph_")
 
 
-def _generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:
-    return np.random.default_rng(check_random_state(random_state).randint(1 << 32, size=4))
-
-
 def _takes_batches(estimator: "Estimator") -> bool:
-    """Whether the families leave sums over rows, so that there is a `partial_fit`."""
-    if estimator.noise is not None:
-        raise AttributeError("with noise= batches do not add up; call fit with all rows in memory")
-    given, outcome = estimator.family, estimator.outcome or DEFAULT_OUTCOME
-    for node, name in (given if isinstance(given, Mapping) else {outcome: given}).items():
-        known = isinstance(name, str) and name in FAMILIES
-        if known and not adds_up(name, is_outcome=node == outcome):
-            raise AttributeError(no_batches(node, name))
+    """Whether there is a `partial_fit`."""
+    why = no_partial_fit(estimator.family, estimator.outcome, estimator.noise)
+    if why is not None:
+        raise AttributeError(why)
     return True
 
 
@@ -194,8 +185,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 return self
             schema, values, target, weights = self._read_training(X, y, sample_weight)
             parsed = self._draft(schema, values, name_of(y))
-            if not parsed.fixes_sigma:  # else 1/s**2 are what they say
-                warn_of_weights(weights)
+            warn_of_weights(weights, are_precisions=parsed.fixes_sigma)
             seen = parsed.as_seen(parsed.outcome, target)
             accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights, name_of(y))
             self._condition(parsed, accumulated, values, target, weights)
@@ -277,8 +267,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         named = name_of(y) if before is None else before.named
         parsed = self._draft(schema, values, named)
         parsed.refuse_batches()
-        if not parsed.fixes_sigma:
-            warn_of_weights(weights)
+        warn_of_weights(weights, are_precisions=parsed.fixes_sigma)
         parsed.refuse_outcome_among(values, target, name_of(y))
         target = parsed.as_seen(parsed.outcome, target)
         return Accumulated.of(schema, parsed.columns, values, target, weights, name_of(y))
@@ -311,19 +300,13 @@ class Estimator(RegressorMixin, BaseEstimator):
         weights: Floats | None = None,
     ) -> None:
         """Draw from the posterior, given rows, or what is left of rows that came in batches."""
-        sampling = self._sampling()
-        model, seen = specify(parsed, values, target, weights, accumulated)
-        parsed.refuse_outcome_among(values, target, accumulated.named)
-        biases = confounding.parse(self.confounding or {}, model)
-        posteriors = infer_all(model, seen, self.inference, sampling)
-        shape = sampling.chains, sampling.draws
-        drawn = confounding.draw(biases, model, shape, sampling.seed) if biases else {}
-        own = OwnRegressions.of(parsed, sampling, values, target, weights)
-        self.fitted_ = Fitted.of(model, posteriors, sampling.seed, accumulated, drawn, own)
+        self.fitted_ = conditioned(
+            parsed, accumulated, self._sampling(), self.confounding, values, target, weights
+        )
         self._accumulated = accumulated
         self._undetermined = ""
         self.coef_, self.intercept_ = self.fitted_.coefficients
-        self.graph_ = model.graph
+        self.graph_ = self.fitted_.model.graph
 
     def predict(
         self, X: Any, return_std: bool = False
@@ -447,7 +430,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         """
         if not isinstance(n_samples, Integral) or n_samples < 0:
             raise ValueError(f"n_samples must be a whole number, not negative, got {n_samples!r}")
-        found, rng = self._predictive(X), _generator(random_state)
+        found, rng = self._predictive(X), generator(random_state)
         return found.sample(checks.picked(found.n_draws, n_samples, rng), rng)
 
     def posterior_predictive_check(
@@ -500,7 +483,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         found = self._predictive(X)
         target = self._read_outcome(found.matrix, X, y)
         labels = checks.labels_of(X, len(target))
-        return checks.posterior_predictive(found, target, labels, size, _generator(random_state))
+        return checks.posterior_predictive(found, target, labels, size, generator(random_state))
 
     def prior_predictive_check(
         self,
@@ -555,7 +538,7 @@ class Estimator(RegressorMixin, BaseEstimator):
             schema, values, target, _ = self._read_training(X, y, None)
             model, _ = specify(self._draft(schema, values, name_of(y)), values, target)
         labels = checks.labels_of(X, len(target))
-        rng = _generator(random_state)
+        rng = generator(random_state)
         return checks.prior_predictive(model, values, target, labels, size, rng)
 
     def log_likelihood(self, X: Any, y: ArrayLike) -> "xr.DataTree":
@@ -737,11 +720,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         """Return scikit-learn's tags: what outcomes the family takes is among them."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True  # dense inside
-        family = self.family
-        if isinstance(family, Mapping):
-            family = family.get(self.outcome or DEFAULT_OUTCOME, DEFAULT)
-        record = FAMILIES.get(family) if isinstance(family, str) else None
-        tags.target_tags.positive_only = record is not None and record.link is LOG
+        tags.target_tags.positive_only = takes_positive(self.family, self.outcome)
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -776,10 +755,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         return self.fitted_.idata
 
     def _sampling(self) -> Sampling:
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        n_jobs = joblib.effective_n_jobs(self.n_jobs)
-        draws, tune, chains = int(self.draws), int(self.tune), int(self.chains)  # bools are ints
-        return Sampling(draws, tune, chains, int(seed), n_jobs, bool(self.verbose))
+        how = self.draws, self.tune, self.chains, self.random_state, self.n_jobs
+        return Sampling.of(*how, verbose=bool(self.verbose))
 
     def _read_new(self, X: Any, reset: bool = True) -> tuple[Table, Schema, Floats]:
         """Return new data, what its columns are, and its encoded rows."""

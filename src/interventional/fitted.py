@@ -3,7 +3,7 @@
 from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -11,12 +11,12 @@ import pandas as pd
 
 from interventional.answers.contents import Contents
 from interventional.answers.outcomes import Outcomes, outcomes_of
-from interventional.answers.samples import Chunked, Contrast, Held, Samples, at_once
+from interventional.answers.samples import Contrast, Held, Samples, at_once
 from interventional.answers.support import AVERAGED, Support, joined
 from interventional.data.accumulation import Accumulated
 from interventional.data.schema import Wrong, refuse
 from interventional.data.table import Table, Units
-from interventional.errors import listed, unknown
+from interventional.errors import listed
 from interventional.graph.choice import Regression
 from interventional.inference.own import OwnRegressions
 from interventional.inference.posterior import Posterior, to_datatree
@@ -30,8 +30,15 @@ from interventional.intervention.do import (
     refuse_empty_baseline,
 )
 from interventional.intervention.forward import Query
-from interventional.intervention.reach import following, refuse_ignored
+from interventional.intervention.reach import (
+    columns_of,
+    following,
+    refuse_confounded_mediators,
+    refuse_ignored,
+    refuse_values,
+)
 from interventional.intervention.route import narrowed, refuse_apart, refuse_mediators
+from interventional.intervention.words import Do, Kind, at_rest_in_words, difference, estimand
 from interventional.numbers import Floats, is_large
 from interventional.scm.equations import StructuralModel
 from interventional.scm.predictive import Predictive
@@ -44,9 +51,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from interventional.trust.sensitivity import Sensitivity
-
-Kind = Literal["mean", "predictive"]
-Do = Mapping[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +217,7 @@ class Fitted:
         """Answer what difference forcing some columns makes."""
         query, at_rest = self.sides(do, baseline, units)
         treated = self.outcomes(units.table, query, kind, describe(do))
-        return treated - self.outcomes(units.table, at_rest, kind, _rest(do, baseline))
+        return treated - self.outcomes(units.table, at_rest, kind, at_rest_in_words(do, baseline))
 
     def counterfactual(self, units: Units, target: Floats, do: Do) -> Outcomes:
         """Answer what the outcome of these very rows would have been."""
@@ -239,7 +243,7 @@ class Fitted:
                 refuse(units.wrong, (j,))
                 observed[node] = units.values[:, j]
                 equation.record.check(observed[node], f"column {node!r}")
-        self._refuse_confounded_mediators(query)
+        refuse_confounded_mediators(self.model, query)
         samples = confounding.unbiased(
             forward.Retrospective(model, query, self.draws, observed=observed), self.biases_by_draw
         )
@@ -256,7 +260,7 @@ class Fitted:
             )
         self.refuse_biased("decompose", treated, "which does not say how the parts are biased")
         refuse_mediators("decompose", self.model, treated)
-        self._refuse_confounded_mediators(treated)
+        refuse_confounded_mediators(self.model, treated)
 
         def outcome(query: Query, mediators: Query) -> Samples:
             return at_once(forward.Through(self.model, query, self.draws, mediators=mediators))
@@ -267,13 +271,10 @@ class Fitted:
         words = f"effect on {self.model.outcome} of {describe(do)}"
         known = joined(self.supported(treated), self.supported(rested))
         parts = {"direct": (direct, neither), "indirect": (both, direct), "total": (both, neither)}
+        follow = following(self.model, treated)
         return {
             name: self._as_outcomes(
-                units.table,
-                Contrast(*pair, "-"),
-                f"{name} {words}",
-                known,
-                following(self.model, treated),
+                units.table, Contrast(*pair, "-"), f"{name} {words}", known, follow
             )
             for name, pair in parts.items()
         }
@@ -293,7 +294,9 @@ class Fitted:
             averaged = Contents(
                 samples, self.shape, labels, None, self.fingerprint, AVERAGED, "mixed"
             )
-            return outcomes_of(averaged, f"average of {self.difference(do, baseline, 'mean')}")
+            return outcomes_of(
+                averaged, f"average of {difference(self.model.outcome, do, baseline, 'mean')}"
+            )
 
         treated, rested = within.sides(do, baseline, units)
         for side in (treated, rested):
@@ -307,7 +310,7 @@ class Fitted:
     def asked(self, do: Do, units: Units) -> Query:
         """Return what the user asks, parsed."""
         query = self.query(units, *self._meant(do, units))
-        self._refuse_ignored(query)
+        refuse_ignored(self.model, query)
         return query
 
     def _meant(self, do: Do, units: Units) -> tuple[dict[str, Forced], frozenset[str]]:
@@ -337,16 +340,10 @@ class Fitted:
             reads = read = reads | read
         treated, rested = self.query(units, forced, reads), self.query(units, rest, read)
         refuse_apart(treated, rested)
-        self._refuse_ignored(treated)
+        refuse_ignored(self.model, treated)
         if baseline is not None:
-            self._refuse_ignored(rested)
+            refuse_ignored(self.model, rested)
         return treated, rested
-
-    def _refuse_ignored(self, query: Query) -> None:
-        """Refuse to force a column of which the designs make nothing."""
-        if query.own is None:
-            for name in query.forced:
-                refuse_ignored(self.model, query, (name,))
 
     def query(
         self, units: Units, forced: Mapping[str, Forced], reads: frozenset[str] = frozenset()
@@ -355,35 +352,12 @@ class Fitted:
 
         `reads` names the columns from whose factual values the forced values are computed.
         """
-        model, values = self.model, units.values
+        model = self.model
         reached, own = self.answered(frozenset(forced), reads)
-        refuse(units.wrong, self._read_by(forced, reached, own))
-        of_y = model.of_outcome
-        for column, check in ((of_y.exposure, positive), (of_y.noise, of_y.checked_errors)):
-            held = None if column is None else forced.get(model.schema.names[column])
-            if held is not None:
-                check(held.first_chunk().ravel() if isinstance(held, Chunked) else held)
-            elif column == of_y.exposure and column is not None:
-                positive(values[:, column])
-        if len(model.equations) > 1:
-            read = frozenset[int]() if own else model.read(forced, reached)
-            self._refuse_fractions(values, forced, read)
-        asked = Query(values, forced, reached, units.seed, own=own)
+        refuse(units.wrong, columns_of(model, forced, reached, own, self.biases))
+        asked = Query(units.values, forced, reached, units.seed, own=own)
+        refuse_values(model, asked)
         return asked if model.own is None else narrowed(asked, model.own, self.biases)
-
-    def _read_by(
-        self, forced: Collection[str], reached: Collection[str], own: Regression | None
-    ) -> frozenset[int]:
-        """Return the columns whose values in a row enter its answer, by position."""
-        model, names = self.model, self.model.schema.names
-        moved = {names.index(name) for name in forced if name in self.biases}  # by how far
-        if own is None:
-            return model.read(forced, reached) | moved
-        exposure = model.of_outcome.exposure
-        held = {names.index(n) for n in (*own.parents, *own.adjustment) if n not in forced}
-        if exposure is not None and names[exposure] not in forced:
-            held.add(exposure)
-        return frozenset(held | moved)
 
     def answered(
         self, forced: frozenset[str], reads: frozenset[str] = frozenset()
@@ -415,25 +389,6 @@ class Fitted:
     def _by_regression(self) -> "dict[Regression, Fitted]":
         return {}
 
-    def _refuse_fractions(
-        self, values: Floats, forced: Mapping[str, Forced], read: Collection[int]
-    ) -> None:
-        """Refuse what is no count where a column of counts is given: it would be rounded.
-
-        Of what is not forced, the columns that are read count.
-        """
-        for equation in self.model.equations[:-1]:
-            node, j = equation.node, self.model.schema.names.index(equation.node)
-            held, where = forced.get(node), f"do[{node!r}]"
-            if not equation.is_discrete or (held is None and j not in read):
-                continue
-            if held is None:
-                held, where = values[:, j], f"column {node!r}"
-            elif isinstance(held, Chunked):
-                drawn = held.first_chunk()
-                held = drawn[np.argmax(~equation.record.takes(drawn).all(axis=1))]
-            equation.record.check(held, where)
-
     def refuse_biased(self, method: str, query: Query, why: str) -> None:
         """Refuse effects whose bias has a prior."""
         biased = [name for name in (*query.forced, *query.regenerated) if name in self.biases]
@@ -442,11 +397,6 @@ class Fitted:
                 f"{method}: confounding has a prior of the bias of {listed(biased)}, {why}; fit "
                 "without it"
             )
-
-    def _refuse_confounded_mediators(self, query: Query) -> None:
-        """Refuse what mixes worlds if mediators and outcome share causes nobody observed."""
-        if query.regenerated:
-            self.model.reached(frozenset((*query.forced, *query.regenerated)))
 
     def supported(self, query: Query, *, apart: Collection[str] = ()) -> Support:
         """Return how well the training rows support a query."""
@@ -473,24 +423,12 @@ class Fitted:
         errors = of_y.noise if kind == "predictive" else None
         if errors is not None and self.model.schema.names[errors] not in query.forced:
             of_y.errors(query.values)
-        estimand = self.estimand(words, kind)
+        asked = estimand(self.model.outcome, words, kind)
         of_kind = forward.Predictive if kind == "predictive" else forward.Expected
         answer = of_kind(self.model, query, self.draws)
         samples = confounding.unbiased(answer, self.biases_by_draw) if self.biases else answer
         known = self.supported(query) if supported is None else supported
-        return self._as_outcomes(table, samples, estimand, known, follow)
-
-    def estimand(self, words: str, kind: Kind) -> str:
-        """Return what is asked, as in ``E[y | do(b = 0)]``."""
-        if kind not in ("mean", "predictive"):
-            raise ValueError(unknown("kind", kind, ("mean", "predictive")))
-        estimand = f"{self.model.outcome} | do({words})"
-        return estimand if kind == "predictive" else f"E[{estimand}]"
-
-    def difference(self, do: Do, baseline: Do | None, kind: Kind) -> str:
-        """Return what an effect is, in words."""
-        sides = describe(do), _rest(do, baseline)
-        return " - ".join(self.estimand(side, kind) for side in sides)
+        return self._as_outcomes(table, samples, asked, known, follow)
 
     def _as_outcomes(
         self,
@@ -502,15 +440,8 @@ class Fitted:
     ) -> Outcomes:
         # A copy: what the user does to X afterwards is not what the rows were.
         rows = table.as_frame()
-        contents = Contents(
-            at_once(samples),
-            self.shape,
-            rows.index,
-            rows,
-            self.fingerprint,
-            supported,
-            follow=frozenset(follow),
-        )
+        of = at_once(samples), self.shape, rows.index, rows, self.fingerprint, supported
+        contents = Contents(*of, follow=frozenset(follow))
         return outcomes_of(contents, estimand)
 
 
@@ -535,8 +466,3 @@ def _joined(values: Floats) -> Floats:
     """Return draws of all chains in one, (draws, ...)."""
     # not -1, which a model without terms would leave undetermined
     return values.reshape(values.shape[0] * values.shape[1], *values.shape[2:])
-
-
-def _rest(do: Do, baseline: Do | None) -> str:
-    """Return in words what an intervention is compared with."""
-    return f"{', '.join(map(str, do))} as observed" if baseline is None else describe(baseline)

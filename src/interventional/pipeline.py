@@ -16,9 +16,9 @@ from interventional.answers.outcomes import Outcomes, contents_of, mapped
 from interventional.answers.support import Support
 from interventional.data.table import Table, Units, is_distributed, position_of, read_rows
 from interventional.errors import listed
-from interventional.fitted import Fitted, Kind
+from interventional.fitted import Fitted
 from interventional.intervention.do import Drawn, Forced, columns_read, describe, parse_do
-from interventional.intervention.reach import following, refuse_ignored
+from interventional.intervention.reach import following, refuse_dropped
 from interventional.intervention.steps import (
     Column,
     Raw,
@@ -30,6 +30,7 @@ from interventional.intervention.steps import (
     through,
     with_missing_forced,
 )
+from interventional.intervention.words import Kind
 from interventional.numbers import Floats, is_large, rows_of_chunk, slices
 from interventional.regressor import BayesianInterventionRegressor
 from interventional.trust import extrapolation
@@ -126,7 +127,7 @@ def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mea
         units = replace(units, values=np.where(np.outer(lacking, at), np.nan, units.values))
     query = fitted.query(units, changed, _reads(do, table, fitted))
     for each in alone:
-        refuse_ignored(fitted.model, query, each)
+        refuse_dropped(fitted.model, query, each)
     tried = replace(query, forced={name: query.forced[name] for name in moved})
     supported = fitted.supported(tried, apart=_derived(path, units, forced, moved))
     if path.steps:

@@ -8,7 +8,8 @@ from interventional import BayesianInterventionRegressor
 from interventional.data.schema import Schema
 from interventional.inference.engines import infer
 from interventional.inference.posterior import Sampling
-from interventional.scm.draft import draft, specify
+from interventional.scm.draft import draft
+from interventional.scm.specification import specify
 
 X = np.random.default_rng(0).normal(size=(20, 2))
 Y = X @ [1.0, -1.0] + X[:, 0] ** 2

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from interventional.data.schema import Schema
-from interventional.scm.draft import draft, specify
+from interventional.scm.draft import draft
+from interventional.scm.specification import specify
 
 rng = np.random.default_rng(0)
 X = pd.DataFrame({"a": rng.normal(size=30), "m": rng.choice(list("pqr"), 30)})

@@ -19,7 +19,8 @@ from interventional.data.schema import Schema
 from interventional.inference.engines import infer
 from interventional.inference.posterior import Sampling
 from interventional.metrics import log_density
-from interventional.scm.draft import draft, specify
+from interventional.scm.draft import draft
+from interventional.scm.specification import specify
 
 pytestmark = [
     pytest.mark.filterwarnings(

@@ -13,9 +13,10 @@ from interventional import BayesianInterventionRegressor
 from interventional.data.schema import Schema
 from interventional.scm import predictive
 from interventional.scm.compiling import python_mode
-from interventional.scm.draft import draft, specify
+from interventional.scm.draft import draft
 from interventional.scm.families import FAMILIES, check_name
 from interventional.scm.predictive import Predictive
+from interventional.scm.specification import specify
 
 # Where the sampled variance is to have a variance, nu must be above 4.
 DISPERSION = {

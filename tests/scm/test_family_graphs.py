@@ -17,8 +17,9 @@ from interventional.data.schema import Schema
 from interventional.data.seen import DistinctRows
 from interventional.intervention import forward
 from interventional.scm.compiling import python_mode
-from interventional.scm.draft import draft, specify
+from interventional.scm.draft import draft
 from interventional.scm.observed import observed_model
+from interventional.scm.specification import specify
 
 pytestmark = [
     pytest.mark.filterwarnings(

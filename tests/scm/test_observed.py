@@ -13,8 +13,9 @@ from interventional.data.schema import Schema
 from interventional.inference import engines, laplace
 from interventional.inference.density import LogPosterior, compile_density
 from interventional.scm.compiling import StructureCache
-from interventional.scm.draft import draft, specify
+from interventional.scm.draft import draft
 from interventional.scm.observed import observed_data, observed_model
+from interventional.scm.specification import specify
 
 PRIORS = {
     "beta": Prior("Normal", mu=0.1, sigma=0.7),

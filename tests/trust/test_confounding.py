@@ -17,7 +17,8 @@ from interventional import BayesianInterventionRegressor, intervene, numbers
 from interventional.answers.outcomes import contents_of
 from interventional.data.schema import Schema
 from interventional.scm.compiling import python_mode
-from interventional.scm.draft import draft, specify
+from interventional.scm.draft import draft
+from interventional.scm.specification import specify
 from interventional.trust.confounding import parse
 
 BIAS = {"dose": Prior("Normal", mu=0.3, sigma=0.5)}

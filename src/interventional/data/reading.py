@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn import base as _sklearn_base
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, _check_y
 
 from interventional.data.frames import as_array
@@ -100,7 +101,12 @@ def read_outcome(y: Any, X: Any, estimator: BaseEstimator) -> Floats:
     return target
 
 
-def warn_of_weights(weights: Floats | None) -> None:
+def generator(random_state: int | np.random.RandomState | None) -> np.random.Generator:
+    """Return a source of random numbers, as scikit-learn's `random_state` has it."""
+    return np.random.default_rng(check_random_state(random_state).randint(1 << 32, size=4))
+
+
+def warn_of_weights(weights: Floats | None, *, are_precisions: bool = False) -> None:
     """Warn of weights that are no frequencies, as most of them are no whole numbers.
 
     Whole numbers never warn, nor do weights of which one in ten or fewer is a fraction. The words
@@ -110,13 +116,15 @@ def warn_of_weights(weights: Floats | None) -> None:
     ----------
     weights : ndarray of shape (n,) or None
         The weights of rows to learn from.
+    are_precisions : bool, default False
+        Whether sigma is fixed, so that 1/s**2 are what they say.
 
     Warns
     -----
     UserWarning
         That names what the weights may be meant to be.
     """
-    if weights is None:
+    if weights is None or are_precisions:
         return
     counted = weights[weights > 0]
     size = np.maximum(counted, min(counted.max(initial=0.0), 1.0))

@@ -20,8 +20,9 @@ from interventional.graph.identification import own_columns
 from interventional.inference.engines import infer_all
 from interventional.inference.posterior import Posterior, Sampling
 from interventional.numbers import OF_QUERIES, Floats
-from interventional.scm.draft import Draft, specify
+from interventional.scm.draft import Draft
 from interventional.scm.equations import StructuralModel
+from interventional.scm.specification import specify
 
 Drawn = tuple[StructuralModel, list[Posterior]]
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import check_random_state
 
 from interventional.inference import diagnostics
 from interventional.numbers import Floats
@@ -32,6 +34,15 @@ class Sampling:
     verbose: bool
     target_accept: float = 0.8
     tell: Callable[[str], None] = field(default=lambda detail: None, repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls, draws: Any, tune: Any, chains: Any, random_state: Any, n_jobs: Any, *, verbose: bool
+    ) -> "Sampling":
+        """Return what the estimator's parameters say, its `random_state` asked for a seed."""
+        seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+        jobs = joblib.effective_n_jobs(n_jobs)
+        return cls(int(draws), int(tune), int(chains), int(seed), jobs, verbose)  # bools are ints
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,79 @@
 
 from collections.abc import Collection, Hashable
 
+import numpy as np
+
 from interventional.answers.samples import Chunked
 from interventional.data.design import Design
 from interventional.errors import listed
+from interventional.graph.choice import Regression
 from interventional.intervention.do import Forced
 from interventional.intervention.forward import Query
 from interventional.scm.equations import StructuralModel
+from interventional.scm.roles import positive
 
 
-def refuse_ignored(model: StructuralModel, query: Query, names: Collection[str]) -> None:
+def columns_of(
+    model: StructuralModel,
+    forced: Collection[str],
+    reached: Collection[str],
+    own: Regression | None,
+    biases: Collection[str],
+) -> frozenset[int]:
+    """Return the columns whose values in a row enter its answer, by position.
+
+    Those of `biases` do where they are forced: by how far.
+    """
+    names = model.schema.names
+    moved = {names.index(name) for name in forced if name in biases}
+    if own is None:
+        return model.read(forced, reached) | moved
+    exposure = model.of_outcome.exposure
+    held = {names.index(n) for n in (*own.parents, *own.adjustment) if n not in forced}
+    if exposure is not None and names[exposure] not in forced:
+        held.add(exposure)
+    return frozenset(held | moved)
+
+
+def refuse_values(model: StructuralModel, query: Query) -> None:
+    """Refuse values that an equation cannot take: exposures, known errors, fractions of counts."""
+    of_y, names = model.of_outcome, model.schema.names
+    for column, check in ((of_y.exposure, positive), (of_y.noise, of_y.checked_errors)):
+        held = None if column is None else query.forced.get(names[column])
+        if held is not None:
+            check(held.first_chunk().ravel() if isinstance(held, Chunked) else held)
+        elif column is not None and column == of_y.exposure:
+            positive(query.values[:, column])
+    read = frozenset[int]()
+    if query.own is None and len(model.equations) > 1:
+        read = model.read(query.forced, query.regenerated)
+    for equation in model.equations[:-1]:  # what is no count would be rounded
+        node, j = equation.node, names.index(equation.node)
+        held, where = query.forced.get(node), f"do[{node!r}]"
+        if not equation.is_discrete or (held is None and j not in read):
+            continue
+        if held is None:
+            held, where = query.values[:, j], f"column {node!r}"
+        elif isinstance(held, Chunked):
+            drawn = held.first_chunk()
+            held = drawn[np.argmax(~equation.record.takes(drawn).all(axis=1))]
+        equation.record.check(held, where)
+
+
+def refuse_confounded_mediators(model: StructuralModel, query: Query) -> None:
+    """Refuse what mixes worlds if mediators and outcome share causes nobody observed."""
+    if query.regenerated:
+        model.reached(frozenset((*query.forced, *query.regenerated)))
+
+
+def refuse_ignored(model: StructuralModel, query: Query) -> None:
+    """Refuse to force a column that does not reach the outcome through the designs."""
+    if query.own is None:
+        for name in query.forced:
+            refuse_dropped(model, query, (name,))
+
+
+def refuse_dropped(model: StructuralModel, query: Query, names: Collection[str]) -> None:
     """Refuse to force causes of the outcome none of which reaches it through the designs."""
     reaching, dropped = set(names), dict[str, list[str]]()
     for node in (*query.regenerated, model.outcome):

@@ -2,28 +2,22 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interventional.data.accumulation import Accumulated
 from interventional.data.design import (
     Design,
-    TransformedDesign,
-    TreatmentCoding,
     make_design,
 )
 from interventional.data.leakage import refuse_outcome_among
 from interventional.data.schema import Schema
-from interventional.data.seen import Seen, distinct_rows, merge_equal_rows, sufficient_statistics
+from interventional.data.seen import Seen, distinct_rows, sufficient_statistics
 from interventional.errors import listed, unknown
 from interventional.graph.causal_graph import over_columns
 from interventional.graph.identification import own_columns
 from interventional.numbers import Floats
-from interventional.scm.curve import Curves
-from interventional.scm.defaults import resolve
-from interventional.scm.equations import Equation, StructuralModel, check_names
+from interventional.scm.equations import check_names
 from interventional.scm.families import (
     DEFAULT,
     FAMILIES,
@@ -343,122 +337,6 @@ def _families(given: Any, nodes: list[str], schema: Schema, outcome: str) -> dic
         levels = () if node == outcome else schema.categories(schema.names.index(node))
         families[node] = of_node(chosen.get(node), node, levels, is_outcome=node == outcome)
     return families
-
-
-def specify(
-    parsed: Draft,
-    values: Floats | None,
-    target: Floats | None = None,
-    weights: Floats | None = None,
-    accumulated: Accumulated | None = None,
-) -> tuple[StructuralModel, list[Seen | None]]:
-    """Return the structural model of some data, and what each equation sees of them.
-
-    Parameters
-    ----------
-    parsed : Draft
-        What the model is.
-    values : ndarray of shape (n, columns) or None
-        Encoded rows; None if all that is left of them is `accumulated`.
-    target : ndarray of shape (n,), optional
-        The outcome; None if nobody has seen it yet. Default priors are then those of standardised
-        data.
-    weights : ndarray of shape (n,), optional
-        Frequencies of the rows.
-    accumulated : Accumulated, optional
-        What equations without a design see of the rows.
-    """
-    found = [
-        _equation(parsed, regression, values, target, weights, accumulated)
-        for regression in parsed.regressions
-    ]
-    equations = tuple(equation for equation, _ in found)
-    model = StructuralModel(parsed.outcome, parsed.schema, equations, parsed.graph)
-    return model, [seen for _, seen in found]
-
-
-def _equation(
-    parsed: Draft,
-    regression: Regression,
-    values: Floats | None,
-    target: Floats | None,
-    weights: Floats | None,
-    accumulated: Accumulated | None,
-) -> tuple[Equation, Seen | None]:
-    """Return an equation whose priors are scaled by its data, and what it sees of them."""
-    node, columns, _ = regression
-    family, intercept = FAMILIES[parsed.families[node]], parsed.fit_intercept
-    rows, response = parsed.rows(columns, values), parsed.response(node, values, target)
-    design = parsed.design(node, columns, rows)
-    parsed.exposures(node, values)  # are refused where nobody has seen the outcome, too
-    seen: Seen | None = None
-    matrix: Floats | None = None
-    if accumulated is not None and parsed.adds_up(node):
-        assert isinstance(design, TreatmentCoding)
-        seen = accumulated.statistics(design, columns, parsed.position(node), intercept)
-    elif values is not None and rows is not None and response is not None:
-        matrix = design.matrix(rows)
-        seen = parsed.seen(node, matrix, response, weights, values)
-    equation = _scaled(parsed, regression, design, rows, matrix, weights, seen)
-    if values is not None:
-        equation.errors(values)  # likewise
-    if matrix is None or response is None or len(matrix) > _CANONICAL:
-        return equation, seen
-    sums = family.inner is not None and equation.noise is None
-    if sums and equation.engine(parsed.inference) == "nuts":
-        # NUTS is chaotic in the last bit: equal data in another order, or as weights, must come
-        # to it equal to the last bit.
-        merged = merge_equal_rows(matrix, response, weights)
-        seen = sufficient_statistics(*merged, intercept=intercept)
-        equation = _scaled(parsed, regression, design, rows, matrix, weights, seen)
-    return equation, seen
-
-
-def _scaled(
-    parsed: Draft,
-    regression: Regression,
-    design: Design,
-    rows: Floats | None,
-    matrix: Floats | None,
-    weights: Floats | None,
-    seen: Seen | None,
-) -> Equation:
-    """Return an equation with its priors scaled by what it saw."""
-    node, columns, variables = regression
-    intercept, centered = parsed.fit_intercept, parsed.center_predictors
-    family, levels = parsed.families[node], parsed.levels(node)
-    exposure = parsed.exposure if node == parsed.outcome else None
-    noise = parsed.errors_of(node)
-    given, moments = parsed.priors.get(node), None if seen is None else seen.moments
-    curves = None
-    if isinstance(design, TransformedDesign) and matrix is not None:
-        assert rows is not None
-        assert seen is not None
-        curves = partial(Curves.of, design, rows, matrix, weights, seen)
-    priors = resolve(
-        given,
-        design,
-        rows,
-        moments,
-        fit_intercept=intercept,
-        center=centered,
-        family=family,
-        curves=curves,
-    )
-    center = np.zeros(len(design.terms))
-    if intercept and centered and seen is not None:
-        center = seen.x_mean
-    elif intercept and centered and rows is not None:
-        center = design.matrix(rows).mean(axis=0)
-    if priors.fixed_sigma == 0 and noise is None:
-        raise ValueError(
-            f"the prior of sigma fixes it at 0, so that no {node!r} could differ from what is "
-            "expected of it; give it a number above 0, or name by noise= the column of known "
-            "standard deviations of the rows"
-        )
-    return Equation(
-        node, columns, variables, design, priors, center, family, levels, exposure, noise
-    )
 
 
 def _regressions(

@@ -1,0 +1,70 @@
+"""From what the parameters say, and rows, to a fitted model; and whether rows may be batches."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from interventional.data.accumulation import Accumulated
+from interventional.fitted import Fitted
+from interventional.inference.engines import infer_all
+from interventional.inference.own import OwnRegressions
+from interventional.inference.posterior import Sampling
+from interventional.numbers import Floats
+from interventional.scm.draft import Draft
+from interventional.scm.families import DEFAULT, FAMILIES, LOG, adds_up, no_batches
+from interventional.scm.naming import DEFAULT_OUTCOME
+from interventional.scm.specification import specify
+from interventional.trust import confounding
+
+
+def conditioned(
+    parsed: Draft,
+    accumulated: Accumulated,
+    sampling: Sampling,
+    biases: Mapping[Any, Any] | None,
+    values: Floats | None = None,
+    target: Floats | None = None,
+    weights: Floats | None = None,
+) -> Fitted:
+    """Return a model with draws from its posterior, given rows, or sums over those of batches.
+
+    Parameters
+    ----------
+    parsed : Draft
+        What the model is.
+    accumulated : Accumulated
+        What the rows were, as sums.
+    sampling : Sampling
+        How to draw.
+    biases : mapping or None
+        The estimator's ``confounding``.
+    values, target, weights
+        Encoded rows, outcomes and weights; None of rows that came in batches.
+    """
+    model, seen = specify(parsed, values, target, weights, accumulated)
+    parsed.refuse_outcome_among(values, target, accumulated.named)
+    priors = confounding.parse(biases or {}, model)
+    posteriors = infer_all(model, seen, parsed.inference, sampling)
+    shape = sampling.chains, sampling.draws
+    drawn = confounding.draw(priors, model, shape, sampling.seed) if priors else {}
+    own = OwnRegressions.of(parsed, sampling, values, target, weights)
+    return Fitted.of(model, posteriors, sampling.seed, accumulated, drawn, own)
+
+
+def no_partial_fit(family: Any, outcome: str | None, noise: Any) -> str | None:
+    """Say why batches do not add up, whatever the columns; None where they may."""
+    if noise is not None:
+        return "with noise= batches do not add up; call fit with all rows in memory"
+    outcome = outcome or DEFAULT_OUTCOME
+    for node, name in (family if isinstance(family, Mapping) else {outcome: family}).items():
+        known = isinstance(name, str) and name in FAMILIES
+        if known and not adds_up(name, is_outcome=node == outcome):
+            return no_batches(node, name)
+    return None
+
+
+def takes_positive(family: Any, outcome: str | None) -> bool:
+    """Whether outcomes of the family are positive numbers."""
+    if isinstance(family, Mapping):
+        family = family.get(outcome or DEFAULT_OUTCOME, DEFAULT)
+    record = FAMILIES.get(family) if isinstance(family, str) else None
+    return record is not None and record.link is LOG
