@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+def _untold(detail: str) -> None:
+    """Say nothing."""
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How to draw: sizes, seed, what to show, and how often NUTS should accept a step.
@@ -33,7 +37,7 @@ class Sampling:
     n_jobs: int
     verbose: bool
     target_accept: float = 0.8
-    tell: Callable[[str], None] = field(default=lambda detail: None, repr=False, compare=False)
+    tell: Callable[[str], None] = field(default=_untold, repr=False, compare=False)
 
     @classmethod
     def of(
