@@ -467,7 +467,7 @@ def test_before_fit(ask):
 ARRAYS = {
     "too narrow": (np.ones((N, 1)), ValueError, "X has 1 features.*expecting 2"),
     "too wide": (np.ones((N, 3)), ValueError, "X has 3 features.*expecting 2"),
-    "NaN": (np.full((N, 2), np.nan), ValueError, "NaN.*'x0', row 0"),
+    "NaN": (np.full((N, 2), np.nan), ValueError, "NaN.*'x[01]', row 0"),
     "strings": ([["a", "b"]] * N, ValueError, "'a'"),
     "complex": (np.ones((N, 2)) * 1j, ValueError, "Complex"),
     "one row alone": (np.ones(2), ValueError, "2D array"),

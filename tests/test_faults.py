@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 
 import interventional
-from interventional import BayesianInterventionRegressor, CausalGraph
+from interventional import BayesianInterventionRegressor, CausalGraph, fitting
 from interventional import estimator as estimator_module
 from interventional.inference import engines, exact, laplace, nuts
 from interventional.intervention import forward
@@ -80,13 +80,13 @@ def whatever_was_drawn(build, numbers, key, sampling, label):
 STAGES = {
     "before any number": (estimator_module, "draft", "exact"),
     "the statistics": (estimator_module.Accumulated, "of", "exact"),
-    "the model": (estimator_module, "specify", "exact"),
+    "the model": (fitting, "specify", "exact"),
     "the density of sigma": (engines, "_prior_density", "exact"),
     "the draws": (exact, "draw", "exact"),
-    "the result": (estimator_module.Fitted, "of", "exact"),
+    "the result": (fitting.Fitted, "of", "exact"),
     "the mode": (laplace, "sample", "laplace"),
     "the sampler": (nuts, "sample", "nuts"),
-    "after the sampler": (estimator_module.Fitted, "of", "nuts"),
+    "after the sampler": (fitting.Fitted, "of", "nuts"),
 }
 
 

@@ -85,9 +85,10 @@ def test_pipeline_equals_design_and_direct_substitution(shop, do, output):
     """Steps outside, the same steps inside as design=, and arithmetic by hand are one answer."""
     X, y = shop
     steps = preprocessing().set_output(transform=output)
-    pipeline = make_pipeline(steps, ours()).fit(X, y)
+    priors = {"beta": Prior("Normal", mu=0, sigma=10)}  # by default a design has one of its own
+    pipeline = make_pipeline(steps, ours(priors=priors)).fit(X, y)
     outcomes = intervene(pipeline, X, do)
-    inside = ours(design=steps).fit(X, y)
+    inside = ours(design=steps, priors=priors).fit(X, y)
     np.testing.assert_allclose(outcomes.draws, inside.intervene(X, do).draws, atol=1e-7)
 
     forced = X.assign(**{k: v(X) if callable(v) else v for k, v in do.items()})

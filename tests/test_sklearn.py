@@ -118,8 +118,9 @@ def test_pipeline_with_column_transformer(mixed, output):
         [("n", StandardScaler(), ["age"]), ("c", OneHotEncoder(sparse_output=False), ["city"])],
         remainder="passthrough",
     ).set_output(transform=output)
-    pipeline = make_pipeline(steps, estimator()).fit(X, y)
-    inside = estimator(design=steps).fit(X, y)
+    priors = {"beta": Prior("Normal", mu=0, sigma=10)}  # by default a design has one of its own
+    pipeline = make_pipeline(steps, estimator(priors=priors)).fit(X, y)
+    inside = estimator(design=steps, priors=priors).fit(X, y)
     np.testing.assert_allclose(pipeline.predict(X), inside.predict(X), rtol=1e-9)
     assert pipeline.score(X, y) > 0.4
 

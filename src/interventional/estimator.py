@@ -265,7 +265,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         """Return what Gaussian equations see of a batch, of which the first names the outcome."""
         schema, values, target, weights = self._read_training(X, y, sample_weight, before is None)
         named = name_of(y) if before is None else before.named
-        parsed = self._draft(schema, values, named)
+        parsed = draft(schema, **self._parameters(named))
         parsed.refuse_batches()
         warn_of_weights(weights, are_precisions=parsed.fixes_sigma)
         parsed.refuse_outcome_among(values, target, name_of(y))

@@ -97,7 +97,8 @@ class TransformedDesign:
             _explain(error, schema, transformer, values)
             error.add_note(f"This is what design={transformer!r} raised when it was fitted.")
             raise
-        self._some, self._ignored = _some_of(values), dict[int, bool]()
+        self._values = tuple(_several(column) for column in values.T)
+        self._ignored = dict[int, bool]()
         self.terms: tuple[str, ...] = ()
         width = self.matrix(values[:1]).shape[1]
         if width == 0:
@@ -162,28 +163,39 @@ class TransformedDesign:
         return f"; it leaves text in column {listed(held)}, which it must encode" if held else ""
 
     def ignores(self, j: int, values: Floats | None = None) -> bool:
-        """Whether no term moves with a column among the values that fit saw, or these.
+        """Whether no term moves with a column among some values that fit saw, or these.
 
         Of a column that was constant nobody knows.
         """
         if values is not None:
-            return self._same_at(j, _several(values))
+            return self._same_at(j, np.append(_several(values), self._values[j][0]))
         if j not in self._ignored:
-            tried = _several(self._some[:, j])
+            tried = self._values[j]
             self._ignored[j] = len(tried) > 1 and self._same_at(j, tried)
         return self._ignored[j]
 
     def _same_at(self, j: int, tried: Floats) -> bool:
-        """Whether the terms of some rows of fit are the same whichever value a column has."""
+        """Whether the terms are the same whichever value a column has.
+
+        The other columns have all kinds of combinations of values that fit saw.
+        """
+        rng = np.random.default_rng(0)
+        rows = np.column_stack([rng.choice(values, 100) for values in self._values])
         first = None
-        for value in (*tried, self._some[0, j]):
-            rows = self._some.copy()
+        for value in tried:
             rows[:, j] = value
-            matrix = self.matrix(rows)
+            try:
+                matrix = self.matrix(rows)
+            except Exception:  # of a transformer that does not take each combination
+                return False
             first = matrix if first is None else first
             if not np.array_equal(matrix, first):
                 return False
         return True
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: what was found of columns is found again."""
+        return {**vars(self), "_ignored": {}}
 
     def _names(self, width: int) -> tuple[str, ...]:
         try:
