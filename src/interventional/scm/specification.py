@@ -74,12 +74,13 @@ def _equation(
     equation = _scaled(parsed, regression, design, rows, matrix, weights, seen)
     if values is not None:
         equation.errors(values)  # likewise
-    if matrix is None or response is None or len(matrix) > _CANONICAL:
+    if rows is None or response is None or len(rows) > _CANONICAL:
         return equation, seen
     sums = family.inner is not None and equation.noise is None
     if sums and equation.engine(parsed.inference) == "nuts":
         # NUTS is chaotic in the last bit: equal data in another order, or as weights, must come
         # to it equal to the last bit.
+        matrix = design.matrix(rows) if matrix is None else matrix
         merged = merge_equal_rows(matrix, response, weights)
         seen = sufficient_statistics(*merged, intercept=intercept)
         equation = _scaled(parsed, regression, design, rows, matrix, weights, seen)
