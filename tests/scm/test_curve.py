@@ -23,6 +23,8 @@ from interventional.data.design import make_design
 from interventional.data.schema import Schema
 from interventional.data.seen import distinct_rows, sufficient_statistics
 from interventional.scm.curve import Curves
+from interventional.scm.draft import draft
+from interventional.scm.specification import specify
 
 
 class Shuffled(TransformerMixin, BaseEstimator):
@@ -264,6 +266,23 @@ def test_frequencies_are_copies():
     design = PolynomialFeatures(2, include_bias=False)
     weighted, repeated = curves_of(design, X, weights)[0], curves_of(design, copies)[0]
     np.testing.assert_allclose(weighted.root(range(9)), repeated.root(range(9)), atol=1e-8)
+
+
+@pytest.mark.parametrize("settings", [{"family": "bernoulli"}, {"inference": "nuts"}])
+def test_nuts_gets_the_same_numbers_to_the_last_bit(settings):
+    """It is chaotic in the last bit; rows in another order, or as copies, are the same data."""
+    X = rows(40)
+    y = outcomes(X, settings.get("family", "gaussian"))
+    counts = np.random.default_rng(0).integers(1, 4, 40).astype(float)
+    again = np.random.default_rng(1).permutation(np.repeat(np.arange(40), counts.astype(int)))
+    roots = []
+    for k, weights in ((np.arange(40), counts), (again, None)):
+        table = X.iloc[k].reset_index(drop=True)
+        schema = Schema.of(table)
+        parsed = draft(schema, design=PolynomialFeatures(2, include_bias=False), **settings)
+        model, _ = specify(parsed, schema.encode(table), y.to_numpy()[k], weights)
+        roots.append(model.of_outcome.priors.groups[0].prior.parameters["root"])
+    np.testing.assert_array_equal(*roots)
 
 
 def test_the_factor_of_distinct_rows_has_their_covariance():

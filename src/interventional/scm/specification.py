@@ -107,7 +107,12 @@ def _scaled(
     if isinstance(design, TransformedDesign) and matrix is not None:
         assert rows is not None
         assert seen is not None
-        curves = partial(Curves.of, design, rows, matrix, weights, seen)
+        known = rows, matrix, weights
+        sampled = FAMILIES[family].inner is None or parsed.inference == "nuts"
+        if sampled and len(rows) <= _CANONICAL:  # equal to the last bit for NUTS, as above
+            distinct, _, counts = merge_equal_rows(rows, np.zeros(len(rows)), weights)
+            known = distinct, design.matrix(distinct), counts
+        curves = partial(Curves.of, design, *known, seen)
     priors = resolve(
         given,
         design,
