@@ -277,7 +277,7 @@ class Estimator(RegressorMixin, BaseEstimator):
     ) -> tuple[Table, Schema, Floats, Floats, Floats | None]:
         """Return rows as a table, what its columns are, encoded, the outcomes and the weights."""
         target = read_outcome(y, X, self)
-        table, schema, values = self._read_new(X, reset=first)
+        table, schema, values = self._read_new(X, name_of(y), first)
         check_consistent_length(values, target)
         return table, schema, values, target, read_weights(sample_weight, X, len(values))
 
@@ -655,11 +655,12 @@ class Estimator(RegressorMixin, BaseEstimator):
             if y is None and self.__sklearn_is_fitted__():
                 values, model = self._read(X), self.fitted_.model
             else:
-                _, schema, values = self._read_new(X)
+                _, schema, values = self._read_new(X, name_of(y))
                 if y is not None:
                     target = read_outcome(y, X, self)
                     check_consistent_length(values, target)
                 model, _ = specify(self._draft(schema, values, name_of(y)), values, target)
+        model.of_outcome.errors(values)  # must be there
         built = generative_model(model, values, list(Table.of(X).index))
         if target is None:
             return built
@@ -709,7 +710,7 @@ class Estimator(RegressorMixin, BaseEstimator):
                 self._read(X)
                 outcome, schema = self.fitted_.model.outcome, self.fitted_.model.schema
             else:
-                _, schema, values = self._read_new(X)
+                _, schema, values = self._read_new(X, None)
                 outcome = self._draft(schema, values).outcome
         built = self.build_model(X)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
@@ -758,13 +759,14 @@ class Estimator(RegressorMixin, BaseEstimator):
         how = self.draws, self.tune, self.chains, self.random_state, self.n_jobs
         return Sampling.of(*how, verbose=bool(self.verbose))
 
-    def _read_new(self, X: Any, reset: bool = True) -> tuple[Table, Schema, Floats]:
+    def _read_new(self, X: Any, named: Any, reset: bool = True) -> tuple[Table, Schema, Floats]:
         """Return new data, what its columns are, and its encoded rows."""
         table = read_table(X, self, reset=reset)
         schema, unreadable = Schema.of_readable(table)
         values, wrong = schema.encoded(table)
         if wrong:
-            read = None if self.graph is None else draft(schema, **self._parameters()).read
+            named = named if reset else self._accumulated.named
+            read = None if self.graph is None else draft(schema, **self._parameters(named)).read
             refuse({**wrong, **unreadable}, read)
         return table, schema, values
 

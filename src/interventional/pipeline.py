@@ -113,7 +113,8 @@ def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mea
     meant = parse_do(do, table, table, path.fitted.n_draws, path.fitted.seed)
     forced = forced_raw(meant, table)
     present, lacking = with_missing_forced(table, forced)
-    rows = through(path.steps, present.held)
+    rows = through(path.steps, present.held) if path.steps else present.frame
+    rows = present.held if rows is None else rows
     validate_data(path.regressor, rows, skip_check_array=True, reset=False)  # names of columns
     seen = read_rows(rows)
     path = path.knowing(seen, do)

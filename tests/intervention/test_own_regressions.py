@@ -1,6 +1,7 @@
 """Queries that the equations do not answer, by a regression of their own."""
 
 import pickle
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.preprocessing import PolynomialFeatures, SplineTransformer, Standar
 from interventional import (
     BayesianInterventionRegressor,
     CausalGraph,
+    ExtrapolationWarning,
     NotIdentifiedError,
     intervene,
 )
@@ -373,3 +375,27 @@ def test_nothing_is_kept_where_no_query_needs_it():
     for graph in (None, "x -> m -> y", "x -> m -> y; x <-> y"):
         fit = fitted(X, y, graph=graph, family="poisson", inference="laplace")
         assert fit.fitted_.own is None
+
+
+def test_forced_exposures_are_no_regressors():
+    """Twenty times the days are twenty times the counts."""
+    rng = np.random.default_rng(0)
+    n = 800
+    x, days, u = rng.integers(0, 2, n), rng.uniform(1, 3, n), 0.3 * rng.normal(size=n)
+    a = x + u + rng.normal(size=n)
+    counts = rng.poisson(days * np.exp(0.2 * a + u))
+    X = pd.DataFrame({"x": x, "days": days, "a": a})
+    model = BayesianInterventionRegressor(
+        graph="x -> a -> n; a <-> n; days -> n",
+        outcome="n",
+        family="poisson",
+        exposure="days",
+        inference="laplace",
+        random_state=0,
+    ).fit(X, counts)
+    with warnings.catch_warnings():  # twenty days are beyond what was seen
+        warnings.simplefilter("ignore", ExtrapolationWarning)
+        one, twenty = (
+            model.intervene(X, {"x": 1, "days": d}).average().mean()[0] for d in (1.0, 20.0)
+        )
+    assert twenty == pytest.approx(20 * one)

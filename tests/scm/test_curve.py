@@ -285,6 +285,19 @@ def test_nuts_gets_the_same_numbers_to_the_last_bit(settings):
     np.testing.assert_array_equal(*roots)
 
 
+def test_terms_that_repeat_each_other_get_the_same_root_from_rows_in_any_order():
+    """Both columns with a term for each level: two directions in which no curve moves."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.choice(list("pqr"), 60), "b": rng.choice(list("uv"), 60)})
+    design = make_column_transformer((OneHotEncoder(sparse_output=False), ["a", "b"]))
+    here, _, _ = curves_of(design, X)
+    there, _, _ = curves_of(design, X.sample(frac=1, random_state=1))
+    np.testing.assert_allclose(here.root(range(5)), there.root(range(5)), atol=1e-8)
+    gram = np.linalg.lstsq(here.gram, np.eye(len(here.gram)))[0]
+    root = here.gram @ here.root(range(5))  # what it makes of curves is orthonormal
+    np.testing.assert_allclose(root @ root.T, here.gram @ gram, atol=1e-8)
+
+
 def test_the_factor_of_distinct_rows_has_their_covariance():
     X = rows(30).to_numpy()
     weights = np.arange(1.0, 31.0)

@@ -129,3 +129,15 @@ def test_tags_and_batches_of_families_by_name():
     assert model.__sklearn_tags__().target_tags.positive_only
     assert not hasattr(model, "partial_fit")
     assert hasattr(regressor(family={"y": "lognormal"}), "partial_fit")
+
+
+def test_the_name_of_y_beside_a_column_that_takes_no_part():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"price": rng.normal(size=50), "note": np.nan})
+    y = (X["price"] + rng.normal(size=50)).rename("sales")
+    model = BayesianInterventionRegressor(graph="price -> sales", random_state=0)
+    assert model.fit(X, y).fitted_.model.outcome == "sales"
+    built = model.build_model(X, y)
+    assert "note" not in built.named_vars
+    with pytest.raises(ValueError, match="NaN: column 'price', row 3"):
+        model.fit(X.assign(price=X["price"].where(X.index != 3)), y)

@@ -254,3 +254,22 @@ def test_dask_rows_are_asked_about(fitted, data):
     X, _ = data
     found = fitted.predict(dd.from_pandas(X, npartitions=3)).compute()
     np.testing.assert_allclose(found, fitted.predict(X))
+
+
+def test_errors_that_confound_are_refused():
+    """As noise alone they would leave the confounding in: 2.3 where 1 is true."""
+    rng = np.random.default_rng(0)
+    se = rng.uniform(0.5, 2, 200)
+    X = pd.DataFrame({"se": se, "x": se + rng.normal(size=200)})
+    model = make(graph="se -> x -> y; se -> y")
+    with pytest.raises(ValueError, match="'se' as a cause of 'x' too, so that it confounds"):
+        model.fit(X, X["x"] + se * rng.normal(size=200))
+
+
+def test_rows_that_lack_their_errors(fitted, data):
+    X, _ = data
+    for rows in (X.drop(columns="se"), X.assign(se=np.nan)):
+        with pytest.raises(ValueError, match=r"known standard deviations.*is missing in row 0"):
+            fitted.predict(rows, return_std=True)
+        with pytest.raises(ValueError, match=r"known standard deviations.*is missing in row 0"):
+            fitted.intervene(rows, {"x": 1.0}, kind="predictive")

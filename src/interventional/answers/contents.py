@@ -17,7 +17,7 @@ from interventional.answers.samples import (
     at_once,
 )
 from interventional.answers.support import MADE_BY_HAND, Support, joined
-from interventional.data.frames import as_array
+from interventional.data.frames import as_array, as_pandas
 from interventional.data.reading import refuse_masked
 from interventional.errors import listed, unknown
 from interventional.numbers import Floats
@@ -127,6 +127,9 @@ class Contents:
         weight = np.ones(n) if weights is None else self._by_row(weights, "weights", np.float64)
         if not np.all(np.isfinite(weight)) or np.any(weight < 0):
             raise ValueError("weights must be finite, not negative, and not all zero")
+        frame = as_pandas(by)
+        if frame is not None and frame is not by and len(frame) == n:  # another package's
+            by = frame.set_axis(self.labels)
         if isinstance(by, list) and (len(by) != n or self._are_columns(by)):
             by = self.columns(by)
         if isinstance(by, pd.DataFrame):

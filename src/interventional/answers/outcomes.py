@@ -682,6 +682,23 @@ class Outcomes:
         """Return the ratio, paired draw by draw."""
         return self._contrast(other, "/")
 
+    def __array_ufunc__(self, ufunc: Any, *args: Any, **kwargs: Any) -> Any:
+        """Refuse what would be of the means, and no expectation."""
+        name = getattr(ufunc, "__name__", "f")
+        raise TypeError(
+            f"{name} of Outcomes would be that of their means; take it of the draws, "
+            f"{name}(outcomes.draws), and average those"
+        )
+
+    def _refuse_number(self, other: object) -> Any:
+        """Refuse arithmetic with what has no draws."""
+        raise TypeError(
+            f"arithmetic of Outcomes with {type(other).__name__}: take the draws, as in "
+            "1 - outcomes.draws, which are an xarray.DataArray"
+        )
+
+    __add__ = __radd__ = __mul__ = __rmul__ = __rsub__ = __rtruediv__ = __pow__ = _refuse_number
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the posterior means, shape (n,)."""
         if copy is False:

@@ -518,7 +518,10 @@ def over_columns(graph: Any, names: Iterable[str], outcome: str) -> CausalGraph 
         return None
     parsed = graph if isinstance(graph, CausalGraph) else CausalGraph(graph)
     if outcome not in parsed.nodes:
-        raise ValueError(f"the graph lacks the outcome: {unknown('node', outcome, parsed.nodes)}")
+        raise ValueError(
+            f"the graph lacks the outcome: {unknown('node', outcome, parsed.nodes)}; say by "
+            "outcome=... which of them y is, or name the Series y so"
+        )
     for node in parsed.nodes:
         if "/" in node:
             raise ValueError(f"the graph's node {node!r}: no name in the model may hold a '/'")

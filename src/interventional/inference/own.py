@@ -151,7 +151,10 @@ class OwnRegressions:
     def _draw(self, regression: Regression, seen: Accumulated) -> Drawn:
         schema, outcome = self.parsed.schema, self.parsed.outcome
         held = (*regression.parents, *regression.adjustment)
-        columns = tuple(j for j, name in enumerate(schema.names) if name in held)
+        beside = self.parsed.exposure, self.parsed.noise  # are no regressors
+        columns = tuple(
+            j for j, name in enumerate(schema.names) if name in held and j not in beside
+        )
         self._refuse_gone(regression, columns, seen)
         names = tuple(schema.names[j] for j in columns)
         priors = {key: v for key, v in self.parsed.priors.items() if key in ("beta", *names)}

@@ -124,10 +124,18 @@ class Curves:
         missing = max(len(terms) - len(gram), 0)
         scaled = np.concatenate([gram / size, np.zeros((missing, len(terms)))])
         _, d, vt = np.linalg.svd(scaled, full_matrices=False)
-        d = np.where(d > _RANK * d.max(initial=0.0), d, 1.0)
-        basis = (vt / d[:, None] / size).T  # orthonormal under Q
-        left, _, right = np.linalg.svd(basis.T @ functionals[: len(terms)].T)
-        return np.asarray(basis @ (left @ right))
+        known = d > _RANK * d.max(initial=0.0)
+        basis = (vt[known] / d[known, None] / size).T  # orthonormal under Q
+        polar = _polar(basis.T @ functionals[: len(terms)].T)
+        null = vt[~known]  # any basis will do: what is made of it is the same
+        beside = _polar(null - (null @ polar.T) @ polar)
+        return np.asarray(basis @ polar + (null / size).T @ beside)
+
+
+def _polar(rows: Floats) -> Floats:
+    """Return the matrix with orthonormal rows that is nearest."""
+    left, _, right = np.linalg.svd(rows, full_matrices=False)
+    return np.asarray(left @ right)
 
 
 def _elsewhere(design: Design, rows: Floats, weights: Floats | None) -> tuple[Floats, Floats]:

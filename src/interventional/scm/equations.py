@@ -237,6 +237,11 @@ class Equation:
         Where sigma is fixed at 0, they are all the noise that there is, and must be above it.
         """
         alone = self.priors.fixed_sigma == 0
+        if np.isnan(known).any():
+            raise ValueError(
+                "the noise, the column of known standard deviations of the rows, is missing in "
+                f"row {int(np.argmax(np.isnan(known)))}; a new outcome of a row needs it"
+            )
         if not (known > 0 if alone else known >= 0).all():
             row = int(np.argmax(~(known > 0 if alone else known >= 0)))
             must = "be positive, as sigma is fixed at 0" if alone else "not be negative"

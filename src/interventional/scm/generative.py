@@ -33,7 +33,7 @@ def generative_model(
         The equations.
     values : ndarray of shape (n, columns)
         Encoded rows. Each column becomes a variable of its name: data, or, where it has an
-        equation, random.
+        equation, random. One that is missing and enters nothing is left out.
     index : sequence, optional
         Labels of the rows. Without them the number of rows stays a variable of the model.
     how : mapping, optional
@@ -43,14 +43,16 @@ def generative_model(
     import pytensor
 
     names = model.schema.names
-    endogenous = {equation.node for equation in model.equations}
+    left_out = {equation.node for equation in model.equations}
+    read = model.read_by_any | {model.of_outcome.noise}
+    left_out |= {n for j, n in enumerate(names) if j not in read and np.isnan(values[:, j]).any()}
     with pm.Model() as built:
         rows = None if index is not None else pytensor.shared(len(values), name="n_obs")
         built.add_coord("obs", index, length=rows)
         variables = {
             name: pm.Data(name, values[:, j], dims="obs")
             for j, name in enumerate(names)
-            if name not in endogenous
+            if name not in left_out
         }
         for equation in model.equations:
             for j, variable in zip(equation.columns, equation.variables, strict=True):

@@ -43,6 +43,14 @@ def noise_column(
             f"errors of {outcome!r} are given for each row, and no intervention changes them but "
             "one on themselves: leave the column out of the graph"
         )
+    others = set() if graph is None or name not in graph.nodes else {*graph.children(name)}
+    if others - {outcome}:
+        raise ValueError(
+            f"noise: the graph has {name!r} as a cause of {listed(sorted(others - {outcome}))} "
+            f"too, so that it confounds, and known errors enter the equation of {outcome!r} as "
+            "its noise alone; make a copy of the column under another name, which the graph "
+            "has as a cause, and leave this one out of the graph"
+        )
     return position
 
 
