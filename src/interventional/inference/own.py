@@ -22,6 +22,7 @@ from interventional.inference.posterior import Posterior, Sampling
 from interventional.numbers import OF_QUERIES, Floats
 from interventional.scm.draft import Draft
 from interventional.scm.equations import StructuralModel
+from interventional.scm.roles import confounds
 from interventional.scm.specification import specify
 
 Drawn = tuple[StructuralModel, list[Posterior]]
@@ -151,7 +152,10 @@ class OwnRegressions:
     def _draw(self, regression: Regression, seen: Accumulated) -> Drawn:
         schema, outcome = self.parsed.schema, self.parsed.outcome
         held = (*regression.parents, *regression.adjustment)
-        beside = self.parsed.exposure, self.parsed.noise  # are no regressors
+        noise = self.parsed.noise
+        if noise is not None and schema.names[noise] in regression.adjustment:
+            raise confounds(schema.names[noise], outcome)
+        beside = self.parsed.exposure, noise  # are no regressors
         columns = tuple(
             j for j, name in enumerate(schema.names) if name in held and j not in beside
         )

@@ -30,7 +30,7 @@ from interventional.scm.families import (
 )
 from interventional.scm.naming import SUFFIXES, outcome_name
 from interventional.scm.priors import is_pooling
-from interventional.scm.roles import exposure_column, noise_column, positive
+from interventional.scm.roles import confounds, exposure_column, noise_column, positive
 
 if TYPE_CHECKING:
     from interventional.graph.causal_graph import CausalGraph
@@ -285,7 +285,7 @@ def draft(
     graph = over_columns(graph, schema.names, outcome)
     position = exposure_column(exposure, schema, graph, outcome)
     errors = noise_column(noise, schema, graph, outcome)
-    regressions = _regressions(graph, schema, outcome, {position, errors})
+    regressions = _regressions(graph, schema, outcome, position, errors)
     nodes = [node for node, _, _ in regressions]
     families = _families(family, nodes, schema, outcome)
     given = family if isinstance(family, Mapping) else {}
@@ -340,12 +340,17 @@ def _families(given: Any, nodes: list[str], schema: Schema, outcome: str) -> dic
 
 
 def _regressions(
-    graph: "CausalGraph | None", schema: Schema, outcome: str, others: Collection[int | None]
+    graph: "CausalGraph | None",
+    schema: Schema,
+    outcome: str,
+    exposure: int | None,
+    noise: int | None,
 ) -> list[Regression]:
     """Return for each equation its node, and positions and variables of its regressors.
 
-    The columns in `others` are something else to the outcome.
+    Exposures and known errors are something else to the outcome.
     """
+    others = exposure, noise
     if graph is None:
         columns = tuple(j for j in range(len(schema.names)) if j not in others)
         return [(outcome, columns, tuple(schema.names[j] for j in columns))]
@@ -356,6 +361,8 @@ def _regressions(
         variable = {name: name for name in regression.parents}
         variable |= {name: f"{name}_observed" for name in regression.adjustment}
         if regression.node == outcome:
+            if noise is not None and schema.names[noise] in regression.adjustment:
+                raise confounds(schema.names[noise], outcome)
             for j in others:
                 variable.pop("" if j is None else schema.names[j], None)
         columns = tuple(j for j, name in enumerate(schema.names) if name in variable)

@@ -44,14 +44,19 @@ def noise_column(
             "one on themselves: leave the column out of the graph"
         )
     others = set() if graph is None or name not in graph.nodes else {*graph.children(name)}
-    if others - {outcome}:
-        raise ValueError(
-            f"noise: the graph has {name!r} as a cause of {listed(sorted(others - {outcome}))} "
-            f"too, so that it confounds, and known errors enter the equation of {outcome!r} as "
-            "its noise alone; make a copy of the column under another name, which the graph "
-            "has as a cause, and leave this one out of the graph"
-        )
+    if outcome in others and others - {outcome}:
+        raise confounds(name, outcome)
     return position
+
+
+def confounds(name: str, outcome: str) -> ValueError:
+    """Return what is raised where known errors would have to be adjusted for."""
+    return ValueError(
+        f"noise: the graph has {name!r} as a cause of {outcome!r} and of others on the way to "
+        f"it, so that it confounds, and known errors enter the equation of {outcome!r} as its "
+        "noise alone; make a copy of the column under another name, which the graph has as a "
+        "cause, and leave this one out of the graph"
+    )
 
 
 def _column_of_numbers(key: Any, schema: Schema, parameter: str, what: str) -> int:
