@@ -262,9 +262,7 @@ def test_errors_that_confound_are_refused():
     se = rng.uniform(0.5, 2, 200)
     X = pd.DataFrame({"se": se, "x": se + rng.normal(size=200)})
     model = make(graph="se -> x -> y; se -> y")
-    with pytest.raises(
-        ValueError, match=r"'se' as a cause of 'y' and of others"
-    ):
+    with pytest.raises(ValueError, match=r"'se' as a cause of 'y' and of others"):
         model.fit(X, X["x"] + se * rng.normal(size=200))
 
 
