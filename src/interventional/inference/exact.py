@@ -295,9 +295,17 @@ class Conjugate:
 
     def by_name(self, theta: Floats) -> dict[str, Floats]:
         """Return draws of all coefficients by name, the intercept at the predictors' means."""
-        if self.shift is None:
-            return {"beta": theta}
-        return {"intercept": theta[:, 0] + theta[:, 1:] @ self.shift, "beta": theta[:, 1:]}
+        return by_name(theta, self.shift)
+
+
+def by_name(theta: Floats, shift: Floats | None) -> dict[str, Floats]:
+    """Return draws of all coefficients by name, the intercept moved to the predictors' means.
+
+    Without an intercept there is no `shift`, which is `Conjugate.shift`.
+    """
+    if shift is None:
+        return {"beta": theta}
+    return {"intercept": theta[:, 0] + theta[:, 1:] @ shift, "beta": theta[:, 1:]}
 
 
 def normal_priors(equation: Equation) -> tuple[NDArray[np.bool_], Floats, Floats]:

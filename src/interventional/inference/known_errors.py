@@ -32,6 +32,7 @@ from interventional.inference.exact import (
     REACH,
     FlatColumns,
     LogDensity,
+    by_name,
     normal_priors,
     refuse_ends,
 )
@@ -170,9 +171,7 @@ class _Rows:
         """Return draws of all coefficients by name, the intercept at the predictors' means."""
         if self.root is not None:
             theta = theta @ self.root.T
-        if self.shift is None:
-            return {"beta": theta}
-        return {"intercept": theta[:, 0] + theta[:, 1:] @ self.shift, "beta": theta[:, 1:]}
+        return by_name(theta, self.shift)
 
 
 @dataclass(frozen=True)
