@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from interventional import dask
 from interventional.data.accumulation import Accumulated
 from interventional.data.frames import name_of
+from interventional.data.groups import labelled
 from interventional.data.reading import (
     generator,
     read_outcome,
@@ -73,6 +74,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         "noise": "no_validation",
         "design": [HasMethods(["fit", "transform"]), Mapping, None],
         "priors": [Mapping, str, None],
+        "groups": [Mapping, list, None],
+        "within": ["boolean"],
         "confounding": [Mapping, None],
         "unseen_levels": [StrOptions({"error", "population"})],
         "fit_intercept": ["boolean"],
@@ -96,6 +99,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         noise: Any = None,
         design: Any = None,
         priors: "Mapping[str, Prior | str] | str | None" = None,
+        groups: Any = None,
+        within: bool = False,
         confounding: "Mapping[str, Prior] | None" = None,
         unseen_levels: Literal["error", "population"] = "error",
         fit_intercept: bool = True,
@@ -115,6 +120,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         self.noise = noise
         self.design = design
         self.priors = priors
+        self.groups = groups
+        self.within = within
         self.confounding = confounding
         self.unseen_levels = unseen_levels
         self.fit_intercept = fit_intercept
@@ -763,6 +770,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         """Return new data, what its columns are, and its encoded rows."""
         table = read_table(X, self, reset=reset)
         schema, unreadable = Schema.of_readable(table)
+        schema = labelled(schema, table, self.groups)
         values, wrong = schema.encoded(table)
         if wrong:
             named = named if reset else self._accumulated.named
@@ -809,6 +817,8 @@ class Estimator(RegressorMixin, BaseEstimator):
             "graph": self.graph,
             "design": self.design,
             "priors": self.priors,
+            "groups": self.groups,
+            "within": self.within,
             "fit_intercept": self.fit_intercept,
             "center_predictors": self.center_predictors,
             "inference": self.inference,

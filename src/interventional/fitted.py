@@ -1,6 +1,6 @@
 """A fitted model as a value: all that a question needs, and nothing of scikit-learn."""
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,7 @@ from interventional.numbers import Floats, is_large
 from interventional.scm.equations import StructuralModel
 from interventional.scm.predictive import Predictive
 from interventional.scm.roles import positive
-from interventional.scm.unseen import extended, more_levels, unseen_levels
+from interventional.scm.unseen import combines_levels, extended, more_levels, unseen_levels
 from interventional.trust import confounding, extrapolation
 from interventional.trust.overlap import Training
 
@@ -174,7 +174,13 @@ class Fitted:
         self.model.schema.refuse_other_columns(table)
         given = [do for do in dos if do is not None]
         found = unseen_levels(self.model, table.frame, given)
-        return extended_by(self, found) if found else self
+        if not combines_levels(self.model):
+            return extended_by(self, found) if found else self
+        constant = [
+            {k: v for k, v in do.items() if np.ndim(v) == 0 and not callable(v)} for do in given
+        ]
+        frames = [table.frame, *(table.frame.assign(**do) for do in constant if do)]
+        return extended_by(self, found, frames)
 
     def units(self, table: Table, seed: int | None = None) -> Units:
         """Return rows to ask something of, which stay as they are now."""
@@ -445,7 +451,9 @@ class Fitted:
         return outcomes_of(contents, estimand)
 
 
-def extended_by(fitted: Fitted, found: Mapping[int, list[Any]]) -> Fitted:
+def extended_by(
+    fitted: Fitted, found: Mapping[int, list[Any]], frames: Sequence[pd.DataFrame] = ()
+) -> Fitted:
     """Return a fitted model that knows more levels, drawn from the population of the others."""
     before = fitted.posteriors
     learnt = {
@@ -453,7 +461,7 @@ def extended_by(fitted: Fitted, found: Mapping[int, list[Any]]) -> Fitted:
         for posterior in before
         for name, values in posterior.variables.items()
     }
-    model, draws = extended(fitted.model, learnt, found, fitted.seed)
+    model, draws = extended(fitted.model, learnt, found, fitted.seed, frames)
     posteriors = []
     for equation, posterior in zip(model.equations, before, strict=True):
         name = f"{equation.node}_beta"

@@ -1,6 +1,6 @@
 """What counts as a number, how many are held at a time, and where random ones come from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from numbers import Real
@@ -94,6 +94,17 @@ def dense(values: Any, what: str) -> Any:
             f"zeros too, which are {size:,.1f} GB; give it fewer rows or columns"
         )
     return values.toarray()
+
+
+def beside(parts: Sequence[Any]) -> Any:
+    """Return matrices beside each other, a sparse one if any of them is."""
+    if len(parts) == 1:
+        return parts[0]
+    if all(isinstance(part, np.ndarray) for part in parts):
+        return np.hstack(parts)
+    from scipy import sparse
+
+    return sparse.hstack([sparse.csr_array(part) for part in parts], format="csr")
 
 
 def slices(n: int, size: int) -> Iterator[slice]:

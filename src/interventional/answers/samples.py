@@ -17,6 +17,7 @@ from interventional.answers.reductions import Reduction, mean, std
 from interventional.numbers import (
     SMALLEST,
     Floats,
+    beside,
     blocks,
     is_large,
     refuse_too_many,
@@ -24,6 +25,7 @@ from interventional.numbers import (
 )
 
 Rows = slice | NDArray[np.intp]
+_FACTORED = 500  # terms of which a factor is cheaper than samples
 Sign = Literal["-", "/"]  # of a contrast
 
 
@@ -76,7 +78,7 @@ class Groups:
 
         Parameters
         ----------
-        values : ndarray of shape (m, rows)
+        values : ndarray or sparse array of shape (m, rows)
             What is averaged over rows.
         rows : slice
             Which rows these are.
@@ -89,6 +91,13 @@ class Groups:
             return
         # Only groups that occur here: a matrix of rows by groups would be larger than the data.
         codes = self.codes[rows]
+        if not isinstance(values, np.ndarray):
+            from scipy import sparse
+
+            of_row = (shares, codes, np.arange(len(codes) + 1))
+            own = sparse.csr_array(of_row, shape=(len(codes), len(self.labels)))
+            total += (values @ own).toarray()
+            return
         order = np.argsort(codes, kind="stable")
         present, starts = np.unique(codes[order], return_index=True)
         weighted = values[:, order] * shares[order]
@@ -284,7 +293,7 @@ class Linear:
     Attributes
     ----------
     matrix : callable
-        From a slice of rows, or positions, to their terms, (rows, terms).
+        From a slice of rows, or positions, to their terms, (rows, terms); they may be sparse.
     n : int
         How many rows there are.
     coefficients : ndarray of shape (n_draws, terms)
@@ -309,6 +318,9 @@ class Linear:
         The covariance is that of a triangular factor of the samples and is never formed: far from
         zero, intercept and coefficients nearly cancel, and their squares would lose all digits.
         """
+        if self.coefficients.shape[1] > _FACTORED:
+            parts = [self.samples(rows).std(axis=0, ddof=1) for rows in self._blocks()]
+            return np.concatenate(parts)
         samples = np.column_stack([self.coefficients, self.intercept])
         samples = samples - samples.mean(axis=0)
         factor = np.linalg.qr(samples, mode="r").T
@@ -336,13 +348,16 @@ class Linear:
 
         def matrix(rows: Rows) -> Floats:
             here, there = self.matrix(rows), other.matrix(rows)
-            return here - there if is_same else np.hstack([here, -there])
+            return here - there if is_same else beside([here, -there])
 
         both = np.hstack([self.coefficients, other.coefficients])
         return Linear(matrix, self.n, self.coefficients if is_same else both, intercept)
 
     def _blocks(self) -> Iterator[slice]:
-        return blocks(self.n, self.coefficients.shape[1] + 1)
+        width = self.coefficients.shape[1] + 1
+        if width > _FACTORED and not isinstance(self.matrix(slice(0, 1)), np.ndarray):
+            width = len(self.coefficients)  # of samples; terms are sparse
+        return blocks(self.n, width)
 
 
 def at_once(samples: Samples) -> Samples:

@@ -12,7 +12,23 @@ from interventional.errors import listed
 from interventional.numbers import LARGEST, Floats, are_moderate, dense
 
 
-class TreatmentCoding:
+class _Alike:
+    """A design whose coefficients are the same in all rows."""
+
+    terms: tuple[str, ...]
+
+    @property
+    def population(self) -> tuple[str, ...]:
+        """The terms whose coefficients are the same in all groups of rows: all."""
+        return self.terms
+
+    @property
+    def varying(self) -> tuple[Any, ...]:
+        """What differs between groups of rows: nothing."""
+        return ()
+
+
+class TreatmentCoding(_Alike):
     """Numbers as they are; levels against the first of them, in terms like ``sex[1]``.
 
     Parameters
@@ -64,8 +80,16 @@ class TreatmentCoding:
         """Whether no term moves with a column: each is a term, or several."""
         return False
 
+    def is_linear_in(self, j: int) -> bool:
+        """Whether the terms are linear in a column, given the others: in numbers."""
+        return self.schema.levels[j] is None
 
-class TransformedDesign:
+    def linear_term(self, j: int) -> int | None:
+        """Return the one term that a column of numbers is."""
+        return self.picks.index((j, None)) if self.is_linear_in(j) else None
+
+
+class TransformedDesign(_Alike):
     """A fitted scikit-learn transformer as a design.
 
     Parameters
@@ -193,6 +217,14 @@ class TransformedDesign:
                 return False
         return True
 
+    def is_linear_in(self, j: int) -> bool:
+        """Whether the terms are known to be linear in a column."""
+        return False
+
+    def linear_term(self, j: int) -> int | None:
+        """Return the one term that a column is; nobody knows."""
+        return None
+
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: what was found of columns is found again."""
         return {**vars(self), "_ignored": {}}
@@ -290,8 +322,8 @@ def _several(values: Floats) -> Floats:
     return found[np.unique(np.linspace(0, len(found) - 1, 10).astype(np.intp))]
 
 
-# The map from encoded columns to the matrix that an equation is linear in.
-Design = TreatmentCoding | TransformedDesign
+# What makes columns of encoded ones, the same in all rows.
+PlainDesign = TreatmentCoding | TransformedDesign
 
 
 def make_design(
@@ -299,7 +331,7 @@ def make_design(
     transformer: Any,
     values: Floats | None,
     pooled: tuple[int, ...] = (),
-) -> Design:
+) -> PlainDesign:
     """Return the design of a model: by dtype, or a clone of `transformer` fitted to the rows."""
     if transformer is None:
         return TreatmentCoding(schema, pooled)

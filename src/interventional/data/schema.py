@@ -7,7 +7,7 @@ equation is linear in.
 
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -89,6 +89,24 @@ class Schema:
                 kinds.append((None, None, None))
                 wrong[j] = error.with_traceback(None)
         return cls(names, labels, *_transposed(kinds)), wrong
+
+    def labelled(self, columns: Collection[int], values: Mapping[int, NDArray[Any]]) -> "Schema":
+        """Return the same with some columns of numbers as levels: their numbers are labels.
+
+        Parameters
+        ----------
+        columns : collection of int
+            Which columns.
+        values : mapping
+            What each holds.
+        """
+        levels, dtypes = list(self.levels), list(self.dtypes)
+        for j in columns:
+            if levels[j] is None:
+                held = pd.Series(values[j]).dropna().unique()
+                levels[j] = tuple(sorted(map(_as_label, held.tolist())))
+                dtypes[j] = dtypes[j] or "object"
+        return replace(self, levels=tuple(levels), dtypes=tuple(dtypes))
 
     @property
     def with_levels(self) -> tuple[str, ...]:
@@ -193,12 +211,17 @@ class Schema:
         table = Table.of(X)
         frame, wrong = table.frame, dict[int, Exception]()
         if frame is None:
-            if self.with_levels:
+            if self.with_levels and self.labels is not None:
                 raise TypeError(
                     "X must be a DataFrame: it was fitted with levels in column "
                     f"{listed(self.with_levels)}"
                 )
             values = np.asarray(table.array, dtype=np.float64)
+            if self.with_levels:
+                values = values.copy()
+                for j, levels in enumerate(self.levels):
+                    if levels is not None:
+                        values[:, j] = self.encode_column(j, values[:, j])
         else:
             with np.errstate(over="ignore"):  # infinity is refused below
                 if not self.with_levels and all(map(_is_real_dtype, frame.dtypes)):
@@ -330,6 +353,11 @@ def refuse(wrong: Wrong, read: Collection[int] | None = None) -> None:
     for j in sorted(wrong):
         if read is None or j in read:
             raise wrong[j].with_traceback(None)
+
+
+def _as_label(value: Any) -> Any:
+    """Return a number as a label: a whole one is one of integers, whatever its dtype."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _lacking(names: Sequence[str]) -> ValueError:

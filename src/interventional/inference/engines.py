@@ -1,6 +1,5 @@
 """From a structural model and what it saw of the data to draws: who draws each equation."""
 
-import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,23 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interventional.data.seen import DistinctRows, Seen, SufficientStatistics
+from interventional.data.seen_by_level import SeenByLevel
 from interventional.errors import unknown
-from interventional.inference import diagnostics, exact, hierarchical, known_errors, laplace, nuts
+from interventional.inference import (
+    diagnostics,
+    exact,
+    hierarchical,
+    known_errors,
+    laplace,
+    nuts,
+    varying,
+)
 from interventional.inference.posterior import Posterior, Sampling, label
 from interventional.inference.progress import told
+from interventional.inference.scale_priors import of_group, of_sigma
 from interventional.numbers import Floats
-from interventional.scm.compiling import StructureCache, python_mode
 from interventional.scm.equations import Equation, StructuralModel
-from interventional.scm.observed import DATA, OBSERVED, observed_data, observed_model
+from interventional.scm.observed import OBSERVED, observed_data, observed_model
 from interventional.scm.shrinkage import TARGET_ACCEPT
 
 if TYPE_CHECKING:
     import pymc as pm
 
 Drawn = tuple[dict[str, Floats], dict[str, NDArray[Any]], str, list[str]]
-_models = StructureCache(64)
-_scale_priors = StructureCache(64)
-_calling = threading.Lock()  # the inputs of a compiled function are its state
 
 
 def infer_all(
@@ -76,8 +81,8 @@ def infer(
 ) -> Posterior:
     """Draw from the posterior of an equation's parameters.
 
-    The observed model is built once per structure. NUTS samples it; the exact engine takes from it
-    the density of sigma's prior and knows the rest in closed form.
+    The observed model is built once per structure, where NUTS or Laplace take it; the exact engine
+    knows its density in closed form.
     """
     if inference not in ("auto", *ENGINES):
         raise ValueError(unknown("inference", inference, ("auto", *ENGINES)))
@@ -101,32 +106,32 @@ def _exact(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
     """Draw independently from the exact posterior."""
     name, n_draws = equation.node, sampling.chains * sampling.draws
     rng = np.random.default_rng(sampling.seed)
-    sigma = _prior_density(equation, seen, f"{name}_sigma")
-    learning = equation.priors.learning
-    if isinstance(seen, DistinctRows):
-        draws = known_errors.draw(equation, seen, *sigma, n_draws, rng)
-    elif learning is None:
+    priors, scales, troubles = equation.priors, dict[str, Floats](), list[str]()
+    if isinstance(seen, SeenByLevel) or priors.n_learnt > 1:
+        assert isinstance(seen, SeenByLevel | SufficientStatistics)
+        draws, scales, troubles = varying.draw(equation, seen, n_draws, rng)
+    elif isinstance(seen, DistinctRows):
+        draws = known_errors.draw(equation, seen, *of_sigma(equation), n_draws, rng)
+    elif priors.learning is None:
         assert isinstance(seen, SufficientStatistics)
-        draws = exact.draw(equation, seen, *sigma, n_draws, rng)
+        draws = exact.draw(equation, seen, *of_sigma(equation), n_draws, rng)
     else:
         assert isinstance(seen, SufficientStatistics)
-        scale_name = equation.scale_name(learning)
+        learning = priors.learning
         mu, unit = learning.prior.location_and_unit(len(learning.terms))
-        hierarchy = hierarchical.Hierarchy(
-            learning.terms, mu, unit, *_prior_density(equation, seen, scale_name)
-        )
-        draws = hierarchical.draw(equation, seen, hierarchy, *sigma, n_draws, rng)
+        hierarchy = hierarchical.Hierarchy(learning.terms, mu, unit, *of_group(learning))
+        draws = hierarchical.draw(equation, seen, hierarchy, *of_sigma(equation), n_draws, rng)
+        scales[equation.scale_name(learning)] = draws.pop("tau")
+    named = {f"{name}_{parameter}": values for parameter, values in draws.items()} | scales
     variables = {
-        f"{name}_{parameter}": values.reshape(sampling.chains, sampling.draws, *values.shape[1:])
-        for parameter, values in draws.items()
+        key: values.reshape(sampling.chains, sampling.draws, *values.shape[1:])
+        for key, values in named.items()
     }
-    if learning is not None:
-        variables[scale_name] = variables.pop(f"{name}_tau")
-    if len(equation.priors.groups) > 1:  # the model has a variable for each group
+    if len(priors.groups) > 1:  # the model has a variable for each group
         beta = variables[f"{name}_beta"]
-        for group in equation.priors.groups:
+        for group in priors.groups:
             variables[equation.group_name(group)] = beta[..., list(group.terms)]
-    return variables, {}, "interventional", []
+    return variables, {}, "interventional", troubles
 
 
 def _nuts(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
@@ -169,47 +174,9 @@ def _observed(
     if isinstance(seen, SufficientStatistics):
         sigma, log_prior = equation.priors.sigma, None
         if sigma is not None and sigma.is_plain and sigma.fixed is None:
-            log_prior, _ = _prior_density(equation, seen, f"{equation.node}_sigma")
+            log_prior, _ = of_sigma(equation)
         exact.refuse_improper(equation, seen, log_prior)
     elif isinstance(seen, DistinctRows) and seen.errors is not None:
         known_errors.refuse_undetermined(equation, seen)
     build = partial(observed_model, equation, seen)
     return build, observed_data(equation, seen), _key(equation, seen)
-
-
-def _prior_density(
-    equation: Equation, seen: Seen, variable: str
-) -> tuple[exact.LogDensity, float]:
-    """Return the log density of a scale's prior in the observed PyMC model, and a likely value.
-
-    Of a sigma that is fixed nobody asks the density.
-    """
-    fixed = equation.priors.fixed_sigma
-    if fixed is not None:
-        return np.zeros_like, fixed
-    key = _key(equation, seen)
-
-    def compile_prior() -> Any:
-        import pymc as pm
-        import pytensor
-        import pytensor.tensor as pt
-        from pymc.distributions.distribution import support_point
-        from pytensor.graph.traversal import graph_inputs
-
-        model = _models.get(key, lambda: observed_model(equation, seen))
-        prior = model[variable]
-        scale, numbers = pt.vector("scale"), pt.vector("numbers")
-        outputs = [pm.logp(prior, scale), support_point(prior)]
-        shared: dict[Any, Any] = {v: numbers for v in graph_inputs(outputs) if v.name == DATA}
-        return pytensor.function(
-            [scale, numbers], outputs, python_mode(), givens=shared, on_unused_input="ignore"
-        )
-
-    function = _scale_priors.get((key, variable), compile_prior)
-    numbers = observed_data(equation, seen)[DATA]
-
-    def evaluate(scale: Floats) -> Any:
-        with _calling:
-            return function(scale, numbers)
-
-    return (lambda scale: evaluate(scale)[0]), float(evaluate(np.ones(1))[1])

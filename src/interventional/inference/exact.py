@@ -108,7 +108,7 @@ def refuse_improper(
     ValueError
         If data and priors leave a coefficient or sigma without bounds.
     """
-    a, _, _ = _design_rows(equation, statistics)
+    a, _, _ = design_rows(equation, statistics)
     priors, ones = equation.priors, equation.has_intercept
     flat = [term + ones for group in priors.groups if group.name == "flat" for term in group.terms]
     if priors.intercept is not None and priors.intercept.distribution == "Flat":
@@ -238,7 +238,7 @@ class Conjugate:
         cls, equation: Equation, statistics: SufficientStatistics, learnt: Hierarchy | None = None
     ) -> "Conjugate":
         """Read the priors of an equation, and what it saw."""
-        a, u, shift = _design_rows(equation, statistics)
+        a, u, shift = design_rows(equation, statistics)
         normal, m, s = normal_priors(equation)
         pooled = np.zeros_like(normal)
         if learnt is not None:
@@ -411,7 +411,7 @@ class _Whitened:
         return theta
 
 
-def _design_rows(
+def design_rows(
     equation: Equation, statistics: SufficientStatistics
 ) -> tuple[Floats, Floats, Floats | None]:
     """Return the design with the intercept's column, the outcome, and `Conjugate.shift`."""

@@ -132,6 +132,10 @@ def _dims(equation: Equation) -> tuple[dict[str, tuple[str, ...]], dict[str, NDA
         variable, own = equation.group_name(group), (equation.dim(group),)
         dims[variable] = own
         dims[f"{variable}_offset"] = own  # of a user's prior that is not centred
+        if group.prior.n_groups:
+            effect = equation.effect_dim(group)
+            dims[f"{variable}_sd"], dims[f"{variable}_corr"] = (effect,), (effect, f"{effect}_")
+            dims[f"{variable}_raw"] = own
         for ending, per_term in AUXILIARY.get(group.prior.distribution, {}).items():
             if per_term:
                 dims[f"{variable}{ending}"] = own

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interventional.answers.samples import Chunked, Linear, Rows
-from interventional.data.design import TreatmentCoding
 from interventional.graph.choice import Regression
 from interventional.numbers import Floats, aligned
 from interventional.scm.compiling import building, python_mode
@@ -253,6 +252,8 @@ class Expected(Answer):
         linear = all(equation.is_linear for equation in reached)
         if query.differs_by_draw or "draw" in how.values() or not linear:
             return None
+        if not all(_is_one_term(equation, query.regenerated) for equation in reached):
+            return None  # its coefficient is another in each row
         return _linear(reached, query, self.parameters)
 
 
@@ -330,15 +331,15 @@ def _linear(
         own = np.ones(beta.shape[1], dtype=bool)
         for position, variable in enumerate(equation.variables):
             if variable in regenerated:
-                assert isinstance(equation.design, TreatmentCoding)
-                term = equation.design.picks.index((position, None))
+                term = equation.design.linear_term(position)
+                assert term is not None
                 own[term] = False
                 passed[variable] = passed.get(variable, 0.0) + beta[:, term]
         coefficients.append(beta[:, own])
         parts.append(_Terms(equation, own, query))
 
     def matrix(rows: Rows) -> Floats:
-        return parts[0](rows) if len(parts) == 1 else np.hstack([part(rows) for part in parts])
+        return beside([part(rows) for part in parts])
 
     joined = np.hstack(coefficients)
     return Linear(
@@ -386,11 +387,16 @@ def _linear_or_drawn(
 
 
 def _is_linear_in(equation: Equation, node: str) -> bool:
-    design = equation.design
-    return (
-        equation.is_linear
-        and isinstance(design, TreatmentCoding)
-        and design.schema.levels[equation.variables.index(node)] is None
+    return equation.is_linear and equation.design.is_linear_in(equation.variables.index(node))
+
+
+def _is_one_term(equation: Equation, regenerated: tuple[str, ...]) -> bool:
+    """Whether what is regenerated enters an equation as one term each."""
+    pairs = enumerate(equation.variables)
+    return all(
+        equation.design.linear_term(position) is not None
+        for position, variable in pairs
+        if variable in regenerated
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Hashable
 import numpy as np
 
 from interventional.answers.samples import Chunked
-from interventional.data.design import Design
+from interventional.data.grouped import Design
 from interventional.errors import listed
 from interventional.graph.choice import Regression
 from interventional.intervention.do import Forced

@@ -40,7 +40,7 @@ from itertools import permutations, product
 
 import numpy as np
 
-from interventional.data.design import Design
+from interventional.data.design import PlainDesign
 from interventional.data.schema import Schema
 from interventional.data.seen import Seen
 from interventional.numbers import BLOCK, Floats, slices
@@ -70,13 +70,13 @@ class Curves:
 
     @classmethod
     def of(
-        cls, design: Design, rows: Floats, matrix: Floats, weights: Floats | None, seen: Seen
+        cls, design: PlainDesign, rows: Floats, matrix: Floats, weights: Floats | None, seen: Seen
     ) -> "Curves":
         """Return those of a design.
 
         Parameters
         ----------
-        design : Design
+        design : PlainDesign
             The design.
         rows : ndarray of shape (n, columns)
             Encoded rows of its columns.
@@ -138,7 +138,7 @@ def _polar(rows: Floats) -> Floats:
     return np.asarray(left @ right)
 
 
-def _elsewhere(design: Design, rows: Floats, weights: Floats | None) -> tuple[Floats, Floats]:
+def _elsewhere(design: PlainDesign, rows: Floats, weights: Floats | None) -> tuple[Floats, Floats]:
     """Return places where rows may stand, encoded, and what a design makes of them.
 
     A transformer may refuse numbers that it was not fitted to; then they are observed ones.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from interventional.data.design import Design
+from interventional.data.grouped import Design, GroupedDesign, Varying
 from interventional.data.seen import Moments
 from interventional.errors import UndeterminedError, listed, unknown
 from interventional.numbers import SMALLEST, Floats
@@ -20,7 +20,7 @@ from interventional.scm.priors import (
     normal_parameters,
     one_each,
 )
-from interventional.scm.shrinkage import KINDS
+from interventional.scm.shrinkage import KINDS, VARYING
 
 if TYPE_CHECKING:
     from pymc_extras.prior import Prior
@@ -63,7 +63,8 @@ def resolve(
     record = FAMILIES[family]
     defaults = dict(record.dispersion)
     given = _checked(user, design, fit_intercept, tuple(defaults), family)
-    n_terms = len(design.terms)
+    n_terms = len(design.population)
+    of_groups = {part.name: given.pop(part.name, None) for part in design.varying}
     if moments is None:
         moments = Moments(0, np.zeros(n_terms), np.ones(n_terms), 0.0, 1.0)
     owners = _owners(given, design, values)
@@ -75,7 +76,7 @@ def resolve(
             "scale from its standard deviation, are undefined; give priors for beta, intercept "
             "and sigma, the last one such that sigma cannot go to 0"
         )
-    for term, size in zip(design.terms, moments.x_scale, strict=True):
+    for term, size in zip(design.population, moments.x_scale, strict=False):
         if size < SMALLEST:
             raise ValueError(
                 f"the values of {term!r} spread by no more than {size:g}, which must be at least "
@@ -84,18 +85,19 @@ def resolve(
     # Where inference is Gaussian, y_scale is that of what is Gaussian.
     link = IDENTITY if record.inner is not None else record.link
     size = link.unit * moments.y_scale
-    default_terms = [term for term, owner in enumerate(owners) if owner is None]
+    of_base = n_terms - (len(design.means) if isinstance(design, GroupedDesign) else 0)
+    on_curves = [term for term, owner in enumerate(owners[:of_base]) if owner is None]
     root = None
-    if curves is not None and default_terms:
-        root = size * curves().root(default_terms)
-    scale = size / moments.x_scale
+    if curves is not None and on_curves:
+        root = size * curves().root(on_curves)
+    scale, x_mean = size / moments.x_scale[:n_terms], moments.x_mean[:n_terms]
     intercept = None
     if fit_intercept:
         spread = _SPREAD * moments.y_scale
         if not center:  # the prior is at x = 0, which may be far from the data
-            moved = scale * moments.x_mean
+            moved = scale * x_mean
             if root is not None:
-                moved[default_terms] = moments.x_mean[default_terms] @ root
+                moved[on_curves] = x_mean[on_curves] @ root
             spread = float(np.hypot(spread, np.linalg.norm(moved)))
         default = PriorSpec.of("Normal", mu=moments.y_mean, sigma=spread)
         intercept = given.get("intercept", default)
@@ -104,8 +106,28 @@ def resolve(
         if name == "sigma":
             numbers = {**numbers, "sigma": moments.y_scale}
         dispersion[name] = given.get(name, PriorSpec.of(distribution, **numbers))
-    groups = _groups(given, owners, scale, moments, root)
+    groups = _groups(given, owners, scale, moments, on_curves, root)
+    start = n_terms
+    for part in design.varying:
+        terms = tuple(range(start, start + len(part.terms)))
+        prior = _of_groups(part, of_groups[part.name], moments.y_scale, moments)
+        groups += (Group(_name(part.name), prior, terms),)
+        start += len(terms)
     return EquationPriors(groups, intercept, dispersion)
+
+
+def _of_groups(part: Varying, given: PriorSpec | None, size: float, moments: Moments) -> PriorSpec:
+    """Return the prior of what differs between groups of rows."""
+    unit = size / np.concatenate([[1.0], moments.x_scale[list(part.slopes)]])
+    sd = PriorSpec.of("HalfStudentT", nu=4.0, sigma=unit)
+    if given is not None:
+        for path, leaf in given.leaves().items():
+            one_each(leaf, len(part.effects), f"{part.name}{path}")
+        sd = given
+    rows = max(moments.n, 1) / len(part.keys)
+    numbers = {"unit": unit, "noise": moments.noise, "rows": rows, "groups": len(part.keys)}
+    arrays = {name: np.asarray(value, dtype=np.float64) for name, value in numbers.items()}
+    return PriorSpec(VARYING, {"sd": sd, **arrays})
 
 
 def _checked(
@@ -120,7 +142,8 @@ def _checked(
         return {}
     if not isinstance(user, Mapping):
         raise TypeError(f"priors must be a mapping from names to Prior, got {user!r}")
-    names = (*design.schema.names, *design.terms)
+    of_groups = {part.name for part in design.varying}
+    names = (*design.schema.names, *design.population, *of_groups)
     reserved = ("beta", "intercept", *dispersion)
     for key in user:
         if key not in reserved and key not in names:
@@ -135,12 +158,14 @@ def _checked(
                 "rename the column"
             )
     given = {key: PriorSpec.parse(prior, f"priors[{key!r}]") for key, prior in user.items()}
-    for key, spec in given.items():
-        if spec.distribution == "partial_pooling" and key not in design.schema.names:
+    for key in of_groups & {*given}:
+        if not given[key].is_plain:
             raise ValueError(
-                f"priors[{key!r}]: 'partial_pooling' is for the levels of one column; name the "
-                "column"
+                f"priors[{key!r}]: {user[key]!r} is no prior of the standard deviations between "
+                "groups; give one distribution of positive numbers, with one number each for the "
+                "intercept and the slopes, or one for all"
             )
+        _refuse_negative_support(given[key], key)
     for key in ("intercept", *dispersion):
         if key not in given:
             continue
@@ -173,20 +198,20 @@ def _owners(
     given: Mapping[str, PriorSpec], design: Design, values: Floats | None
 ) -> list[str | None]:
     """Return for each term the key of the prior that it takes: its own, its column's, or all's."""
-    named = [key for key in given if key in design.schema.names or key in design.terms]
-    owners: list[str | None] = ["beta" if "beta" in given else None] * len(design.terms)
+    named = [key for key in given if key in (*design.schema.names, *design.population)]
+    owners: list[str | None] = ["beta" if "beta" in given else None] * len(design.population)
     columns = [key for key in named if key in design.schema.names]
     sources = design.sources(values) if columns else []
     for key in columns:
         alone = {design.schema.names.index(key)}
-        terms = [term for term, found in enumerate(sources) if found == alone]
-        if not terms and key not in design.terms:
+        terms = [term for term, found in enumerate(sources[: len(owners)]) if found == alone]
+        if not terms and key not in design.population:
             raise UndeterminedError(f"priors[{key!r}]: no term of the design comes from it alone")
         for term in terms:
             owners[term] = key
     for key in named:
-        if key in design.terms and key not in columns:
-            owners[design.terms.index(key)] = key
+        if key in design.population and key not in columns:
+            owners[design.population.index(key)] = key
     return owners
 
 
@@ -195,11 +220,12 @@ def _groups(
     owners: list[str | None],
     scale: Floats,
     moments: Moments,
+    on_curves: list[int],
     root: Floats | None,
 ) -> tuple[Group, ...]:
     """Return the terms by prior; all that are Normal are one group, and all that are Flat.
 
-    Those that have the default prior are one of their own where it is one of curves, with `root`.
+    Those on curves are one of their own where the default prior is one of these, with `root`.
     """
     members: dict[str, list[int]] = {}
     priors: dict[str, PriorSpec] = {"flat": PriorSpec.of("Flat")}
@@ -208,8 +234,11 @@ def _groups(
         terms = [term for term, owner in enumerate(owners) if owner == key]
         prior = None if key is None else given[key]
         if prior is None and root is not None:
-            members[CURVE], priors[CURVE] = terms, PriorSpec.of(CURVE, root=root)
-        elif prior is None or prior.is_normal:
+            members[CURVE], priors[CURVE] = on_curves, PriorSpec.of(CURVE, root=root)
+            terms = [term for term in terms if term not in on_curves]
+            if not terms:
+                continue
+        if prior is None or prior.is_normal:
             members.setdefault("normal", []).extend(terms)
             if prior is not None:
                 mu[terms], sigma[terms] = normal_parameters(prior, len(terms), str(key))
@@ -257,7 +286,7 @@ def _refuse_negative_support(prior: PriorSpec, name: str) -> None:
 
         density = pm.logp(getattr(pm, prior.distribution).dist(**prior.parameters), -1e-3)
         try:
-            return float(density.eval(mode=python_mode()))
+            return float(np.max(density.eval(mode=python_mode())))
         except pm.logprob.utils.ParameterValueError as error:
             raise ValueError(f"priors[{name!r}]: {prior} is no distribution: {error}") from error
 

@@ -9,7 +9,8 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.graph.replace import _vectorize_node
 
-from interventional.data.design import Design
+from interventional.data.grouped import Design
+from interventional.numbers import dense
 
 
 class DesignOp(Op):
@@ -40,7 +41,7 @@ class DesignOp(Op):
         """Fold leading dimensions into rows, transform, unfold."""
         columns = np.broadcast_arrays(*inputs)
         values = np.stack([column.ravel() for column in columns], axis=1)
-        matrix = self.design.matrix(values)
+        matrix = dense(self.design.matrix(values), "the design")
         output_storage[0][0] = matrix.reshape(*columns[0].shape, matrix.shape[1])
 
     def infer_shape(self, node: Apply, shapes: list[Any]) -> list[Any]:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interventional.data.design import (
-    Design,
-    make_design,
-)
+from interventional.data.design import make_design
+from interventional.data.grouped import Design, GroupedDesign
+from interventional.data.groups import Grouping, parse_groups
 from interventional.data.leakage import refuse_outcome_among
 from interventional.data.schema import Schema
 from interventional.data.seen import Seen, distinct_rows, sufficient_statistics
@@ -58,6 +57,10 @@ class Draft:
         The equations.
     designs, priors : mapping
         What the user gave for each node.
+    groups : mapping
+        What differs between which groups of rows, for each node where anything does.
+    within : bool
+        Whether group means are regressors there.
     families : mapping
         How each node is distributed.
     zero_one : tuple of str
@@ -76,6 +79,8 @@ class Draft:
     regressions: Sequence[Regression]
     designs: Mapping[str, Any]
     priors: Mapping[str, Any]
+    groups: Mapping[str, tuple[Grouping, ...]]
+    within: bool
     families: Mapping[str, str]
     zero_one: tuple[str, ...]
     exposure: int | None
@@ -108,7 +113,13 @@ class Draft:
     def adds_up(self, node: str) -> bool:
         """Whether what an equation sees of the rows is a sum over rows, of columns as they are."""
         sums = adds_up(self.families[node], is_outcome=node == self.outcome)
-        return sums and self.designs.get(node) is None and self.errors_of(node) is None
+        plain = self.designs.get(node) is None and node not in self.groups
+        return sums and plain and self.errors_of(node) is None
+
+    def keeps_levels(self, node: str) -> bool:
+        """Whether an equation with groups sees sums over the rows of each."""
+        gaussian = FAMILIES[self.families[node]].inner is not None
+        return gaussian and self.errors_of(node) is None and self.inference in ("auto", "exact")
 
     def as_seen(self, node: str, values: Floats) -> Floats:
         """Return a node as inference sees it; refuse what its family does not take."""
@@ -138,10 +149,27 @@ class Draft:
         """Return the position of the column of a node's known errors; None where it has none."""
         return self.noise if node == self.outcome else None
 
-    def design(self, node: str, columns: tuple[int, ...], rows: Floats | None) -> Design:
+    def design(
+        self,
+        node: str,
+        columns: tuple[int, ...],
+        rows: Floats | None,
+        weights: Floats | None = None,
+    ) -> Design:
         """Return the design of an equation, fitted to the rows of its columns."""
         schema = self.schema
         part = schema if len(columns) == len(schema.names) else schema.subset(columns)
+        groups = self.groups.get(node, ())
+        if groups:
+            assert rows is not None
+            lacking = {name for g in groups for name in g.columns} - {*part.names}
+            if lacking:
+                raise ValueError(
+                    f"groups: column {listed(sorted(lacking))} does not enter the equation of "
+                    f"{node!r}; let it be a cause of it in the graph"
+                )
+            of_node = part, self.designs.get(node), groups, rows, weights
+            return GroupedDesign.of(*of_node, within=self.within)
         return make_design(part, self.designs.get(node), rows, self._pooled(node, part))
 
     def seen(
@@ -179,17 +207,6 @@ class Draft:
         if not isinstance(given, Mapping):
             return ()
         pooled = {name for name, prior in given.items() if is_pooling(prior)}
-        for name in pooled & set(part.names):
-            if part.levels[part.names.index(name)] is None and given[name] == "partial_pooling":
-                raise ValueError(
-                    f"priors[{name!r}]: 'partial_pooling' is for columns of levels, and {name!r} "
-                    "holds numbers or bools; make it a category if its numbers are labels"
-                )
-            if self.designs.get(node) is not None and given[name] == "partial_pooling":
-                raise ValueError(
-                    f"priors[{name!r}]: 'partial_pooling' needs a term for every level, which a "
-                    "design of your own need not have; leave design out"
-                )
         return tuple(j for j, name in enumerate(part.names) if name in pooled)
 
     @property
@@ -234,6 +251,11 @@ class Draft:
     def refuse_batches(self) -> None:
         """Refuse a model that some equation keeps from being fitted batch by batch."""
         for node in self.nodes:
+            if node in self.groups:
+                raise ValueError(
+                    f"the equation of {node!r} has groups, whose rows are kept together while it "
+                    "is fitted, so that batches do not add up; call fit with all rows in memory"
+                )
             if self.designs.get(node) is not None:
                 raise ValueError(
                     f"the design of {node!r} is fitted to all rows at once, so that batches do "
@@ -265,6 +287,8 @@ def draft(
     graph: Any = None,
     design: Any = None,
     priors: Any = None,
+    groups: Any = None,
+    within: bool = False,
     fit_intercept: bool = True,
     center_predictors: bool = True,
     inference: str = "auto",
@@ -279,7 +303,7 @@ def draft(
     be.
     """
     if outcome is None:
-        outcome = outcome_name(named, schema.names, graph, (family, design, priors))
+        outcome = outcome_name(named, schema.names, graph, (family, design, priors, groups))
     if "/" in outcome:
         raise ValueError(f"outcome={outcome!r}: no name in the model may hold a '/'")
     graph = over_columns(graph, schema.names, outcome)
@@ -310,6 +334,8 @@ def draft(
         regressions,
         _by_node(design, nodes, outcome, "design"),
         _priors_by_node(priors, nodes, outcome),
+        parse_groups(groups, nodes, outcome, schema),
+        within,
         families,
         tuple(binary),
         position,

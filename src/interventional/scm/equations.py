@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from interventional.data.design import Design
+from interventional.data.grouped import Design
 from interventional.data.schema import Schema
 from interventional.errors import listed
 from interventional.graph.choice import Regression
@@ -134,7 +134,15 @@ class Equation:
             coords[f"{self.node}_block"] = [str(level) for level in self.levels[1:]]
         for group in self.priors.groups:
             coords[self.dim(group)] = [labels[member] for member in self.members(group)]
+        for group, part in zip(self.priors.varying, self.design.varying, strict=False):
+            coords[self.effect_dim(group)] = coords[f"{self.effect_dim(group)}_"] = list(
+                part.effects
+            )
         return coords
+
+    def effect_dim(self, group: Group) -> str:
+        """Return the name of the dimension of what differs between groups of rows."""
+        return f"{self.dim(group).removesuffix('_term')}_effect"
 
     @cached_property
     def dispersion(self) -> tuple[str, ...]:
@@ -176,11 +184,10 @@ class Equation:
             of_zero_one = ", as that of a column of 0 and 1 is unless family= says otherwise"
             why = of_zero_one if self.family == ZERO_ONE else ""
             return f"the family of {self.node!r} is {self.family!r}{why}"
-        learning = self.priors.learning
-        if learning is not None and self.noise is not None:
-            return f"the prior of {learning.name!r} learns a scale, beside known errors of rows"
-        if learning is not None and self.priors.fixed_sigma is not None:
-            return f"the prior of {learning.name!r} learns a scale, beside a fixed sigma"
+        if self.priors.n_learnt and self.noise is not None:
+            return "scales of coefficients are learnt beside known errors of rows"
+        if self.priors.n_learnt and self.priors.fixed_sigma is not None:
+            return "scales of coefficients are learnt beside a fixed sigma"
         return self.priors.conjugacy_obstacle
 
     def engine(self, inference: str) -> str:
@@ -195,8 +202,8 @@ class Equation:
         if inference == "exact" and obstacle is not None:
             raise ValueError(
                 "inference='exact' draws Gaussian and lognormal equations under Normal or Flat "
-                "priors of coefficients, one hierarchical one among them, and any positive prior "
-                f"of sigma, but {obstacle}; use inference='auto', 'nuts' or 'laplace'"
+                "priors of coefficients, any number of hierarchical ones and groups, and any "
+                f"positive prior of sigma, but {obstacle}; use inference='auto', 'nuts' or 'laplace'"
             )
         if inference == "auto":
             return "exact" if obstacle is None else "nuts"

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interventional.data.design import Design, TreatmentCoding
+from interventional.data.design import TreatmentCoding
+from interventional.data.grouped import Design
 from interventional.numbers import Floats
 from interventional.scm.equations import Equation, Regeneration, StructuralModel, with_errors
 
@@ -190,7 +191,8 @@ def prior_numbers(equation: Equation) -> dict[str, Floats]:
     priors, found = equation.priors, {}
     for group in priors.groups:
         for path, value in group.prior.leaves().items():
-            tiled = np.tile(value, equation.n_blocks) if value.ndim == 1 else value
+            per_term = value.ndim == 1 and not group.prior.n_groups
+            tiled = np.tile(value, equation.n_blocks) if per_term else value
             found[f"beta_{group.name}{path}"] = tiled
     for what, prior in (("intercept", priors.intercept), *priors.dispersion.items()):
         if prior is not None:

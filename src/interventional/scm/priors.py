@@ -14,7 +14,7 @@ import numpy as np
 from interventional.errors import listed, unknown
 from interventional.numbers import LARGEST, SMALLEST, Floats
 from interventional.scm.curve import CURVE
-from interventional.scm.shrinkage import KINDS, SIZED
+from interventional.scm.shrinkage import KINDS, SIZED, VARYING
 
 if TYPE_CHECKING:
     from pymc_extras.prior import Prior
@@ -103,7 +103,8 @@ class PriorSpec:
     def is_plain(self) -> bool:
         """Whether this is one distribution whose parameters are numbers."""
         random = any(isinstance(value, PriorSpec) for value in self.parameters.values())
-        return not random and self.transform is None and self.distribution not in (*KINDS, CURVE)
+        made = (*KINDS, CURVE, VARYING)
+        return not random and self.transform is None and self.distribution not in made
 
     @property
     def fixed(self) -> float | None:
@@ -121,7 +122,7 @@ class PriorSpec:
     @property
     def learns_scale(self) -> bool:
         """Whether this is Normal given one standard deviation that is learnt from the data."""
-        if self.distribution in ("ridge", "partial_pooling"):
+        if self.distribution == "ridge":
             return True
         sigma = self.parameters.get("sigma")
         others = [value for name, value in self.parameters.items() if name != "sigma"]
@@ -134,16 +135,29 @@ class PriorSpec:
             and not any(isinstance(other, PriorSpec) for other in others)
         )
 
+    @property
+    def n_groups(self) -> int:
+        """How many groups there are whose coefficients differ; 0 if none differ."""
+        return int(self.parameters["groups"]) if self.distribution == VARYING else 0  # type: ignore[arg-type]
+
+    @property
+    def of_effects(self) -> "tuple[PriorSpec, ...]":
+        """The priors of the standard deviations of what differs between groups, one an effect."""
+        sd, unit = self.parameters["sd"], self.parameters["unit"]
+        assert isinstance(sd, PriorSpec)
+        found = []
+        for k in range(np.size(unit)):  # type: ignore[arg-type]
+            own = {name: v if np.ndim(v) == 0 else v[k] for name, v in sd.parameters.items()}  # type: ignore[arg-type,index]
+            found.append(PriorSpec.of(sd.distribution, **own))
+        return tuple(found)
+
     def location_and_unit(self, size: int) -> tuple[Floats, Floats]:
         """Return the mean of a Normal with a learnt scale, and its sd in units of that scale."""
         if self.distribution == "Normal":
             mu = np.asarray(self.parameters.get("mu", 0.0), dtype=np.float64)
             return np.broadcast_to(mu, size), np.ones(size)
-        y_scale = np.asarray(self.parameters["y_scale"])
-        unit = y_scale * np.ones(size)
-        if self.distribution == "ridge":
-            unit = y_scale / np.asarray(self.parameters["x_scale"])
-        return np.zeros(size), unit
+        x_scale, y_scale = (np.asarray(self.parameters[key]) for key in ("x_scale", "y_scale"))
+        return np.zeros(size), y_scale / x_scale * np.ones(size)
 
     @property
     def is_normal(self) -> bool:
@@ -157,7 +171,7 @@ class PriorSpec:
             (name, value.skeleton if isinstance(value, PriorSpec) else value.ndim)
             for name, value in sorted(self.parameters.items())
         )
-        return (self.distribution, self.centered, self.transform, parts)
+        return (self.distribution, self.centered, self.transform, self.n_groups, parts)
 
     def leaves(self, path: str = "") -> dict[str, Floats]:
         """Return the numbers by path: ``{"_sigma": 1.0}``."""
@@ -200,6 +214,9 @@ class PriorSpec:
 
         if self.distribution == CURVE:
             return _on_curves(name, leaf("_root"), dims, whitened=whitened)
+        if self.distribution == VARYING:
+            assert dims is not None
+            return self._varying(name, leaf, dims, leaf("_noise") if noise is None else noise)
         if self.fixed is not None and dims is None:  # samplers take it as known
             return pm.Deterministic(name, pt.as_tensor(leaf("_c")))
         if self.distribution in KINDS:
@@ -218,6 +235,27 @@ class PriorSpec:
             default = 1.0 if (self.distribution, location) == ("Uniform", "upper") else 0.0
             parameters[location] = parameters.get(location, default) + by
         return getattr(pm, self.distribution)(name, **parameters, dims=dims)
+
+    def _varying(self, name: str, leaf: Callable[[str], Any], dims: str, noise: Any) -> Any:
+        """Add coefficients that differ between groups to the PyMC model in context."""
+        import pymc as pm
+        import pytensor.tensor as pt
+
+        from interventional.scm.shrinkage import varying
+
+        spec, size = self.parameters["sd"], np.size(self.parameters["unit"])  # type: ignore[arg-type]
+        assert isinstance(spec, PriorSpec)
+        effect = f"{dims.removesuffix('_term')}_effect"
+
+        def sd(called: str) -> Any:
+            numbers = spec._filled(leaf, "_sd")
+            distribution = getattr(pm, spec.distribution)
+            if called:
+                return distribution(called, **numbers, dims=effect)
+            return distribution.dist(**numbers, shape=size)
+
+        error = noise / pt.sqrt(leaf("_rows"))
+        return varying(name, sd, size, self.n_groups, error, dims)
 
     def prior(
         self, leaf: Callable[[str], Any], dims: str | None = None, path: str = ""
@@ -301,7 +339,8 @@ class EquationPriors:
         It holds the terms where that of the numbers is not all: priors that are written for so
         many, and the order of several groups.
         """
-        fixed = len(self.groups) > 1 or any(g.prior.distribution in SIZED for g in self.groups)
+        sized = (*SIZED, VARYING)
+        fixed = len(self.groups) > 1 or any(g.prior.distribution in sized for g in self.groups)
         return (
             tuple((g.name, g.prior.skeleton, fixed and g.terms) for g in self.groups),
             None if self.intercept is None else self.intercept.skeleton,
@@ -314,6 +353,16 @@ class EquationPriors:
         return next((group for group in self.groups if group.prior.learns_scale), None)
 
     @property
+    def varying(self) -> tuple[Group, ...]:
+        """The groups of coefficients that differ between groups of rows."""
+        return tuple(group for group in self.groups if group.prior.n_groups)
+
+    @property
+    def n_learnt(self) -> int:
+        """How many groups of coefficients have scales that are learnt, as the exact engine can."""
+        return sum(group.prior.learns_scale or group.prior.n_groups > 0 for group in self.groups)
+
+    @property
     def shrinks(self) -> bool:
         """Whether any prior has a geometry that takes NUTS small steps."""
         return any(
@@ -323,12 +372,10 @@ class EquationPriors:
     @property
     def conjugacy_obstacle(self) -> str | None:
         """Say what keeps the exact engine from these priors; None if nothing does."""
-        learning = [group.name for group in self.groups if group.prior.learns_scale]
         for group in self.groups:
-            if group.name not in ("normal", "flat", CURVE, *learning):
+            learns = group.prior.learns_scale or group.prior.n_groups
+            if not learns and group.name not in ("normal", "flat", CURVE):
                 return f"the prior of {group.name!r} is {group.prior}"
-        if len(learning) > 1:
-            return f"the priors of {listed(learning)} each learn a scale"
         intercept = self.intercept
         if intercept is not None and not (intercept.is_normal or intercept.distribution == "Flat"):
             return f"the prior of the intercept is {intercept}"
@@ -367,8 +414,6 @@ def normal_parameters(prior: PriorSpec, size: int, what: str) -> tuple[Floats, F
 
 def is_pooling(prior: object) -> bool:
     """Whether a prior, if it is that of levels, makes them share a scale that is learnt."""
-    if isinstance(prior, str):
-        return prior == "partial_pooling"
     parameters = getattr(prior, "parameters", {})
     return any(hasattr(value, "parameters") for value in parameters.values())
 

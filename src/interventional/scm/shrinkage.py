@@ -1,7 +1,7 @@
 r"""Priors that learn from the data how much to shrink coefficients.
 
 Each function adds one vector of coefficients, and what it hangs on, to the PyMC model in context.
-All have the same parameters:
+All but `varying` have the same parameters:
 
 name : str
     The name of the coefficients; those of all other variables begin with it.
@@ -39,6 +39,9 @@ R2D2M2 prior. Electronic Journal of Statistics 17:1711.
 Gelman (2006). Prior distributions for variance parameters in hierarchical models. Bayesian
 Analysis 1:515.
 
+Lewandowski, Kurowicka and Joe (2009). Generating random correlation matrices based on vines and
+extended onion method. Journal of Multivariate Analysis 100:1989.
+
 Papaspiliopoulos, Roberts and Sköld (2007). A general framework for the parametrization of
 hierarchical models. Statistical Science 22:59.
 
@@ -49,7 +52,7 @@ Zhang, Naughton, Bondell and Reich (2022). Bayesian regression using a prior on 
 R2-D2 shrinkage prior. Journal of the American Statistical Association 117:862.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -70,9 +73,10 @@ AUXILIARY: Mapping[str, Mapping[str, bool]] = {
     "ridge": {"_tau": False, "_raw": True},
     "horseshoe": {"_tau": False, "_lambda": True, "_slab": False, "_raw": True},
     "r2d2": {"_r2": False, "_phi": True, "_raw": True},
-    "partial_pooling": {"_tau": False, "_raw": True},
 }
 KINDS = tuple(AUXILIARY)
+VARYING = "varying"  # the prior of coefficients that differ between groups
+CORRELATION = 2.0  # of the LKJ prior of these
 SIZED = ("horseshoe", "r2d2")  # are written for a number of terms
 
 
@@ -95,27 +99,62 @@ def ridge(name: str, x_scale: Any, y_scale: Any, noise: Any, n: Any, dims: str) 
     return _normal(name, tau * y_scale / x_scale, _standard_error(x_scale, noise, n), dims)
 
 
-def partial_pooling(name: str, x_scale: Any, y_scale: Any, noise: Any, n: Any, dims: str) -> Any:
-    r"""Add effects of levels that share one learnt scale, in units of the outcome.
+def varying(
+    name: str,
+    sd: Callable[[str], Any],
+    size: int,
+    n_groups: Any,
+    error: Any,
+    dims: str,
+) -> Any:
+    r"""Add coefficients that differ between groups: vectors from one Normal distribution.
 
-    .. math:: \beta_l \sim N(0, (\tau\, y_\mathrm{scale})^2), \quad
-        \tau \sim \mathrm{Student}\,t^+_4(0, 1).
+    .. math::
 
-    Levels may be few, and then the data say little of τ: its prior must be flat at 0, so that the
-    levels may be alike, and must have a tail that falls (Gelman 2006 names the half-t; Gelman et
-    al., Bayesian Data Analysis, 3rd ed., section 5.7, shows what a flat one does to few levels).
-    Levels cannot differ by much more than the outcome does, so its scale is 1 where the
-    half-Cauchy's tail would be idle; four degrees of freedom, as sigma has by default, leave room
-    in log-odds, where 1 is no such bound.
+        b_g \sim N(0, D \Omega D), \quad D = \operatorname{diag}(\mathrm{sd}), \quad
+        \Omega \sim \mathrm{LKJ}(2).
 
-    See the module for the parameters; x_scale does not bear on the prior.
+    An intercept has the sd, by default, :math:`\mathrm{Student}\,t^+_4(0, y_\mathrm{scale})`,
+    and a slope that divided by the standard deviation of its term. Groups may be few, and then the
+    data say little of sd: its prior must be flat at 0, so that groups may be alike, and must have
+    a tail that falls (Gelman 2006 names the half-t; Gelman et al., Bayesian Data Analysis, 3rd
+    ed., section 5.7, shows what a flat one does to few groups). Groups cannot differ by much more
+    than the outcome does; four degrees of freedom, as sigma has by default, leave room in
+    log-odds, where 1 is no such bound. The prior of correlations is that of Lewandowski, Kurowicka
+    and Joe (2009); with the exponent 2 it holds back from -1 and 1, and no more.
+
+    Parameters
+    ----------
+    name : str
+        The name of the coefficients, effect by effect.
+    sd : callable
+        Adds the standard deviations by a name, or returns their distribution for none.
+    size : int
+        How many coefficients a group has.
+    n_groups : int
+        How many groups there are.
+    error : tensor
+        The standard error of a group's intercept, were it estimated alone.
+    dims : str
+        The dimension of the coefficients.
     """
     import pymc as pm
     import pytensor.tensor as pt
 
-    tau = pm.HalfStudentT(f"{name}_tau", nu=4.0, sigma=1.0)
-    scale = tau * y_scale * pt.ones_like(x_scale)
-    return _normal(name, scale, _standard_error(x_scale, noise, n), dims)
+    if size == 1:
+        scale = sd(f"{name}_sd")[0] * pt.ones(_size(dims))
+        return _normal(name, scale, error, dims)
+    root, _, _ = pm.LKJCholeskyCov(
+        f"{name}_root_raw", CORRELATION, size, sd_dist=sd(""), store_in_trace=False
+    )
+    stds = pt.sqrt((root**2).sum(axis=1))
+    effect, other = f"{dims.removesuffix('_term')}_effect", f"{dims.removesuffix('_term')}_effect_"
+    pm.Deterministic(f"{name}_sd", stds, dims=effect)
+    scaled = root / stds[:, None]
+    pm.Deterministic(f"{name}_corr", scaled @ scaled.T, dims=(effect, other))
+    raw = pm.Normal(f"{name}_raw", 0.0, 1.0, dims=dims)
+    blocks = raw.reshape((-1, size, n_groups))
+    return pm.Deterministic(name, pt.matmul(root, blocks).ravel(), dims=dims)
 
 
 def horseshoe(name: str, x_scale: Any, y_scale: Any, noise: Any, n: Any, dims: str) -> Any:

@@ -5,9 +5,11 @@ from functools import partial
 import numpy as np
 
 from interventional.data.accumulation import Accumulated
-from interventional.data.design import Design, TransformedDesign, TreatmentCoding
+from interventional.data.design import TransformedDesign, TreatmentCoding
+from interventional.data.grouped import Design, GroupedDesign
 from interventional.data.seen import Seen, merge_equal_rows, sufficient_statistics
-from interventional.numbers import Floats
+from interventional.data.seen_by_level import SeenByLevel
+from interventional.numbers import Floats, dense
 from interventional.scm.curve import Curves
 from interventional.scm.defaults import resolve
 from interventional.scm.draft import Draft, Regression
@@ -61,7 +63,7 @@ def _equation(
     node, columns, _ = regression
     family, intercept = FAMILIES[parsed.families[node]], parsed.fit_intercept
     rows, response = parsed.rows(columns, values), parsed.response(node, values, target)
-    design = parsed.design(node, columns, rows)
+    design = parsed.design(node, columns, rows, weights)
     parsed.exposures(node, values)  # are refused where nobody has seen the outcome, too
     seen: Seen | None = None
     matrix: Floats | None = None
@@ -69,9 +71,16 @@ def _equation(
         assert isinstance(design, TreatmentCoding)
         seen = accumulated.statistics(design, columns, parsed.position(node), intercept)
     elif values is not None and rows is not None and response is not None:
-        matrix = design.matrix(rows)
-        seen = parsed.seen(node, matrix, response, weights, values)
+        if isinstance(design, GroupedDesign) and parsed.keeps_levels(node):
+            seen = SeenByLevel.of(design, rows, response, weights, intercept=intercept)
+        else:
+            matrix = dense(design.matrix(rows), f"the design of {node!r}")
+            seen = parsed.seen(node, matrix, response, weights, values)
     equation = _scaled(parsed, regression, design, rows, matrix, weights, seen)
+    if isinstance(seen, SeenByLevel) and equation.engine(parsed.inference) != "exact":
+        matrix = dense(design.matrix(rows), f"the design of {node!r}")
+        seen = parsed.seen(node, matrix, response, weights, values)
+        equation = _scaled(parsed, regression, design, rows, matrix, weights, seen)
     if values is not None:
         equation.errors(values)  # likewise
     if rows is None or response is None or len(rows) > _CANONICAL:
@@ -80,7 +89,8 @@ def _equation(
     if sums and equation.engine(parsed.inference) == "nuts":
         # NUTS is chaotic in the last bit: equal data in another order, or as weights, must come
         # to it equal to the last bit.
-        matrix = design.matrix(rows) if matrix is None else matrix
+        if matrix is None:
+            matrix = dense(design.matrix(rows), f"the design of {node!r}")
         merged = merge_equal_rows(matrix, response, weights)
         seen = sufficient_statistics(*merged, intercept=intercept)
         equation = _scaled(parsed, regression, design, rows, matrix, weights, seen)
@@ -103,16 +113,22 @@ def _scaled(
     exposure = parsed.exposure if node == parsed.outcome else None
     noise = parsed.errors_of(node)
     given, moments = parsed.priors.get(node), None if seen is None else seen.moments
-    curves = None
-    if isinstance(design, TransformedDesign) and matrix is not None:
-        assert rows is not None
-        assert seen is not None
-        known = rows, matrix, weights
+    curves, base = None, design.base if isinstance(design, GroupedDesign) else design
+    if isinstance(base, TransformedDesign) and rows is not None and seen is not None:
+        own, of_own = rows, seen
+        if isinstance(design, GroupedDesign):
+            own = rows[:, design.others]
+            matrix = base.matrix(own)
+            of_own = sufficient_statistics(
+                matrix, np.zeros(len(own)), weights, intercept=intercept
+            )
+        assert matrix is not None
+        known = own, matrix, weights
         sampled = FAMILIES[family].inner is None or parsed.inference == "nuts"
-        if sampled and len(rows) <= _CANONICAL:  # equal to the last bit for NUTS, as above
-            distinct, _, counts = merge_equal_rows(rows, np.zeros(len(rows)), weights)
-            known = distinct, design.matrix(distinct), counts
-        curves = partial(Curves.of, design, *known, seen)
+        if sampled and len(own) <= _CANONICAL:  # equal to the last bit for NUTS, as above
+            distinct, _, counts = merge_equal_rows(own, np.zeros(len(own)), weights)
+            known = distinct, base.matrix(distinct), counts
+        curves = partial(Curves.of, base, *known, of_own)
     priors = resolve(
         given,
         design,
@@ -124,10 +140,11 @@ def _scaled(
         curves=curves,
     )
     center = np.zeros(len(design.terms))
+    shared = slice(len(design.population))  # what differs between groups does so around 0
     if intercept and centered and seen is not None:
-        center = seen.x_mean
+        center[shared] = seen.x_mean[shared]
     elif intercept and centered and rows is not None:
-        center = design.matrix(rows).mean(axis=0)
+        center[shared] = dense(design.matrix(rows), "").mean(axis=0)[shared]
     if priors.fixed_sigma == 0 and noise is None:
         raise ValueError(
             f"the prior of sigma fixes it at 0, so that no {node!r} could differ from what is "

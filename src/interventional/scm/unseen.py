@@ -5,15 +5,17 @@ learnt scale, a level never seen is one more of them. The model is extended by s
 coefficients are drawn anew for each posterior draw. Everything else then works as for any level.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from interventional.data.design import TreatmentCoding
+from interventional.data.grouped import Design, GroupedDesign, Varying
 from interventional.data.schema import Schema
 from interventional.errors import listed
 from interventional.numbers import OF_LEVELS, Floats
@@ -66,6 +68,7 @@ def extended(
     draws: Mapping[str, Floats],
     unseen: Mapping[int, Iterable[Any]],
     seed: int,
+    tables: Sequence[pd.DataFrame] = (),
 ) -> tuple[StructuralModel, dict[str, Floats]]:
     """Return the model with levels more, and its draws with their coefficients.
 
@@ -79,11 +82,13 @@ def extended(
         The new levels by the position of their column.
     seed : int
         Source of randomness; a level's draws depend on it and on the level alone.
+    tables : sequence of DataFrame
+        Rows in which combinations of levels may be new.
 
     Raises
     ------
     ValueError
-        If an equation does not pool the levels of such a column.
+        If the levels of such a column are no groups of an equation's.
     """
     schema, levels, orders = model.schema, list(model.schema.levels), list(model.schema.orders)
     for j, fresh in unseen.items():
@@ -95,12 +100,27 @@ def extended(
     equations = []
     for equation in model.equations:
         columns = [j for j in unseen if j in equation.columns]
-        if columns:
+        if columns or any(len(part.columns) > 1 for part in equation.design.varying):
             part = schema.subset(equation.columns)
-            equation, beta = _extended(equation, part, columns, draws, unseen, seed)
+            values = [_encoded(schema, equation.columns, table) for table in tables]
+            equation, beta = _extended(equation, part, columns, draws, unseen, seed, values)
             grown[f"{equation.node}_beta"] = beta
         equations.append(equation)
     return replace(model, schema=schema, equations=tuple(equations)), grown
+
+
+def combines_levels(model: StructuralModel) -> bool:
+    """Whether groups of some equation are combinations of levels."""
+    return any(len(part.columns) > 1 for e in model.equations for part in e.design.varying)
+
+
+def _encoded(schema: Schema, columns: tuple[int, ...], table: pd.DataFrame) -> Floats:
+    """Return levels of rows as codes, (n, columns); 0 in columns of numbers."""
+    values = np.zeros((len(table), len(columns)))
+    for k, j in enumerate(columns):
+        if schema.levels[j] is not None and not table.iloc[:, j].isna().any():
+            values[:, k] = schema.encode_column(j, table.iloc[:, j])
+    return values
 
 
 def _extended(
@@ -110,36 +130,92 @@ def _extended(
     draws: Mapping[str, Floats],
     unseen: Mapping[int, Iterable[Any]],
     seed: int,
+    values: list[Floats],
 ) -> tuple[Equation, Floats]:
     """Return an equation whose columns have levels more, and draws of its coefficients."""
     design = equation.design
+    of_groups = {j for varying in design.varying for j in varying.columns}
     for j in columns:
         position = equation.columns.index(j)
         pooled = isinstance(design, TreatmentCoding) and position in design.pooled
-        if not pooled or equation.n_blocks > 1:
+        if not (pooled or position in of_groups) or equation.n_blocks > 1:
             raise ValueError(
-                f"unknown level {listed(unseen[j])} in column {part.names[position]!r}: "
-                f"the equation of {equation.node!r} does not pool its levels, so that it knows no "
-                f"population to draw them from; give priors={{{part.names[position]!r}: "
-                "'partial_pooling'}"
+                f"unknown level {listed(unseen[j])} in column {part.names[position]!r}: they are "
+                f"no groups of the equation of {equation.node!r}, so that it knows no population "
+                f"to draw them from; give groups=[{part.names[position]!r}]"
             )
-    assert isinstance(design, TreatmentCoding)
-    wider = TreatmentCoding(part, design.pooled)
     old = draws[f"{equation.node}_beta"]
     known = dict(zip(design.terms, old.T, strict=True))
-    # The first group that holds a level of a column is that of its levels.
-    groups = {design.picks[t][0]: g for g in reversed(equation.priors.groups) for t in g.terms}
-    beta = np.empty((len(old), len(wider.terms)))
-    for k, (term, (position, _)) in enumerate(zip(wider.terms, wider.picks, strict=True)):
-        if term in known:
-            beta[:, k] = known[term]
-            continue
-        group = groups[position]
-        mu, unit = group.prior.location_and_unit(len(group.terms))
-        key = [seed, OF_LEVELS, equation.columns[position], crc32(term.encode())]
-        noise = np.random.default_rng(key).standard_normal(len(old))
-        beta[:, k] = mu[0] + unit[0] * draws[equation.scale_name(group)] * noise
+    if isinstance(design, GroupedDesign):
+        wider: Design = design.grown(part, [_fresh(v, part, values) for v in design.varying])
+        fresh = _of_groups(equation, wider, known, draws, seed)
+    else:
+        assert isinstance(design, TreatmentCoding)
+        wider = TreatmentCoding(part, design.pooled)
+        fresh = _of_levels(equation, design, wider, known, draws, seed)
+    own = known | fresh
+    beta = np.column_stack([own[term] for term in wider.terms])
     # A prior of parameters whose draws are at hand is never asked for.
     flat = Group("flat", PriorSpec.of("Flat"), tuple(range(len(wider.terms))))
     priors = replace(equation.priors, groups=(flat,))
     return replace(equation, design=wider, priors=priors, center=np.zeros(beta.shape[1])), beta
+
+
+def _of_levels(
+    equation: Equation,
+    design: TreatmentCoding,
+    wider: TreatmentCoding,
+    known: Mapping[str, Floats],
+    draws: Mapping[str, Floats],
+    seed: int,
+) -> dict[str, Floats]:
+    """Return draws of the coefficients of levels whose prior learns a scale, by term."""
+    # The first group that holds a level of a column is that of its levels.
+    groups = {design.picks[t][0]: g for g in reversed(equation.priors.groups) for t in g.terms}
+    found = {}
+    for term, (position, _) in zip(wider.terms, wider.picks, strict=True):
+        if term not in known:
+            group = groups[position]
+            mu, unit = group.prior.location_and_unit(len(group.terms))
+            noise = _noise(seed, (equation.columns[position],), term, len(known[design.terms[0]]))
+            found[term] = mu[0] + unit[0] * draws[equation.scale_name(group)] * noise
+    return found
+
+
+def _of_groups(
+    equation: Equation,
+    wider: GroupedDesign,
+    known: Mapping[str, Floats],
+    draws: Mapping[str, Floats],
+    seed: int,
+) -> dict[str, Floats]:
+    """Return draws of what is a new group's own, by term: intercepts and slopes together."""
+    found = {}
+    for part, group in zip(wider.varying, equation.priors.varying, strict=True):
+        sd, name = draws[f"{equation.group_name(group)}_sd"], equation.group_name(group)
+        root = np.ones((len(sd), 1, 1))
+        if sd.shape[1] > 1:
+            root = np.linalg.cholesky(draws[f"{name}_corr"])
+        terms = np.reshape(part.terms, part.shape)
+        columns = tuple(equation.columns[j] for j in part.columns)
+        for own in terms.T:
+            if own[0] not in known:
+                noise = _noise(seed, columns, own[0], len(sd), len(own))
+                found |= dict(zip(own, (sd * np.einsum("sij,sj->si", root, noise)).T, strict=True))
+    return found
+
+
+def _fresh(part: Varying, schema: Schema, values: list[Floats]) -> NDArray[np.intp]:
+    """Return the groups that the design lacks, each as one number among all levels that are."""
+    sizes = tuple(len(schema.categories(j)) for j in part.columns)
+    if len(part.columns) == 1:
+        return np.arange(part.sizes[0], sizes[0])
+    old = np.ravel_multi_index(np.unravel_index(part.keys, part.sizes), sizes)
+    met = [replace(part, sizes=sizes).keyed(v) for v in values]
+    return np.setdiff1d(np.concatenate([old[:0], *met]), old)
+
+
+def _noise(seed: int, columns: tuple[int, ...], term: str, *shape: int) -> Floats:
+    """Return standard normal numbers that hang on the level alone."""
+    key = [seed, OF_LEVELS, *columns, crc32(term.encode())]
+    return np.random.default_rng(key).standard_normal(shape)
