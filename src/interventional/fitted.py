@@ -176,10 +176,12 @@ class Fitted:
         found = unseen_levels(self.model, table.frame, given)
         if not combines_levels(self.model):
             return extended_by(self, found) if found else self
-        constant = [
-            {k: v for k, v in do.items() if np.ndim(v) == 0 and not callable(v)} for do in given
-        ]
-        frames = [table.frame, *(table.frame.assign(**do) for do in constant if do)]
+        frames = [table.frame]
+        for do in given:  # a combination may be forced
+            frames.append(table.frame.copy(deep=False))
+            for label, value in do.items():
+                if label in frames[-1] and np.ndim(value) == 0 and not callable(value):
+                    frames[-1][label] = value
         return extended_by(self, found, frames)
 
     def units(self, table: Table, seed: int | None = None) -> Units:

@@ -134,7 +134,7 @@ class _Problem:
             else:
                 s[own, own] = of_term
             groups.append((group, unit))
-            learnt.append(Learnt(*columns.shape, scales, columns))
+            learnt.append(Learnt(columns.shape[0], columns.shape[1], scales, columns))
         m, flat = m[at], flat[at]
         s = s[at] if s.ndim == 1 else s[np.ix_(at, at)]
         if isinstance(seen, SeenByLevel) and ones:
@@ -173,7 +173,7 @@ class _Problem:
         beta[:, self.at[ones:] - ones] = back[:, ones:]
         if isinstance(self.seen, SeenByLevel):
             assert levels is not None
-            own, unit = self.equation.design.span(self.seen.main), self.groups[0][1]
+            own, unit = self.seen.design.span(self.seen.main), self.groups[0][1]
             beta[:, own] = (levels * unit[:, None]).reshape(len(beta), -1)
         if not ones:
             return {"beta": beta}

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from interventional.answers.samples import Chunked, Linear, Rows
 from interventional.graph.choice import Regression
-from interventional.numbers import Floats, aligned
+from interventional.numbers import Floats, aligned, beside
 from interventional.scm.compiling import building, python_mode
 from interventional.scm.equations import Equation, Regeneration, StructuralModel
 from interventional.scm.generative import generative_model

@@ -203,7 +203,8 @@ class Equation:
             raise ValueError(
                 "inference='exact' draws Gaussian and lognormal equations under Normal or Flat "
                 "priors of coefficients, any number of hierarchical ones and groups, and any "
-                f"positive prior of sigma, but {obstacle}; use inference='auto', 'nuts' or 'laplace'"
+                f"positive prior of sigma, but {obstacle}; use inference='auto', 'nuts' or "
+                "'laplace'"
             )
         if inference == "auto":
             return "exact" if obstacle is None else "nuts"

@@ -73,14 +73,12 @@ def _equation(
     elif values is not None and rows is not None and response is not None:
         if isinstance(design, GroupedDesign) and parsed.keeps_levels(node):
             seen = SeenByLevel.of(design, rows, response, weights, intercept=intercept)
-        else:
-            matrix = dense(design.matrix(rows), f"the design of {node!r}")
-            seen = parsed.seen(node, matrix, response, weights, values)
-    equation = _scaled(parsed, regression, design, rows, matrix, weights, seen)
-    if isinstance(seen, SeenByLevel) and equation.engine(parsed.inference) != "exact":
+            equation = _scaled(parsed, regression, design, rows, None, weights, seen)
+            if equation.engine(parsed.inference) == "exact":
+                return equation, seen
         matrix = dense(design.matrix(rows), f"the design of {node!r}")
         seen = parsed.seen(node, matrix, response, weights, values)
-        equation = _scaled(parsed, regression, design, rows, matrix, weights, seen)
+    equation = _scaled(parsed, regression, design, rows, matrix, weights, seen)
     if values is not None:
         equation.errors(values)  # likewise
     if rows is None or response is None or len(rows) > _CANONICAL:

@@ -147,12 +147,13 @@ def _extended(
     old = draws[f"{equation.node}_beta"]
     known = dict(zip(design.terms, old.T, strict=True))
     if isinstance(design, GroupedDesign):
-        wider: Design = design.grown(part, [_fresh(v, part, values) for v in design.varying])
-        fresh = _of_groups(equation, wider, known, draws, seed)
+        grown = design.grown(part, [_fresh(v, part, values) for v in design.varying])
+        wider: Design = grown
+        fresh = _of_groups(equation, grown, known, draws, seed)
     else:
         assert isinstance(design, TreatmentCoding)
-        wider = TreatmentCoding(part, design.pooled)
-        fresh = _of_levels(equation, design, wider, known, draws, seed)
+        coded = TreatmentCoding(part, design.pooled)
+        wider, fresh = coded, _of_levels(equation, design, coded, known, draws, seed)
     own = known | fresh
     beta = np.column_stack([own[term] for term in wider.terms])
     # A prior of parameters whose draws are at hand is never asked for.
@@ -190,7 +191,7 @@ def _of_groups(
     seed: int,
 ) -> dict[str, Floats]:
     """Return draws of what is a new group's own, by term: intercepts and slopes together."""
-    found = {}
+    found: dict[str, Floats] = {}
     for part, group in zip(wider.varying, equation.priors.varying, strict=True):
         sd, name = draws[f"{equation.group_name(group)}_sd"], equation.group_name(group)
         root = np.ones((len(sd), 1, 1))
