@@ -32,9 +32,7 @@ class Rows:
 
     def take(self, which):
         weights = None if self.weights is None else self.weights[which]
-        return Rows(
-            self.matrix[which], self.y[which], self.codes[which], self.n_levels, weights
-        )
+        return Rows(self.matrix[which], self.y[which], self.codes[which], self.n_levels, weights)
 
 
 def made(seed=0, n=400, p=3, n_levels=12, *, weighted=False):
@@ -197,11 +195,10 @@ def test_digits_of_columns_far_from_zero_are_kept():
         for factor in (rows.factor, added):
             centred = factor.r[j, 1:, 1:]
             assert (np.abs(centred.T @ centred - truth) <= 1e-9 * scale).all()
-        residual = own[:, 2].astype(float) - own[:, :1].astype(float) @ np.linalg.lstsq(
-            own[:, :1].astype(float), own[:, 2].astype(float)
-        )[0]
+        x, y_own = own[:, 0], own[:, 2]
+        residual = y_own - x * (x @ y_own) / (x @ x)
         cut = rows.take(codes == j).factor.cut([-1], [0.0], [0], [1e6], y_centre=1e6)
-        np.testing.assert_allclose(cut.rss, residual @ residual, rtol=1e-9)
+        np.testing.assert_allclose(cut.rss, float(residual @ residual), rtol=1e-9)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -310,7 +307,9 @@ def test_a_cut_has_the_sum_of_squares_of_the_rows(case, p_levels, weighted):
     assert cut.rows.shape == (len(cut.rest), pb)
     assert not np.tril(cut.own, -1).any()
     assert (np.diagonal(cut.own, axis1=1, axis2=2) >= 0).all()
-    assert (np.diagonal(cut.rows) >= 0).all()
+    told = cut.rows[:, cut.rows.any(axis=0)]
+    assert not np.tril(told, -1).any()
+    assert (np.diagonal(told) >= 0).all()
     for seed in range(5):
         rng = np.random.default_rng(seed)
         b, a = rng.normal(size=(J, q)), rng.normal(size=pb)
@@ -342,20 +341,42 @@ def test_rss_of_a_cut_is_that_of_least_squares_with_indicators(case, weighted):
     left = y * root - design @ np.linalg.lstsq(design, y * root, rcond=1e-10)[0]
     # a direction that neither reaches, as the coefficients are not told apart, is of the rest
     shared = np.linalg.lstsq(cut.rows, cut.rest, rcond=1e-10)[0]
-    rss = cut.rss + np.square(cut.rest - cut.rows @ shared).sum()
-    # so is one that a level of few rows leaves in its own
+    unreached = np.square(cut.rest - cut.rows @ shared).sum()
+    if case[0][0] == -1:
+        assert unreached < 1e-20
     known = np.array([np.linalg.matrix_rank(own, tol=1e-9) for own in cut.own])
     assert (known == np.minimum(np.bincount(rows.codes, minlength=12), Z.shape[1])).all()
-    np.testing.assert_allclose(rss, left @ left, rtol=1e-9)
+    np.testing.assert_allclose(cut.rss + unreached, left @ left, rtol=1e-9)
 
 
 def test_what_is_constant_in_each_level_is_zero_in_the_rest():
     """Without any rounding, if the level's own intercept comes first."""
     factor = made(16, weighted=True).factor
     factor = factor.with_column(factor.means()[:, 0])
-    cut = factor.cut([-1, 1], [0.0, 5.0], [0, 1, 3], [0.1, 0.2, 0.3])
-    assert not cut.rows[:, [0, 3]].any()
-    assert cut.rows[:, 1].any()
+    cut = factor.cut([-1], [0.0], [3, 1, 3], [0.1, 0.2, 0.3])
+    assert not cut.rows[:, [0, 1, 3]].any()
+    assert cut.rows.shape == (1, 4)
+    assert cut.rows[:, 2].any()
+
+
+def test_a_constant_column_has_no_spread():
+    """0.1 less its mean is rounding, which must not look like a column that tells something."""
+    rows = made(20)
+    rows.matrix[:, 1] = 0.1
+    cut = rows.factor.cut([-1], [0.0], [0, 1, 2], [5.0, 0.0, 5.0])
+    assert not cut.rows[:, 2].any()
+    np.testing.assert_allclose(
+        cut.border[:, 0, 2], 0.1 * np.sqrt(np.bincount(rows.codes, minlength=12)), rtol=1e-13
+    )
+
+
+def test_a_level_whose_rows_count_for_nothing_has_no_mean():
+    rows = made(21, weighted=True)
+    rows.weights[rows.codes == 5] = 0.0
+    found = rows.factor
+    assert_is_of(found, rows)
+    assert np.isnan(found.means()[5]).all()
+    assert np.isfinite(found.means()[6:]).all()
 
 
 def test_constant_outcome_has_no_rest():
@@ -368,7 +389,7 @@ def test_constant_outcome_has_no_rest():
     assert cut.rss == 0
     assert not cut.target.any()
     assert not cut.rest.any()
-    cut, _, X, y = cut_of(rows, [1], [2.0], [0], False)
+    cut, _, _, y = cut_of(rows, [1], [2.0], [0], False)
     assert not cut.constant
     found = np.square(cut.target).sum() + np.square(cut.rest).sum() + cut.rss
     np.testing.assert_allclose(found, y @ y, rtol=1e-12)
@@ -392,6 +413,7 @@ def test_no_more_rows_than_coefficients_leave_nothing():
     cut = rows.factor.cut([-1, 0], [0.0, 0.0], [0, 1], [0.0, 0.0])
     assert cut.rss == 0
     assert cut.rows.shape == (0, 3)
+    assert len(cut.rest) == 0
 
 
 @pytest.mark.parametrize("p", [0, 2])

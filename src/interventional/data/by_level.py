@@ -39,7 +39,8 @@ class Cut:
     target : ndarray of shape (J, q)
         The outcome in that basis.
     rows : ndarray of shape (k, pb)
-        Upper triangular factor of what `own` leaves of the border, k <= pb.
+        Upper triangular factor of what `own` leaves of the border, k <= pb. A column of which
+        nothing is left is zero and takes no row.
     rest : ndarray of shape (k,)
         The outcome in the basis that belongs to `rows`.
     rss : float
@@ -284,8 +285,13 @@ class FactorByLevel:
         levels = np.pad(levels, [(0, 0), (0, max(0, q - levels.shape[1])), (0, 0)])
         levels = _only_rows(levels, self.rows)
         used = int(np.minimum(self.rows, q).sum())
-        left = _triangle(levels[:, q:, q:].reshape(-1, len(every) - q), self.n - used)
-        shared = min(len(left), left.shape[1] - 1)
+        table = levels[:, q:, q:].reshape(-1, len(every) - q)
+        told = table.any(axis=0)  # a column of zeros would take a direction of the residual
+        told[-1] = True
+        found = _triangle(table[:, told], self.n - used)
+        left = np.zeros((len(found), len(told)))
+        left[:, told] = found
+        shared = min(len(left), int(told.sum()) - 1)
         rss = 0.0 if constant else float(np.square(left[shared:, -1]).sum())
         if not constant and self.weight > used + shared:
             # A perfect fit is one to rounding: what is left cannot be less than y's last digits.
