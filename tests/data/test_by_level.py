@@ -263,6 +263,16 @@ def test_a_column_of_one_value_a_level_needs_no_rows(weighted, offset):
     np.testing.assert_allclose(statistics.rss, expected.rss, rtol=1e-9)
 
 
+def test_a_column_of_one_value_a_level_keeps_its_digits_far_from_zero():
+    """Its spread over the rows, against extended precision."""
+    rows = made(22, weighted=True)
+    values = 1e8 + np.random.default_rng(0).normal(size=12)
+    each = values[rows.codes].astype(np.longdouble)
+    truth = float(rows.w @ np.square(each - (rows.w @ each) / rows.w.sum()))
+    r = rows.factor.with_column(values).total().statistics().r
+    np.testing.assert_allclose(np.square(r[:, -1]).sum(), truth, rtol=1e-12)
+
+
 def test_a_column_more_than_there_are_rows():
     rows = made(13, n=7, p=1, n_levels=3)
     values = np.array([1.0, -2.0, 4.0])
@@ -414,6 +424,22 @@ def test_no_more_rows_than_coefficients_leave_nothing():
     assert cut.rss == 0
     assert cut.rows.shape == (0, 3)
     assert len(cut.rest) == 0
+
+
+def test_one_row_more_than_coefficients_leaves_one():
+    """One level of three rows; what is left of it has one direction, which the border takes."""
+    rng = np.random.default_rng(23)
+    codes = np.append(np.repeat(np.arange(10), 2), 4)
+    rows = Rows(rng.normal(size=(21, 3)), rng.normal(size=21), codes, 10)
+    cut = rows.factor.cut([-1, 0], [0.0, 0.0], [1, 2], [0.0, 0.0])
+    own = codes == 4
+    every = np.column_stack([np.ones(3), rows.columns[own]])
+    across = np.linalg.svd(every[:, :2])[0][:, 2]
+    assert cut.rows.shape == (1, 3)
+    left = np.append(cut.rows, cut.rest)
+    truth = across @ every[:, 2:] * np.sign(across @ every[:, 2])
+    np.testing.assert_allclose(left, [0.0, *truth], rtol=1e-11, atol=1e-13)
+    assert cut.rss == 0
 
 
 @pytest.mark.parametrize("p", [0, 2])
