@@ -20,6 +20,7 @@ from interventional.numbers import Floats
 _STEP = 1e-4  # of differences
 _LONGEST = 2.0  # step of the search
 _FLATTEST = 0.1  # curvature that the covariance believes in
+_NEAR = 0.2  # of REACH: there the likelihood is a power of a scale already, not yet rounding
 _FALL = 0.1  # what a proper posterior's log density falls by, at least, over a fifth of REACH
 
 
@@ -93,7 +94,7 @@ def mode(
             break
         if (np.abs(_away(marginal, theta)) > REACH).any():
             break
-    _refuse(marginal, theta, value, names)
+    _refuse(marginal, theta, names)
     slope, hessian = _curved(marginal, theta, low, high)
     # Against an edge the density falls by its slope, and no curvature tells.
     at_edge = ((theta <= low) & (slope < 0)) | ((theta >= high) & (slope > 0))
@@ -218,20 +219,28 @@ def _away(marginal: Marginal, theta: Floats) -> Floats:
     return theta[at] - marginal.log_typical
 
 
-def _refuse(
-    marginal: Marginal, theta: Floats, value: float, names: Sequence[Sequence[str]]
-) -> None:
-    """Refuse a posterior whose mass runs away, each scale on its own."""
+def _refuse(marginal: Marginal, theta: Floats, names: Sequence[Sequence[str]]) -> None:
+    """Refuse a posterior whose mass runs away: where the mode did, or along one of the scales.
+
+    Far out the prior falls as it does there, and the likelihood by a power that shows earlier.
+    """
     away = _away(marginal, theta)
     coordinates, typical = marginal.model.coordinates, marginal.log_typical
+    reach = REACH * np.array([-1.0, -0.8, 0.8, 1.0])
     ends = np.repeat(theta[None], 4 * len(away), axis=0)
-    for i, ((k, _), size) in enumerate(zip(coordinates, typical, strict=True)):
-        ends[4 * i : 4 * i + 4, k] = size + REACH * np.array([-1.0, -0.8, 0.8, 1.0])
-    logs = marginal.log_density(ends).reshape(-1, 4)
-    least, low, high, most = logs.T
+    falls = []
+    for i, ((k, scale), size) in enumerate(zip(coordinates, typical, strict=True)):
+        ends[4 * i : 4 * i + 4, k] = size + _NEAR * reach
+        falls.append(scale.log_density(size + reach))
+        falls[-1][(size + reach < scale.low) | (size + reach > scale.high)] = -np.inf
+    likelihood = np.concatenate(
+        [marginal.log_likelihood(marginal.given(ends[at])) for at in marginal.few(np.arange(len(ends)))]
+    ).reshape(-1, 4)
+    least, low, high, most = np.array(falls).T
+    near = likelihood.T / _NEAR
     with np.errstate(invalid="ignore"):
-        below = (np.isfinite(least) & (least > low - _FALL)) | (away < -REACH)
-        above = (np.isfinite(most) & (most > high - _FALL)) | (away > REACH)
+        below = (np.isfinite(least) & (least - low + near[0] - near[1] > -_FALL)) | (away < -REACH)
+        above = (np.isfinite(most) & (most - high + near[3] - near[2] > -_FALL)) | (away > REACH)
     refuse_ends(marginal.constant, below[-1], above[-1])
     at = 0
     for group, called in zip(marginal.model.all_groups, names, strict=True):
