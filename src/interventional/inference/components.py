@@ -430,9 +430,7 @@ class Marginal:
         step = max(_BLOCK // (size * scaled.shape[1]), 1)
         for start in range(0, len(again), step):
             at = again[start : start + step]
-            part = Given(
-                given.sigma[at], [root[at] for root in given.roots], upper, given.log_det
-            )
+            part = Given(given.sigma[at], [root[at] for root in given.roots], upper, given.log_det)
             upper[at] = self._by_qr(part, None if whitened is None else whitened[:, at])
         return upper
 
