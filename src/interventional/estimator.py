@@ -35,7 +35,7 @@ from interventional.inference.engines import ENGINES
 from interventional.inference.posterior import Sampling
 from interventional.intervention.simulation import simulate, with_drawn
 from interventional.numbers import Floats
-from interventional.scm.draft import Draft, draft
+from interventional.scm.draft import OF_MODEL, Draft, draft
 from interventional.scm.generative import generative_model, observed_rows
 from interventional.scm.predictive import Predictive
 from interventional.scm.specification import specify
@@ -811,18 +811,4 @@ class Estimator(RegressorMixin, BaseEstimator):
 
     def _parameters(self, named: str | None = None) -> dict[str, Any]:
         """Return the parameters that say what the model is, and what the user calls y."""
-        return {
-            "outcome": self.outcome,
-            "named": named,
-            "graph": self.graph,
-            "design": self.design,
-            "priors": self.priors,
-            "groups": self.groups,
-            "within": self.within,
-            "fit_intercept": self.fit_intercept,
-            "center_predictors": self.center_predictors,
-            "inference": self.inference,
-            "family": self.family,
-            "exposure": self.exposure,
-            "noise": self.noise,
-        }
+        return {"named": named, **{name: getattr(self, name) for name in OF_MODEL}}

@@ -43,7 +43,7 @@ from interventional.numbers import Floats, is_large
 from interventional.scm.equations import StructuralModel
 from interventional.scm.predictive import Predictive
 from interventional.scm.roles import positive
-from interventional.scm.unseen import combines_levels, extended, more_levels, unseen_levels
+from interventional.scm.unseen import combining, extended, more_levels, unseen_levels
 from interventional.trust import confounding, extrapolation
 from interventional.trust.overlap import Training
 
@@ -174,15 +174,8 @@ class Fitted:
         self.model.schema.refuse_other_columns(table)
         given = [do for do in dos if do is not None]
         found = unseen_levels(self.model, table.frame, given)
-        if not combines_levels(self.model):
-            return extended_by(self, found) if found else self
-        frames = [table.frame]
-        for do in given:  # a combination may be forced
-            frames.append(table.frame.copy(deep=False))
-            for label, value in do.items():
-                if label in frames[-1] and np.ndim(value) == 0 and not callable(value):
-                    frames[-1][label] = value
-        return extended_by(self, found, frames)
+        frames = combining(self.model, table.frame, given)
+        return extended_by(self, found, frames) if found or frames else self
 
     def units(self, table: Table, seed: int | None = None) -> Units:
         """Return rows to ask something of, which stay as they are now."""

@@ -34,7 +34,21 @@ from interventional.scm.roles import confounds, exposure_column, noise_column, p
 if TYPE_CHECKING:
     from interventional.graph.causal_graph import CausalGraph
 
-_CANONICAL = 100_000  # rows that are sorted before NUTS, which is slow for more
+# The estimator's parameters that say what the model is.
+OF_MODEL = (
+    "outcome",
+    "graph",
+    "design",
+    "priors",
+    "groups",
+    "within",
+    "fit_intercept",
+    "center_predictors",
+    "inference",
+    "family",
+    "exposure",
+    "noise",
+)
 # Node, and positions and variables of its regressors.
 Regression = tuple[str, tuple[int, ...], tuple[str, ...]]
 # What the model appends to the name of a node that has three levels or more.

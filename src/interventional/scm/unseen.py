@@ -109,9 +109,29 @@ def extended(
     return replace(model, schema=schema, equations=tuple(equations)), grown
 
 
-def combines_levels(model: StructuralModel) -> bool:
-    """Whether groups of some equation are combinations of levels."""
-    return any(len(part.columns) > 1 for e in model.equations for part in e.design.varying)
+def combining(
+    model: StructuralModel, X: pd.DataFrame, dos: Iterable[Mapping[Any, Any]]
+) -> list[pd.DataFrame]:
+    """Return rows as they are and as they are forced, if groups are combinations of levels.
+
+    Parameters
+    ----------
+    model : StructuralModel
+        The equations.
+    X : DataFrame
+        The rows.
+    dos : iterable of mapping
+        What columns are forced to.
+    """
+    if not any(len(part.columns) > 1 for e in model.equations for part in e.design.varying):
+        return []
+    tables = [X]
+    for do in dos:
+        tables.append(X.copy(deep=False))
+        for label, value in do.items():
+            if label in X and np.ndim(value) == 0 and not callable(value):
+                tables[-1][label] = value
+    return tables
 
 
 def _encoded(schema: Schema, columns: tuple[int, ...], table: pd.DataFrame) -> Floats:
