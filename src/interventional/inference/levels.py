@@ -136,10 +136,7 @@ class Blocks:
         return [
             [
                 np.asarray(
-                    sum(
-                        root[:, k, j, None, None] * self.own[i, k]
-                        for k in range(max(i, j), q)
-                    )
+                    sum(root[:, k, j, None, None] * self.own[i, k] for k in range(max(i, j), q))
                 )
                 for j in range(q)
             ]

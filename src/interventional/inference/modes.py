@@ -42,16 +42,14 @@ def gradient(marginal: Marginal, theta: Floats) -> tuple[Floats, Floats]:
     """
     value = marginal.model.log_prior(theta)
     slope = _prior_slope(marginal, theta)
-    for at in marginal.few(np.arange(len(theta))):
+    for at in marginal.at_a_time(np.arange(len(theta))):
         more, steeper = _likelihood(marginal, theta[at])
         value[at] += more
         slope[at] += steeper
     return value, slope
 
 
-def mode(
-    marginal: Marginal, names: Sequence[Sequence[str]]
-) -> tuple[Floats, Floats]:
+def mode(marginal: Marginal, names: Sequence[Sequence[str]]) -> tuple[Floats, Floats]:
     """Find the highest density of theta.
 
     Parameters
@@ -164,9 +162,7 @@ def _prior_slope(marginal: Marginal, theta: Floats) -> Floats:
     return out
 
 
-def _curved(
-    marginal: Marginal, theta: Floats, low: Floats, high: Floats
-) -> tuple[Floats, Floats]:
+def _curved(marginal: Marginal, theta: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
     """Return the gradient, and a Hessian by differences of gradients inside of the box."""
     steps = 10 * _STEP * np.eye(len(theta))
     before, after = np.clip(theta - steps, low, high), np.clip(theta + steps, low, high)
@@ -177,9 +173,7 @@ def _curved(
     return slopes[0], 0.5 * (hessian + hessian.T)
 
 
-def _newton(
-    slope: Floats, hessian: Floats, theta: Floats, low: Floats, high: Floats
-) -> Floats:
+def _newton(slope: Floats, hessian: Floats, theta: Floats, low: Floats, high: Floats) -> Floats:
     """Return a step uphill, of coordinates that an edge does not hold."""
     free = ~(((theta <= low) & (slope < 0)) | ((theta >= high) & (slope > 0)))
     curvature, axes = np.linalg.eigh(-hessian[np.ix_(free, free)])
@@ -234,7 +228,10 @@ def _refuse(marginal: Marginal, theta: Floats, names: Sequence[Sequence[str]]) -
         falls.append(scale.log_density(size + reach))
         falls[-1][(size + reach < scale.low) | (size + reach > scale.high)] = -np.inf
     likelihood = np.concatenate(
-        [marginal.log_likelihood(marginal.given(ends[at])) for at in marginal.few(np.arange(len(ends)))]
+        [
+            marginal.log_likelihood(marginal.given(ends[at]))
+            for at in marginal.at_a_time(np.arange(len(ends)))
+        ]
     ).reshape(-1, 4)
     least, low, high, most = np.array(falls).T
     near = likelihood.T / _NEAR
