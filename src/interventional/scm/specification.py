@@ -77,8 +77,8 @@ def _measured_once(
             if any(g.columns == keys for g in parsed.groups.get(node, ())):
                 raise ValueError(
                     f"groups: column {node!r} is the same in all rows of each {':'.join(keys)!r}, "
-                    f"so that nothing is left of it that rows tell; let {listed(keys)} be no cause "
-                    "of it, and give it no groups: its equation then counts groups, not rows"
+                    f"so that nothing is left of it that rows tell; let {listed(keys)} be no "
+                    "cause of it, and give it no groups: its equation then counts groups, not rows"
                 )
             first = first_rows(codes)
             rows = values[:, columns]
