@@ -25,7 +25,7 @@ K_HAT = 0.7  # above which Pareto's shape casts doubt on weights
 LARGEST_WEIGHT = 0.01  # but not alone: it cries wolf where no weight is large
 EFFECTIVE_SIZE = 400.0  # and there is as much as four chains of 100 draws each
 _MOST = 40_000  # proposals of the last round, unless more draws are asked for than half of them
-_LEAST = 8_000
+_LEAST = 4_000  # proposals of the last round
 _ROUNDS = (1_000, 1_000, 2_000, 4_000, 4_000, 4_000)  # proposals to learn from
 _FEWEST_ROUNDS = 3
 _GOOD = (
@@ -108,7 +108,7 @@ def sample(
         proposal = _Proposal.learnt(x, log_weights, freedom)
         if k >= _FEWEST_ROUNDS - 1 and effective_size(log_weights) > _GOOD * n:
             break
-    n = max(_LEAST, 2 * n_draws)
+    n = max(_LEAST, 3 * n_draws // 2)
     for last in (False, True):
         x, raw = proposal.weighed(log_density, n, rng)
         log_weights, k_hat = smoothed(raw)
