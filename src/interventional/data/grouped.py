@@ -179,7 +179,7 @@ class GroupedDesign:
         rows = values[:, others]
         base = make_design(schema.subset(others), transformer, rows)
         matrix = base.matrix(rows)
-        center = np.average(matrix, axis=0, weights=weights)
+        center = np.average(matrix, axis=0, weights=weights) if base.terms else np.zeros(0)
         varying = [_varying(schema, base, g, values, rows, center) for g in groupings]
         means: list[Means] = []
         for k, part in enumerate(varying if within else ()):

@@ -61,7 +61,9 @@ def sample(
         variables, stats = _sample_nutpie(build, data, key, sampling)
     else:
         variables, stats = _sample_pymc(build(), sampling)
-    return variables, stats, library, of_chains(variables, stats, label)
+    # Correlations of one with itself do not move; what makes them is among the variables.
+    moving = {name: values for name, values in variables.items() if not name.endswith("_corr")}
+    return variables, stats, library, of_chains(moving, stats, label)
 
 
 def _sample_nutpie(

@@ -249,12 +249,10 @@ class PriorSpec:
 
         def sd(called: str) -> Any:
             numbers = spec._filled(leaf, "_sd")
-            distribution = getattr(pm, spec.distribution)
-            if called:
-                return distribution(called, **numbers, dims=effect)
-            return distribution.dist(**numbers, shape=size)
+            return getattr(pm, spec.distribution)(called, **numbers, dims=effect)
 
-        error = noise / pt.sqrt(leaf("_rows"))
+        unit = leaf("_unit")
+        error = noise / pt.sqrt(leaf("_rows")) * unit / unit[0]
         return varying(name, sd, size, self.n_groups, error, dims)
 
     def prior(

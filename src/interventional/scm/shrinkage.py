@@ -128,33 +128,57 @@ def varying(
     name : str
         The name of the coefficients, effect by effect.
     sd : callable
-        Adds the standard deviations by a name, or returns their distribution for none.
+        Adds the standard deviations by a name.
     size : int
         How many coefficients a group has.
     n_groups : int
         How many groups there are.
-    error : tensor
-        The standard error of a group's intercept, were it estimated alone.
+    error : tensor of shape (size,)
+        The standard errors of a group's coefficients, were they estimated alone.
     dims : str
         The dimension of the coefficients.
     """
     import pymc as pm
     import pytensor.tensor as pt
 
+    stds = sd(f"{name}_sd")
     if size == 1:
-        scale = sd(f"{name}_sd")[0] * pt.ones(_size(dims))
-        return _normal(name, scale, error, dims)
-    root, _, _ = pm.LKJCholeskyCov(
-        f"{name}_root_raw", CORRELATION, size, sd_dist=sd(""), store_in_trace=False
-    )
-    stds = pt.sqrt((root**2).sum(axis=1))
-    effect, other = f"{dims.removesuffix('_term')}_effect", f"{dims.removesuffix('_term')}_effect_"
-    pm.Deterministic(f"{name}_sd", stds, dims=effect)
-    scaled = root / stds[:, None]
-    pm.Deterministic(f"{name}_corr", scaled @ scaled.T, dims=(effect, other))
-    raw = pm.Normal(f"{name}_raw", 0.0, 1.0, dims=dims)
-    blocks = raw.reshape((-1, size, n_groups))
-    return pm.Deterministic(name, pt.matmul(root, blocks).ravel(), dims=dims)
+        return _normal(name, stds[0] * pt.ones(_size(dims)), error[0], dims)
+    root = _root_of_correlations(f"{name}_partial_raw", size)
+    effect, other = (f"{dims.removesuffix('_term')}_effect{end}" for end in ("", "_"))
+    pm.Deterministic(f"{name}_corr", root @ root.T, dims=(effect, other))
+    scaled = stds[:, None] * root
+    width = pt.sqrt(1 + (pt.diagonal(scaled) / error) ** 2)  # as in `_normal`, effect by effect
+    every = pt.tile(pt.repeat(width, n_groups), _size(dims) // (size * n_groups))
+    raw = pm.Normal(f"{name}_raw", 0.0, every, dims=dims) / every
+    own = pt.matmul(scaled, raw.reshape((-1, size, n_groups)))
+    return pm.Deterministic(name, own.ravel(), dims=dims)
+
+
+def _root_of_correlations(name: str, size: int) -> Any:
+    """Add the lower triangular root of an LKJ correlation matrix, by partial correlations.
+
+    That of i and k given all before k is 2 Beta(b, b) - 1 with b = `CORRELATION` + (size - 2 -
+    k) / 2 (Lewandowski, Kurowicka and Joe 2009, section 2).
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    pairs = [(i, k) for i in range(size) for k in range(i)]
+    b = np.array([CORRELATION + (size - 2 - k) / 2 for _, k in pairs])
+    found = 2 * pm.Beta(name, b, b) - 1
+    partial = dict(zip(pairs, (found[at] for at in range(len(pairs))), strict=True))
+    rows = []
+    for i in range(size):
+        rest: Any = 1.0
+        row = []
+        for k in range(i):
+            row.append(partial[i, k] * pt.sqrt(rest))
+            rest = rest * (1 - partial[i, k] ** 2)
+        rows.append(
+            pt.stack([*row, pt.sqrt(rest) * pt.ones(()), *[pt.zeros(())] * (size - 1 - i)])
+        )
+    return pt.stack(rows)
 
 
 def horseshoe(name: str, x_scale: Any, y_scale: Any, noise: Any, n: Any, dims: str) -> Any:
