@@ -10,7 +10,7 @@ An answer is `Samples`: each chunk of rows is drawn when it is asked for, from n
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import product
 from threading import get_ident
 from typing import Any
@@ -221,7 +221,7 @@ class Expected(Answer):
             return self._over_levels(query, self.how, self._levels)
         return self.evaluate(query, self.model.outcome, self.how, stream=1 + i)
 
-    @cached_property
+    @property
     def how(self) -> dict[str, Regeneration]:
         """How mediators come by their values: by their expectation, or by draws."""
         return _linear_or_drawn(self.model, self.query.regenerated)

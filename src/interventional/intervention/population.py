@@ -9,7 +9,6 @@ group which has nothing of its own. Elsewhere it is the average over fresh draws
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -107,7 +106,7 @@ class OfAnswer(Populations):
     scales: Mapping[str, Floats]
     adjusted: Callable[[Answer], Samples]
 
-    @cached_property
+    @property
     def names(self) -> Mapping[Hashable, str]:  # type: ignore[override]
         """The names of the kinds, and the labels of their columns: a tuple of several."""
         schema, found = self.answer.model.schema, dict[Hashable, str]()
