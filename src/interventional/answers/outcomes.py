@@ -426,9 +426,9 @@ class Outcomes:
         >>> model = BayesianInterventionRegressor(groups=groups, random_state=0).fit(X, sales)
         >>> effect = model.effect(X, do={"price": 10}, baseline={"price": 9})
         >>> effect.average().interval(0.95).round(1)
-        array([[-0.0,  0.0]])
+        array([[-2.8, -2.5]])
         >>> effect.average(population="store").interval(0.95).round(1)
-        array([[-0.0,  0.0]])
+        array([[-3.5, -1.8]])
         """
         contents = self._contents
         averages = contents.averages(weights, by, population)
