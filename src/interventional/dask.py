@@ -176,7 +176,7 @@ class DaskOutcomes:
     posterior: str
     index: pd.Index
 
-    def average(self, weights: Any = None, by: Any = None) -> Outcomes:
+    def average(self, weights: Any = None, by: Any = None, *, population: Any = None) -> Outcomes:
         """Average over all rows, inside each draw.
 
         Parameters
@@ -185,6 +185,8 @@ class DaskOutcomes:
             Weights of the rows, in partitions like theirs.
         by : column name, list of them, or Dask Series, DataFrame or Array of n rows, optional
             Groups to average within.
+        population : column name, tuple of column names, or list of these, optional
+            As in `Outcomes.average`.
 
         See Also
         --------
@@ -209,7 +211,8 @@ class DaskOutcomes:
             _per_part(weights, n),
             [by] * n if isinstance(by, list) else _per_part(by, n),
         )
-        total = _sum_of([averages(*p) for p in zip(self.parts, weight, group, strict=True)])
+        given = zip(self.parts, weight, group, strict=True)
+        total = _sum_of([averages(*each, population) for each in given])
         return averaged(total, self.shape, self.posterior, self.estimand, by)
 
     def mean(self) -> Any:
@@ -525,12 +528,15 @@ def _contrasted(left: Outcomes | None, right: Outcomes | None, sign: str) -> Out
     return left - right if sign == "-" else left / right
 
 
-def _averaged(outcomes: Outcomes | None, weights: Any, by: Any) -> Averages | None:
+def _averaged(
+    outcomes: Outcomes | None, weights: Any, by: Any, population: Any
+) -> Averages | None:
     """Return the averages of a partition, which add up; nothing of an empty one."""
     if outcomes is None:
         return None
     contents = contents_of(outcomes)
-    return contents.averages(weights, contents.columns(by) if isinstance(by, list) else by)
+    by = contents.columns(by) if isinstance(by, list) else by
+    return contents.averages(weights, by, population)
 
 
 def _called(outcomes: Outcomes | None, method: str, meta: Any, arguments: tuple[Any, ...]) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import joblib
@@ -11,6 +11,7 @@ import pandas as pd
 
 from interventional.answers.contents import Contents
 from interventional.answers.outcomes import Outcomes, outcomes_of
+from interventional.answers.population import Populations
 from interventional.answers.samples import Contrast, Held, Samples, at_once
 from interventional.answers.support import AVERAGED, Support, joined
 from interventional.data.accumulation import Accumulated
@@ -30,9 +31,11 @@ from interventional.intervention.do import (
     refuse_empty_baseline,
 )
 from interventional.intervention.forward import Query
+from interventional.intervention.population import RETROSPECTIVE, SPLIT, populations
 from interventional.intervention.reach import (
     columns_of,
     following,
+    observed_nodes,
     refuse_confounded_mediators,
     refuse_ignored,
     refuse_values,
@@ -124,10 +127,16 @@ class Fitted:
     @cached_property
     def draws(self) -> dict[str, Floats]:
         """The draws of all equations' parameters, (draws, ...) each, by name."""
+        names = (name for equation in self.model.equations for name in equation.parameters)
+        return {name: self.learnt[name] for name in names}
+
+    @cached_property
+    def learnt(self) -> dict[str, Floats]:
+        """The draws of all that was learnt, scales of coefficients among it, likewise."""
         return {
-            name: _joined(posterior.variables[name])
-            for equation, posterior in zip(self.model.equations, self.posteriors, strict=True)
-            for name in equation.parameters
+            name: _joined(values)
+            for posterior in self.posteriors
+            for name, values in posterior.variables.items()
         }
 
     @cached_property
@@ -229,27 +238,14 @@ class Fitted:
 
     def retrospective(self, units: Units, target: Floats, query: Query, words: str) -> Outcomes:
         """Return what the outcome of these very rows would have been under an intervention."""
-        model = self.model
-        observed = {model.outcome: target}
-        for node in (*query.regenerated, model.outcome):
-            equation = model.equation(node)
-            refuse(units.wrong, equation.read)  # to find the noise that the row itself had
-            if equation.record.noise is None:
-                raise ValueError(
-                    f"counterfactual: the intervention changes {node!r}, whose noise is not "
-                    "additive, so that no residual of the row's own can be kept; use intervene"
-                )
-            if node != model.outcome:
-                j = model.schema.names.index(node)
-                refuse(units.wrong, (j,))
-                observed[node] = units.values[:, j]
-                equation.record.check(observed[node], f"column {node!r}")
+        model, observed = self.model, observed_nodes(self.model, query, units, target)
         refuse_confounded_mediators(self.model, query)
         samples = confounding.unbiased(
             forward.Retrospective(model, query, self.draws, observed=observed), self.biases_by_draw
         )
         words = f"{model.outcome} had it been that {words}"
-        return self._as_outcomes(units.table, samples, words, self.supported(query), frozenset())
+        known = self.supported(query), frozenset[str](), RETROSPECTIVE
+        return self._as_outcomes(units.table, samples, words, *known)
 
     def decompose(self, units: Units, do: Do, baseline: Do | None) -> dict[str, Outcomes]:
         """Split an effect into what goes through mediators and what does not."""
@@ -272,11 +268,9 @@ class Fitted:
         words = f"effect on {self.model.outcome} of {describe(do)}"
         known = joined(self.supported(treated), self.supported(rested))
         parts = {"direct": (direct, neither), "indirect": (both, direct), "total": (both, neither)}
-        follow = following(self.model, treated)
+        of = known, following(self.model, treated), SPLIT
         return {
-            name: self._as_outcomes(
-                units.table, Contrast(*pair, "-"), f"{name} {words}", known, follow
-            )
+            name: self._as_outcomes(units.table, Contrast(*pair, "-"), f"{name} {words}", *of)
             for name, pair in parts.items()
         }
 
@@ -427,9 +421,10 @@ class Fitted:
         asked = estimand(self.model.outcome, words, kind)
         of_kind = forward.Predictive if kind == "predictive" else forward.Expected
         answer = of_kind(self.model, query, self.draws)
-        samples = confounding.unbiased(answer, self.biases_by_draw) if self.biases else answer
+        adjusted = partial(confounding.unbiased, biases=self.biases_by_draw)
         known = self.supported(query) if supported is None else supported
-        return self._as_outcomes(table, samples, asked, known, follow)
+        population = populations(answer, self.learnt, adjusted)
+        return self._as_outcomes(table, adjusted(answer), asked, known, follow, population)
 
     def _as_outcomes(
         self,
@@ -438,11 +433,12 @@ class Fitted:
         estimand: str,
         supported: Support | str,
         follow: Collection[Hashable],
+        population: Populations | str,
     ) -> Outcomes:
         # A copy: what the user does to X afterwards is not what the rows were.
         rows = table.as_frame()
         of = at_once(samples), self.shape, rows.index, rows, self.fingerprint, supported
-        contents = Contents(*of, follow=frozenset(follow))
+        contents = Contents(*of, follow=frozenset(follow), population=population)
         return outcomes_of(contents, estimand)
 
 
@@ -450,15 +446,9 @@ def extended_by(
     fitted: Fitted, found: Mapping[int, list[Any]], frames: Sequence[pd.DataFrame] = ()
 ) -> Fitted:
     """Return a fitted model that knows more levels, drawn from the population of the others."""
-    before = fitted.posteriors
-    learnt = {
-        name: _joined(values)
-        for posterior in before
-        for name, values in posterior.variables.items()
-    }
-    model, draws = extended(fitted.model, learnt, found, fitted.seed, frames)
+    model, draws = extended(fitted.model, fitted.learnt, found, fitted.seed, frames)
     posteriors = []
-    for equation, posterior in zip(model.equations, before, strict=True):
+    for equation, posterior in zip(model.equations, fitted.posteriors, strict=True):
         name = f"{equation.node}_beta"
         beta = draws[name].reshape(*fitted.shape, -1)
         posteriors.append(replace(posterior, variables={**posterior.variables, name: beta}))

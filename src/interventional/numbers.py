@@ -69,6 +69,7 @@ MOST = 1 << 30  # numbers that are held at all: 8 GB
 OF_FORCED = 1 << 20
 OF_LEVELS = OF_BIASES = 1 << 21
 OF_QUERIES = 1 << 22
+OF_GROUPS = 1 << 23
 
 
 def is_large(n_draws: int, n: int) -> bool:

@@ -8,6 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from interventional.answers.population import (
+    NOT_KNOWN,
+    Populations,
+    contrasted,
+    over_population,
+)
 from interventional.answers.samples import (
     Contrast,
     Groups,
@@ -40,6 +46,8 @@ class Averages:
         What has been averaged.
     n : int
         How many rows there are.
+    population : str
+        Of the population of which groups they are, in words: nothing if of these very groups.
     """
 
     values: Floats
@@ -48,6 +56,7 @@ class Averages:
     unit: float
     scale: Scale
     n: int
+    population: str = ""
 
     def __add__(self, other: "Averages") -> "Averages":
         """Return the averages of both one's rows and the other's: those of the averages."""
@@ -56,7 +65,9 @@ class Averages:
         groups = Groups.of(weights, _one_below_the_other(self.labels, other.labels))
         values = Held(np.hstack([each.values for each in both])).average(groups)
         unit, n = groups.unit * unit, self.n + other.n
-        return Averages(values, groups.labels, groups.totals, unit, self.scale, n)
+        return replace(
+            self, values=values, labels=groups.labels, totals=groups.totals, unit=unit, n=n
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +94,9 @@ class Contents:
         What the columns are called whose values such tuples hold.
     follow : frozenset
         Columns that the intervention changes, or the outcome: no groups that can be averaged over.
+    population : Populations or str
+        What the samples are of the population of the rows' groups, which nothing is computed of
+        before it is asked for; a str says why that is not known.
     """
 
     samples: Samples
@@ -94,6 +108,7 @@ class Contents:
     scale: Scale = "outcome"
     levels: tuple[Hashable, ...] = ()
     follow: frozenset[Hashable] = frozenset()
+    population: Populations | str = NOT_KNOWN
 
     @property
     def index(self) -> pd.Index:
@@ -117,12 +132,19 @@ class Contents:
             support=joined(self.support, other.support),
             follow=self.follow | other.follow,
             scale="ratio" if is_ratio else "mixed",
+            population=contrasted(self.population, other.population, sign),
         )
 
     def averages(
-        self, weights: ArrayLike | None = None, by: Hashable | ArrayLike | None = None
+        self,
+        weights: ArrayLike | None = None,
+        by: Hashable | ArrayLike | None = None,
+        population: Hashable | list[Hashable] | None = None,
     ) -> Averages:
-        """Return averages over the rows, with weights and by groups as the user gives them."""
+        """Return averages over the rows, with weights and by groups as the user gives them.
+
+        Those over a population are such of samples of it.
+        """
         n = len(self.labels)
         weight = np.ones(n) if weights is None else self._by_row(weights, "weights", np.float64)
         if not np.all(np.isfinite(weight)) or np.any(weight < 0):
@@ -136,8 +158,11 @@ class Contents:
             groups = Groups.of(weight, self._groups_by_several(by))
         else:
             groups = Groups.of(weight, None if by is None else self._group_of_rows(by))
-        values = self.samples.average(groups)
-        return Averages(values, groups.labels, groups.totals, groups.unit, self.scale, n)
+        samples, words = self.samples, ""
+        if population is not None:
+            samples, words = over_population(self.population, population)
+        values, totals = samples.average(groups), groups.totals
+        return Averages(values, groups.labels, totals, groups.unit, self.scale, n, words)
 
     def _by_row(self, values: ArrayLike, what: str, dtype: Any = None) -> NDArray[Any]:
         """Return what the user gives for each row, in the order of the rows."""

@@ -18,6 +18,8 @@ from interventional.answers.contents import (
     Shape,
     contrast_in_words,
 )
+from interventional.answers.population import AVERAGED as NO_POPULATION
+from interventional.answers.population import TRANSFORMED
 from interventional.answers.reductions import (
     CiKind,
     Reduction,
@@ -347,7 +349,11 @@ class Outcomes:
         return self._contents.samples.reduce(partial(inside, above=above, below=below))[0]
 
     def average(
-        self, weights: ArrayLike | None = None, by: Hashable | ArrayLike | None = None
+        self,
+        weights: ArrayLike | None = None,
+        by: Hashable | ArrayLike | None = None,
+        *,
+        population: Hashable | list[Hashable] | None = None,
     ) -> "Outcomes":
         """Average over rows, inside each draw.
 
@@ -358,6 +364,11 @@ class Outcomes:
         by : column name, list of column names, array-like of shape (n,) or DataFrame, optional
             Groups to average within; a name stands for that column of X as it was observed. By
             several columns, there is a group for each combination that occurs.
+        population : column name, tuple of column names, or list of these, optional
+            Groups, as in the model's ``groups=``, that are a sample of more such. Without it the
+            average is that of these very groups, each with an intercept and slopes of its own.
+            With it the average is that of the population which they are a sample of: it counts
+            how much groups differ, and the interval is as wide as one of a mixed model.
 
         Returns
         -------
@@ -371,10 +382,20 @@ class Outcomes:
             rows had which value of it says something of their noise, which the answer draws anew.
             An array of the same values cannot be told, nor can rows that were picked by them.
             Outcomes of `counterfactual` may be grouped by any column.
+            If `population` names no groups of an equation between what is forced and the outcome,
+            or these are no expected outcomes of `intervene` and `effect`.
 
         See Also
         --------
         compare : Averages of several scenarios.
+
+        Notes
+        -----
+        Over a population, what is a group's own is integrated over N(0, Sigma) inside each draw,
+        in the equations of the outcome and of what is regenerated; all else, means of groups
+        included, is as the rows have it. It is 0 where the expected outcome is linear in it; else
+        the average is over 50 draws of it for each posterior draw, the same on both sides of a
+        contrast.
 
         Examples
         --------
@@ -392,9 +413,25 @@ class Outcomes:
               mean   sd  eti95_lb  eti95_ub
         high  26.3  0.1      26.1      26.5
         low   13.8  0.1      13.5      14.0
+
+        Six stores whose sales respond to the price, each in its own way: the average over these
+        is known well, and that over all stores like them is not.
+
+        >>> rng = np.random.default_rng(0)
+        >>> store, price = np.repeat(list("ABCDEF"), 20), rng.uniform(8, 12, size=120)
+        >>> slope = dict(zip("ABCDEF", rng.normal(-3, 1, size=6)))
+        >>> sales = np.array([slope[s] for s in store]) * price + rng.normal(size=120)
+        >>> X = pd.DataFrame({"store": store, "price": price})
+        >>> groups = {"store": ["price"]}
+        >>> model = BayesianInterventionRegressor(groups=groups, random_state=0).fit(X, sales)
+        >>> effect = model.effect(X, do={"price": 10}, baseline={"price": 9})
+        >>> effect.average().interval(0.95).round(1)
+        array([[-2.8, -2.5]])
+        >>> effect.average(population="store").interval(0.95).round(1)
+        array([[-3.5, -1.8]])
         """
         contents = self._contents
-        averages = contents.averages(weights, by)
+        averages = contents.averages(weights, by, population)
         return averaged(averages, contents.shape, contents.posterior, self.estimand, by)
 
     def summary(self, prob: float | None = None, kind: CiKind | None = None) -> pd.DataFrame:
@@ -545,6 +582,7 @@ class Outcomes:
         *,
         by: Hashable | ArrayLike | None = None,
         weights: ArrayLike | None = None,
+        population: Hashable | list[Hashable] | None = None,
         better: Literal["higher", "lower"] = "higher",
         prob: float | None = None,
         kind: CiKind | None = None,
@@ -555,7 +593,7 @@ class Outcomes:
         ----------
         scenarios : mapping
             Names to outcomes of the same rows and draws.
-        by, weights
+        by, weights, population
             As in `average`: a row for each scenario and group.
         better : {"higher", "lower"}, default "higher"
             Which outcomes are better ones.
@@ -592,13 +630,14 @@ class Outcomes:
         side = {"above": 0.0} if better == "higher" else {"below": 0.0}
         first = next(iter(scenarios.values()))
         tables: dict[Any, pd.DataFrame] = {}
+        of = partial(Outcomes.average, weights=weights, by=by, population=population)
         for name, outcomes in scenarios.items():
-            table = outcomes.average(weights, by).summary(prob, kind).drop(columns="sd")
+            table = of(outcomes).summary(prob, kind).drop(columns="sd")
             effects = ["effect", *(f"effect_{end}" for end in table.columns[1:])]
             if not tables:
                 table[[*effects, "prob_better"]] = np.nan
             else:
-                effect = (outcomes - first).average(weights, by)
+                effect = of(outcomes - first)
                 table[effects] = effect.summary(prob, kind).drop(columns="sd").to_numpy()
                 table["prob_better"] = effect.probability(**side)
             tables[name] = table
@@ -753,8 +792,11 @@ def averaged(
     # An average of ratios is no ratio of averages.
     scale = "mixed" if averages.n > 1 and averages.scale == "ratio" else averages.scale
     samples = Held(averages.values)
-    contents = Contents(samples, shape, labels, None, posterior, AVERAGED, scale, levels)
-    return outcomes_of(contents, f"average{'' if by is None else ' by group'} of {estimand}")
+    contents = Contents(
+        samples, shape, labels, None, posterior, AVERAGED, scale, levels, population=NO_POPULATION
+    )
+    of = "average" if by is None else "average by group"
+    return outcomes_of(contents, f"{of} of {estimand}{averages.population}")
 
 
 def contents_of(outcomes: Outcomes) -> Contents:
@@ -765,8 +807,8 @@ def contents_of(outcomes: Outcomes) -> Contents:
 def mapped(outcomes: Outcomes, function: Reduction) -> Outcomes:
     """Return a function of the samples, (draws, n) to (draws, n), of the same rows."""
     contents = outcomes._contents
-    samples = at_once(Mapped(contents.samples, function))
-    return outcomes_of(replace(contents, samples=samples), outcomes.estimand)
+    samples, why = at_once(Mapped(contents.samples, function)), TRANSFORMED
+    return outcomes_of(replace(contents, samples=samples, population=why), outcomes.estimand)
 
 
 def e_value(ratio: ArrayLike) -> Floats:

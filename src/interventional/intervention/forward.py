@@ -207,22 +207,35 @@ class Expected(Answer):
 
     def chunk(self, k: int, rows: slice) -> Floats:
         """Compute the k-th chunk of rows."""
-        query, regenerated = self.query.at(k, rows), self.query.regenerated
-        how = _linear_or_drawn(self.model, regenerated) if regenerated else {}
-        if "draw" not in how.values():
-            return self.evaluate(query, self.model.outcome, how)
-        return self._averaged(query, how)
+        query = self.query.at(k, rows)
+        if not self._drawn or self._levels:
+            return self.given(query, 0)
+        return averaged(lambda i: self.given(query, i))
 
-    def _averaged(self, query: Query, how: Mapping[str, Regeneration]) -> Floats:
-        """Return the expected outcome of a chunk of rows, averaged over draws of mediators."""
-        drawn = [node for node, what in how.items() if what == "draw"]
-        levels = [self.model.equation(node).codes for node in drawn]
-        if all(levels) and np.prod([len(codes) for codes in levels]) <= _INNER:
-            return self._over_levels(query, how, dict(zip(drawn, levels, strict=True)))
-        total: Floats | float = 0.0
-        for k in range(_INNER):
-            total += self.evaluate(query, self.model.outcome, how, stream=1 + k)
-        return np.asarray(total / _INNER)
+    def given(self, query: Query, i: int) -> Floats:
+        """Return the expected outcome of a chunk of rows given the i-th draws of mediators.
+
+        Where their average has a closed form, it is that.
+        """
+        if self._levels:
+            return self._over_levels(query, self.how, self._levels)
+        return self.evaluate(query, self.model.outcome, self.how, stream=1 + i)
+
+    @property
+    def how(self) -> dict[str, Regeneration]:
+        """How mediators come by their values: by their expectation, or by draws."""
+        return _linear_or_drawn(self.model, self.query.regenerated)
+
+    @property
+    def _drawn(self) -> list[str]:
+        return [node for node, what in self.how.items() if what == "draw"]
+
+    @property
+    def _levels(self) -> dict[str, range]:
+        """The levels of the mediators that would be drawn, where these are few: a sum is exact."""
+        levels = {node: self.model.equation(node).codes for node in self._drawn}
+        few = all(levels.values()) and np.prod([len(v) for v in levels.values()]) <= _INNER
+        return levels if few else {}
 
     def _over_levels(
         self, query: Query, how: Mapping[str, Regeneration], levels: Mapping[str, range]
@@ -248,9 +261,8 @@ class Expected(Answer):
         model, query = self.model, self.query
         nodes = (*query.regenerated, model.outcome)
         reached = [equation for equation in model.equations if equation.node in nodes]
-        how = _linear_or_drawn(model, query.regenerated)
         linear = all(equation.is_linear for equation in reached)
-        if query.differs_by_draw or "draw" in how.values() or not linear:
+        if query.differs_by_draw or self._drawn or not linear:
             return None
         if not all(_is_one_term(equation, query.regenerated) for equation in reached):
             return None  # its coefficient is another in each row
@@ -305,6 +317,14 @@ class Through(Answer):
             forced[node] = self.evaluate(others, node, how, noise=True)
         query = replace(query, forced=forced, regenerated=())
         return self.evaluate(query, self.model.outcome)
+
+
+def averaged(given: Callable[[int], Floats]) -> Floats:
+    """Return the average of what comes of each of some draws, which have a number each."""
+    total: Floats | float = 0.0
+    for i in range(_INNER):
+        total = total + given(i)
+    return np.asarray(total / _INNER)
 
 
 def _linear(

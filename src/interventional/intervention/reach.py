@@ -6,10 +6,13 @@ import numpy as np
 
 from interventional.answers.samples import Chunked
 from interventional.data.grouped import Design
+from interventional.data.schema import refuse
+from interventional.data.table import Units
 from interventional.errors import listed
 from interventional.graph.choice import Regression
 from interventional.intervention.do import Forced
 from interventional.intervention.forward import Query
+from interventional.numbers import Floats
 from interventional.scm.equations import StructuralModel
 from interventional.scm.roles import positive
 
@@ -65,6 +68,33 @@ def refuse_confounded_mediators(model: StructuralModel, query: Query) -> None:
     """Refuse what mixes worlds if mediators and outcome share causes nobody observed."""
     if query.regenerated:
         model.reached(frozenset((*query.forced, *query.regenerated)))
+
+
+def observed_nodes(
+    model: StructuralModel, query: Query, units: Units, target: Floats
+) -> dict[str, Floats]:
+    """Return what the outcome, and what an intervention changes, were observed at in each row.
+
+    Raises
+    ------
+    ValueError
+        If no noise of the rows' own can be found of that.
+    """
+    observed = {model.outcome: target}
+    for node in (*query.regenerated, model.outcome):
+        equation = model.equation(node)
+        refuse(units.wrong, equation.read)  # to find the noise that the row itself had
+        if equation.record.noise is None:
+            raise ValueError(
+                f"counterfactual: the intervention changes {node!r}, whose noise is not "
+                "additive, so that no residual of the row's own can be kept; use intervene"
+            )
+        if node != model.outcome:
+            j = model.schema.names.index(node)
+            refuse(units.wrong, (j,))
+            observed[node] = units.values[:, j]
+            equation.record.check(observed[node], f"column {node!r}")
+    return observed
 
 
 def refuse_ignored(model: StructuralModel, query: Query) -> None:

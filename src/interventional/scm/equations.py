@@ -64,6 +64,9 @@ class Equation:
     noise : int or None
         Position of the column of known standard deviations of the rows: Gaussian noise beside that
         of sigma.
+    learnt : tuple of str
+        Of an equation that new levels were added to, for each kind of groups the name of the
+        variable that held its coefficients.
     """
 
     node: str
@@ -76,6 +79,7 @@ class Equation:
     levels: tuple[Any, ...] = ()
     exposure: int | None = None
     noise: int | None = None
+    learnt: tuple[str, ...] = ()
 
     @cached_property
     def record(self) -> Family:
@@ -214,6 +218,11 @@ class Equation:
         """Return the name of the variable of some coefficients: one vector if they are all."""
         several = len(self.priors.groups) > 1
         return f"{self.node}_beta_{group.name}" if several else f"{self.node}_beta"
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The names of the variables of what differs between groups, one a kind of groups."""
+        return self.learnt or tuple(map(self.group_name, self.priors.varying))
 
     def scale_name(self, group: Group) -> str:
         """Return the name of the scale that a prior learns."""

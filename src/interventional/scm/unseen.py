@@ -179,7 +179,8 @@ def _extended(
     # A prior of parameters whose draws are at hand is never asked for.
     flat = Group("flat", PriorSpec.of("Flat"), tuple(range(len(wider.terms))))
     priors = replace(equation.priors, groups=(flat,))
-    return replace(equation, design=wider, priors=priors, center=np.zeros(beta.shape[1])), beta
+    center, learnt = np.zeros(beta.shape[1]), equation.kinds
+    return replace(equation, design=wider, priors=priors, center=center, learnt=learnt), beta
 
 
 def _of_levels(
@@ -212,18 +213,36 @@ def _of_groups(
 ) -> dict[str, Floats]:
     """Return draws of what is a new group's own, by term: intercepts and slopes together."""
     found: dict[str, Floats] = {}
-    for part, group in zip(wider.varying, equation.priors.varying, strict=True):
-        sd, name = draws[f"{equation.group_name(group)}_sd"], equation.group_name(group)
-        root = np.ones((len(sd), 1, 1))
-        if sd.shape[1] > 1:
-            root = np.linalg.cholesky(draws[f"{name}_corr"])
+    for part, name in zip(wider.varying, equation.kinds, strict=True):
+        factor = population_factor(name, draws)
         terms = np.reshape(part.terms, part.shape)
         columns = tuple(equation.columns[j] for j in part.columns)
         for own in terms.T:
             if own[0] not in known:
-                noise = _noise(seed, columns, own[0], len(sd), len(own))
-                found |= dict(zip(own, (sd * np.einsum("sij,sj->si", root, noise)).T, strict=True))
+                noise = _noise(seed, columns, own[0], len(factor), len(own))
+                found |= dict(zip(own, np.einsum("sij,sj->is", factor, noise), strict=True))
     return found
+
+
+def population_factor(name: str, draws: Mapping[str, Floats]) -> Floats:
+    """Return what makes coefficients of a new group of standard normal noise, by draw.
+
+    Parameters
+    ----------
+    name : str
+        The variable of the coefficients of a kind of groups, one of `Equation.kinds`.
+    draws : mapping
+        Posterior draws of the population's standard deviations, and of their correlations where
+        there are several effects, (draws, ...) each.
+
+    Returns
+    -------
+    ndarray of shape (draws, effects, effects)
+        A triangular factor of the covariance: standard deviations times that of the correlations.
+    """
+    sd = draws[f"{name}_sd"]
+    root = np.linalg.cholesky(draws[f"{name}_corr"]) if sd.shape[1] > 1 else np.ones((1, 1, 1))
+    return sd[:, :, None] * root
 
 
 def _fresh(part: Varying, schema: Schema, values: list[Floats]) -> NDArray[np.intp]:
