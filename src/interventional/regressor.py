@@ -14,7 +14,7 @@ from interventional.data.reading import restored
 from interventional.data.table import Units, is_distributed
 from interventional.estimator import Estimator
 from interventional.fitted import Do, Fitted, Kind
-from interventional.trust import extrapolation
+from interventional.trust import between, extrapolation
 
 if TYPE_CHECKING:
     from interventional.trust.sensitivity import Sensitivity
@@ -462,7 +462,7 @@ class BayesianInterventionRegressor(Estimator):
         fitted, units = self._units(X, do, baseline)
         parts = fitted.decompose(units, do, baseline)
         total = parts["total"]
-        extrapolation.warn(contents_of(total).support, total.estimand.removeprefix("total "))
+        _warn(total, total.estimand.removeprefix("total "))
         return parts
 
     def refute(
@@ -601,8 +601,15 @@ class BayesianInterventionRegressor(Estimator):
 
     def _warned(self, outcomes: Outcomes) -> Outcomes:
         """Return an answer, with a warning where the data do not support it."""
-        extrapolation.warn(contents_of(outcomes).support, outcomes.estimand)
+        _warn(outcomes, outcomes.estimand)
         return outcomes
+
+
+def _warn(outcomes: Outcomes, estimand: str) -> None:
+    """Warn where the data do not support an answer, or speak against the model of it."""
+    support = contents_of(outcomes).support
+    extrapolation.warn(support, estimand)
+    between.warn(support, estimand)
 
 
 def _refuse_dask(method: str, X: Any) -> None:

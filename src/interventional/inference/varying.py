@@ -55,7 +55,7 @@ def draw(equation: Equation, seen: Seen, n_draws: int, rng: Generator) -> Drawn:
     ValueError
         If the posterior is improper.
     """
-    problem = _Problem.of(equation, seen)
+    problem = Problem.of(equation, seen)
     marginal = Marginal.of(problem.components)
     found = importance.sample(marginal.log_density, *mode(marginal, problem.names), n_draws, rng)
     border, levels = marginal.coefficients(found.draws, rng)
@@ -66,7 +66,7 @@ def draw(equation: Equation, seen: Seen, n_draws: int, rng: Generator) -> Drawn:
 
 
 @dataclass(frozen=True, eq=False)
-class _Problem:
+class Problem:
     """An equation in units of its priors, and the way back.
 
     Attributes
@@ -94,7 +94,7 @@ class _Problem:
     groups: list[tuple[Group, Floats]]
 
     @classmethod
-    def of(cls, equation: Equation, seen: Seen) -> "_Problem":
+    def of(cls, equation: Equation, seen: Seen) -> "Problem":
         """Bring an equation, and what it saw, to units of its priors."""
         ones, levels, main = int(equation.has_intercept), None, None
         terms = np.arange(len(equation.design.terms))
