@@ -28,6 +28,8 @@ class Gap:
         The term of the column whose slopes differ most, by their standard error.
     within, between : float
         Its slopes, on the scale of the link.
+    learnt : float
+        What the model has for both.
     p_value : float
         Of all terms of the column together.
     """
@@ -38,6 +40,7 @@ class Gap:
     term: str
     within: float
     between: float
+    learnt: float
     p_value: float
 
     def __str__(self) -> str:
@@ -45,8 +48,8 @@ class Gap:
         term = "" if self.term == self.column else f" (term {self.term!r})"
         return (
             f"in the equation of {self.node!r} the slope of {self.column!r}{term} is "
-            f"{self.within:.3g} within groups of {self.groups!r}, and {self.between:.3g} between "
-            "them"
+            f"{self.within:.3g} within groups of {self.groups!r} and {self.between:.3g} between "
+            f"them, and {self.learnt:.3g} is what was learnt"
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from interventional.data.by_level import Cut
 from interventional.data.seen import SufficientStatistics
 from interventional.data.seen_by_level import SeenByLevel
 from interventional.inference import importance, scale_priors
@@ -83,6 +84,8 @@ class Problem:
         Means and standard deviations of the border's priors; of scales that are learnt, units.
     groups : list of (Group, ndarray of shape (q,))
         What has learned scales, in the order of `components`, and the units of these.
+    cut : Cut or None
+        What was seen by level, in units of the columns.
     """
 
     components: Components
@@ -92,11 +95,13 @@ class Problem:
     m: Floats
     s: Floats
     groups: list[tuple[Group, Floats]]
+    cut: Cut | None
 
     @classmethod
     def of(cls, equation: Equation, seen: Seen) -> "Problem":
         """Bring an equation, and what it saw, to units of its priors."""
         ones, levels, main = int(equation.has_intercept), None, None
+        cut: Cut | None = None
         terms = np.arange(len(equation.design.terms))
         if isinstance(seen, SeenByLevel):
             cut = seen.cut(equation.center)
@@ -157,7 +162,7 @@ class Problem:
             held,
             of_levels,
         )
-        return cls(components, equation, seen, at, m, s, groups)
+        return cls(components, equation, seen, at, m, s, groups, cut)
 
     @property
     def names(self) -> list[list[str]]:

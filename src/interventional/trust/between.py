@@ -10,8 +10,8 @@ what is learnt is a mixture of both, confounded by whatever the groups differ in
 delta is the slope between less that within. It is estimated by generalised least squares, and
 Wald's statistic over the number of means is held against an F distribution whose second degrees of
 freedom count groups. Scales are estimated by restricted maximum likelihood with the means in the
-equation, as what delta would explain is no variation by chance; but only where scales at those of
-the posterior, which make the statistic less, do not clear the column already.
+equation, as what delta would explain is no variation by chance; but not where those that were
+learnt without them, which make the statistic less, settle it already.
 """
 
 import warnings
@@ -26,6 +26,7 @@ from scipy.special import chdtrc, fdtrc
 
 from interventional.answers.samples import Chunked
 from interventional.answers.support import Gap, Support
+from interventional.data.by_level import Cut
 from interventional.data.seen import Seen
 from interventional.data.seen_by_level import SeenByLevel
 from interventional.errors import MisfitWarning, UndeterminedError
@@ -43,7 +44,7 @@ from interventional.scm.equations import Equation, StructuralModel
 _SHARE = 1e-9  # of a term's squares that is rounding
 _CLEAR = 0.05  # a column with a greater p-value at the posterior's scales is not looked at again
 _ALIKE = 1e-4  # of a mean's size: what others leave of it that is less is nothing
-_P = 1e-3  # a smaller p-value is told
+P_VALUE = 1e-3  # a smaller one is told
 _LEAST = 8.0  # log of the ratio to what is typical below which a scale is none
 _PACKAGE = str(Path(__file__).parents[1])
 
@@ -109,7 +110,7 @@ def told(
     """
     nodes, columns = (*regenerated, model.outcome), (*forced, *regenerated)
     every = (gap for posterior in posteriors for gap in posterior.gaps)
-    return tuple(g for g in every if g.p_value < _P and g.node in nodes and g.column in columns)
+    return tuple(g for g in every if g.p_value < P_VALUE and g.node in nodes and g.column in columns)
 
 
 def warn(support: Support | str | Sequence[Gap], estimand: str) -> None:
@@ -125,8 +126,8 @@ def warn(support: Support | str | Sequence[Gap], estimand: str) -> None:
     gaps = support.gaps if isinstance(support, Support) else support
     if gaps and not isinstance(gaps, str):
         warnings.warn(
-            f"{estimand}: {'; '.join(map(str, gaps))}. The answer is a mixture of the two, and "
-            "confounded by what the groups differ in; fit with within=True: the groups' means "
+            f"{estimand}: {'; '.join(map(str, gaps))}. That is a mixture of the two, "
+            "confounded by what the groups differ in. Fit with within=True: the groups' means "
             "then are regressors too, and the answer is the one within groups",
             MisfitWarning,
             skip_file_prefixes=(_PACKAGE,),
@@ -160,8 +161,9 @@ def _of_equation(
         found = known.compared(kind, terms)
         if found is not None:
             named = equation.node, equation.variables[j], design.varying[kind.k].name
-            term, *slopes, p = found
-            yield Gap(*named, design.population[term], *slopes, p)
+            term, within, between, p = found
+            learnt = float(posterior.variables[f"{equation.node}_beta"][..., term].mean())
+            yield Gap(*named, design.population[term], within, between, learnt, p)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +197,7 @@ class _Kind:
     def of(cls, seen: SeenByLevel, k: int) -> "_Kind":
         """Return the groups of one kind."""
         design, factors, width = seen.design, seen.factors, len(seen.design.population)
-        total = factors.total()
+        total = seen.total
         ones, x = total.r[:, 0], total.r[:, 1 : 1 + width]
         if k == seen.main:
             at = None
@@ -246,22 +248,21 @@ class _Known:
     ----------
     problem : Problem
         The equation in units of its priors.
-    own, border, rows : ndarray
-        As in `Cut`, in the user's units.
+    cut : Cut
+        What was seen by level, in the user's units.
     theta : ndarray of shape (d,)
         Posterior means of the logs of scales, and what its correlations are.
     """
 
     problem: Problem
-    own: Floats
-    border: Floats
-    rows: Floats
+    cut: Cut
     theta: Floats
 
     @classmethod
     def of(cls, equation: Equation, seen: SeenByLevel, posterior: Posterior) -> "_Known":
         """Return what is known of an equation."""
-        problem, cut = Problem.of(equation, seen), seen.cut(equation.center)
+        problem = Problem.of(equation, seen)
+        assert problem.cut is not None
         theta: list[Floats] = []
         for group, unit in problem.groups:
             if not group.prior.n_groups:
@@ -273,7 +274,7 @@ class _Known:
                 corr = posterior.variables[f"{name}_corr"].mean(axis=(0, 1))
                 theta.append(partial(np.linalg.cholesky(corr)))
         theta.append(_log_mean(posterior, f"{equation.node}_sigma"))
-        return cls(problem, cut.own, cut.border, cut.rows, np.concatenate(theta))
+        return cls(problem, problem.cut, np.concatenate(theta))
 
     def compared(self, kind: _Kind, terms: list[int]) -> tuple[int, float, float, float] | None:
         """Return the term whose slopes differ most, that within, between, and the p-value.
@@ -293,7 +294,7 @@ class _Known:
             return None
         mean, root = _least_squares(marginal, self.theta, r + len(terms))
         statistic = _wald(mean[-r:], root[:, -r:])
-        if chdtrc(r, statistic) < _CLEAR:
+        if chdtrc(r, statistic) < _CLEAR and fdtrc(r, df, statistic / r) > P_VALUE:
             mean, root = _least_squares(marginal, _restricted(marginal, self.theta), len(mean))
             statistic = _wald(mean[-r:], root[:, -r:])
         p_value = float(fdtrc(r, df, statistic / r))
@@ -308,21 +309,20 @@ class _Known:
         They are the terms once more, so that no prior pulls their slopes within groups, and then
         columns that have one value a group.
         """
-        model = self.problem.components
+        model, cut = self.problem.components, self.cut
         assert model.levels is not None
-        if kind.at is None:
-            means, rest = self.own[:, :, :1] * values[:, None], np.zeros((len(self.rows), 0))
-            rest = np.zeros((len(self.rows), values.shape[1]))
+        if kind.at is None:  # a multiple of the column of ones in each level
+            means = cut.own[:, :, :1] * values[:, None]
+            rest = np.zeros((len(cut.rows), values.shape[1]))
         else:
             of_groups = kind.at + int(self.problem.equation.has_intercept)
-            means, rest = self.border[:, :, of_groups] @ values, self.rows[:, of_groups] @ values
-        across = [model.levels.border, self.border[:, :, at], means]
-        border = np.concatenate(across, axis=2)
+            means, rest = cut.border[:, :, of_groups] @ values, cut.rows[:, of_groups] @ values
+        border = np.concatenate([model.levels.border, cut.border[:, :, at], means], axis=2)
         flat = np.concatenate([model.flat, np.ones(border.shape[2] - len(model.flat), dtype=bool)])
         return Marginal.of(
             replace(
                 model,
-                rows=np.concatenate([model.rows, self.rows[:, at], rest], axis=1),
+                rows=np.concatenate([model.rows, cut.rows[:, at], rest], axis=1),
                 flat=flat,
                 levels=Levels(model.levels.own, border, model.levels.target),
             )
@@ -374,6 +374,6 @@ def _restricted(marginal: Marginal, theta: Floats) -> Floats:
         return -float(value[0]), -slope[0]
 
     bounds = list(zip(low, high, strict=True))
-    options = {"maxiter": 100}
     start = np.clip(theta, low, high)
+    options = {"ftol": 1e-3 / max(abs(down(start)[0]), 1.0)}  # of a log likelihood
     return np.asarray(minimize(down, start, jac=True, bounds=bounds, options=options).x)
