@@ -184,6 +184,9 @@ class BayesianInterventionRegressor(Estimator):
             If 5% of the rows or more are forced beyond what was seen when the model was fitted:
             out of a column's range, or to what rows with such covariates did not have; or any row
             farther out of the range than the range is wide. `Outcomes.support` says it row by row.
+        MisfitWarning
+            If a column that is forced, or follows, has another slope within `groups` than between
+            them, and `within` is False: the answer is confounded by what the groups differ in.
 
         See Also
         --------
@@ -243,6 +246,8 @@ class BayesianInterventionRegressor(Estimator):
         -----
         ExtrapolationWarning
             As in `intervene`, if either side is forced beyond what was seen.
+        MisfitWarning
+            As in `intervene`.
 
         See Also
         --------

@@ -62,7 +62,11 @@ class SeenByLevel:
         main = int(np.argmax(sizes))
         others = [k for k in range(len(sizes)) if k != main]
 
+        width = len(design.population) + sum(sizes[k] for k in others)
+
         def matrix(at: slice) -> Floats:
+            if at.stop == at.start:  # of which some transformers make nothing
+                return np.empty((0, width))
             population = design.of_population(rows[at])
             parts = [design.of_groups(k, rows[at], population).toarray() for k in others]
             return np.hstack([population, *parts])

@@ -1,6 +1,6 @@
 r"""Whether slopes are the same within groups of rows as between them.
 
-Coefficients of groups that are learnt together are taken to have nothing to do with the regressors.
+Coefficients of groups that are learnt together are taken to have nothing to do with regressors.
 Where the groups' levels go with a column, its slope between groups is another one than within, and
 what is learnt is a mixture of both, confounded by whatever the groups differ in. Mundlak (1978),
 *Econometrica* 46(1), finds it: with the groups' means as regressors more,
@@ -110,7 +110,9 @@ def told(
     """
     nodes, columns = (*regenerated, model.outcome), (*forced, *regenerated)
     every = (gap for posterior in posteriors for gap in posterior.gaps)
-    return tuple(g for g in every if g.p_value < P_VALUE and g.node in nodes and g.column in columns)
+    return tuple(
+        g for g in every if g.p_value < P_VALUE and g.node in nodes and g.column in columns
+    )
 
 
 def warn(support: Support | str | Sequence[Gap], estimand: str) -> None:
