@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from interventional.answers.outcomes import Outcomes
     from interventional.display import InterventionDisplay
-    from interventional.errors import ExtrapolationWarning, NotIdentifiedError
+    from interventional.errors import ExtrapolationWarning, MisfitWarning, NotIdentifiedError
     from interventional.graph.causal_graph import CausalGraph
     from interventional.pipeline import intervene
     from interventional.regressor import BayesianInterventionRegressor
@@ -23,6 +23,7 @@ __all__ = [
     "CausalGraph",
     "ExtrapolationWarning",
     "InterventionDisplay",
+    "MisfitWarning",
     "NotIdentifiedError",
     "Outcomes",
     "intervene",
@@ -39,6 +40,7 @@ _ELSEWHERE = {
     "CausalGraph": "graph.causal_graph",
     "ExtrapolationWarning": "errors",
     "InterventionDisplay": "display",
+    "MisfitWarning": "errors",
     "NotIdentifiedError": "errors",
     "Outcomes": "answers.outcomes",
     "intervene": "pipeline",

@@ -31,7 +31,7 @@ from interventional.intervention.do import (
 )
 from interventional.intervention.route import refuse_two_regressions
 from interventional.intervention.words import Do, Kind, difference, estimand
-from interventional.trust import extrapolation
+from interventional.trust import between, extrapolation
 
 
 def accumulate(
@@ -120,6 +120,7 @@ def ask(
         else difference(fitted.model.outcome, do, baseline, kind)
     )
     extrapolation.warn_of_numbers(fitted.training, forced, words)
+    between.warn(between.told(fitted.model, fitted.posteriors, *_moved(fitted, answers)), words)
     shipped, asked = _shipped(fitted), dask.delayed(_asked, pure=False)
     parts = []
     for k, (rows, *values) in enumerate(
@@ -133,6 +134,15 @@ def ask(
         parts.append(asked(shipped, k, question, rows, own, shares, kind, population))
     index = _rowless(X).index
     return DaskOutcomes(parts, words, fitted.shape, fitted.fingerprint, index)
+
+
+def _moved(
+    fitted: Fitted, answers: list[tuple[list[str], Regression | None]]
+) -> tuple[set[str], set[str]]:
+    """Return the columns that are forced on any side, and those that follow."""
+    sides = [frozenset(names) for names, _ in answers]
+    follow = (fitted.answered(names)[0] for names in sides)
+    return {*frozenset().union(*sides)}, {*frozenset().union(*follow)}
 
 
 def _one_for_all(fitted: Fitted, answers: list[tuple[list[str], Regression | None]]) -> Fitted:

@@ -67,5 +67,30 @@ class ExtrapolationWarning(UserWarning):
     """
 
 
+class MisfitWarning(UserWarning):
+    """What the model takes for granted, and an answer rests on, is not what the data say.
+
+    Groups whose coefficients are learnt together are taken to have nothing to do with what is
+    forced. The message names a forced column whose slopes within groups of rows and between them
+    are not the same, the groups, both slopes, and the remedy: ``within=True``.
+
+    See Also
+    --------
+    BayesianInterventionRegressor : Its parameters `groups` and `within`.
+
+    Notes
+    -----
+    The test is Mundlak's (1978), with a threshold of 0.001. It is made of Gaussian and lognormal
+    equations that the exact engine draws, and of no others.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from interventional import MisfitWarning
+    >>> warnings.simplefilter("error", MisfitWarning)  # refuse such answers
+    >>> warnings.simplefilter("default", MisfitWarning)
+    """
+
+
 class UndeterminedError(ValueError):
     """The data are too few or too uniform for the model to have a posterior; more may help."""

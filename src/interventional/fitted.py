@@ -47,7 +47,7 @@ from interventional.scm.equations import StructuralModel
 from interventional.scm.predictive import Predictive
 from interventional.scm.roles import positive
 from interventional.scm.unseen import combining, extended, more_levels, unseen_levels
-from interventional.trust import confounding, extrapolation
+from interventional.trust import between, confounding, extrapolation
 from interventional.trust.overlap import Training
 
 if TYPE_CHECKING:
@@ -395,10 +395,9 @@ class Fitted:
 
     def supported(self, query: Query, *, apart: Collection[str] = ()) -> Support:
         """Return how well the training rows support a query."""
-        if query.own is not None:
-            own, query = self.serving(query)
-            return own.supported(query, apart=apart)
-        return extrapolation.judge(self.model, self.training, query, apart=apart)
+        asked, query = self.serving(query)
+        found = extrapolation.judge(asked.model, asked.training, query, apart=apart)
+        return between.beside(found, asked.model, asked.posteriors, query)
 
     def outcomes(
         self,

@@ -13,7 +13,7 @@ from interventional.scm.draft import Draft
 from interventional.scm.families import DEFAULT, FAMILIES, LOG, adds_up, no_batches
 from interventional.scm.naming import DEFAULT_OUTCOME
 from interventional.scm.specification import specify
-from interventional.trust import confounding
+from interventional.trust import between, confounding
 
 
 def conditioned(
@@ -44,6 +44,7 @@ def conditioned(
     parsed.refuse_outcome_among(values, target, accumulated.named)
     priors = confounding.parse(biases or {}, model)
     posteriors = infer_all(model, seen, parsed.inference, sampling)
+    posteriors = between.compared(model, seen, posteriors, values)
     shape = sampling.chains, sampling.draws
     drawn = confounding.draw(priors, model, shape, sampling.seed) if priors else {}
     own = OwnRegressions.of(parsed, sampling, values, target, weights)

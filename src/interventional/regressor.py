@@ -14,7 +14,7 @@ from interventional.data.reading import restored
 from interventional.data.table import Units, is_distributed
 from interventional.estimator import Estimator
 from interventional.fitted import Do, Fitted, Kind
-from interventional.trust import extrapolation
+from interventional.trust import between, extrapolation
 
 if TYPE_CHECKING:
     from interventional.trust.sensitivity import Sensitivity
@@ -184,6 +184,9 @@ class BayesianInterventionRegressor(Estimator):
             If 5% of the rows or more are forced beyond what was seen when the model was fitted:
             out of a column's range, or to what rows with such covariates did not have; or any row
             farther out of the range than the range is wide. `Outcomes.support` says it row by row.
+        MisfitWarning
+            If a column that is forced, or follows, has another slope within `groups` than between
+            them, and `within` is False: the answer is confounded by what the groups differ in.
 
         See Also
         --------
@@ -243,6 +246,8 @@ class BayesianInterventionRegressor(Estimator):
         -----
         ExtrapolationWarning
             As in `intervene`, if either side is forced beyond what was seen.
+        MisfitWarning
+            As in `intervene`.
 
         See Also
         --------
@@ -462,7 +467,7 @@ class BayesianInterventionRegressor(Estimator):
         fitted, units = self._units(X, do, baseline)
         parts = fitted.decompose(units, do, baseline)
         total = parts["total"]
-        extrapolation.warn(contents_of(total).support, total.estimand.removeprefix("total "))
+        _warn(total, total.estimand.removeprefix("total "))
         return parts
 
     def refute(
@@ -601,8 +606,15 @@ class BayesianInterventionRegressor(Estimator):
 
     def _warned(self, outcomes: Outcomes) -> Outcomes:
         """Return an answer, with a warning where the data do not support it."""
-        extrapolation.warn(contents_of(outcomes).support, outcomes.estimand)
+        _warn(outcomes, outcomes.estimand)
         return outcomes
+
+
+def _warn(outcomes: Outcomes, estimand: str) -> None:
+    """Warn where the data do not support an answer, or speak against the model of it."""
+    support = contents_of(outcomes).support
+    extrapolation.warn(support, estimand)
+    between.warn(support, estimand)
 
 
 def _refuse_dask(method: str, X: Any) -> None:

@@ -12,6 +12,47 @@ MADE_BY_HAND = "support is known of what a fitted model answers, not of outcomes
 AVERAGED = "support is known of rows, and these are averages over rows; ask before you average"
 
 
+@dataclass(frozen=True)
+class Gap:
+    """How the slopes of a column differ within groups of rows and between them.
+
+    Attributes
+    ----------
+    node : str
+        Whose equation it is.
+    column : str
+        The variable on its right.
+    groups : str
+        What the groups are called.
+    term : str
+        The term of the column whose slopes differ most, by their standard error.
+    within, between : float
+        Its slopes, on the scale of the link.
+    learnt : float
+        What the model has for both.
+    p_value : float
+        Of all terms of the column together.
+    """
+
+    node: str
+    column: str
+    groups: str
+    term: str
+    within: float
+    between: float
+    learnt: float
+    p_value: float
+
+    def __str__(self) -> str:
+        """Say it."""
+        term = "" if self.term == self.column else f" (term {self.term!r})"
+        return (
+            f"in the equation of {self.node!r} the slope of {self.column!r}{term} is "
+            f"{self.within:.3g} within groups of {self.groups!r} and {self.between:.3g} between "
+            f"them, and {self.learnt:.3g} is what was learnt"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Support:
     """How well the data support what each row is forced to.
@@ -32,6 +73,8 @@ class Support:
         Whether any forced value is farther outside the range than the range is wide.
     reasons : tuple of str
         What is not supported, in words.
+    gaps : tuple of Gap
+        Slopes that the answer rests on and that differ within groups and between them.
     """
 
     supported: NDArray[np.bool_]
@@ -40,6 +83,7 @@ class Support:
     overlap: Floats
     is_far: bool = False
     reasons: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
     @classmethod
     def of_observed(cls, n: int) -> "Support":
@@ -72,4 +116,5 @@ def joined(left: Support | str, right: Support | str) -> Support | str:
         np.minimum(left.overlap, right.overlap),
         left.is_far or right.is_far,
         tuple(dict.fromkeys(left.reasons + right.reasons)),
+        tuple(dict.fromkeys(left.gaps + right.gaps)),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -310,9 +311,15 @@ class FactorByLevel:
 
 def _one_thread() -> Any:
     """Hold BLAS to one thread: the matrices are small, and there are many."""
-    from threadpoolctl import threadpool_limits
+    return _threads().limit(limits=1, user_api="blas")
 
-    return threadpool_limits(limits=1, user_api="blas")
+
+@cache
+def _threads() -> Any:
+    """Return what is known of the libraries with threads: to look for them takes milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _only_rows(r: Floats, rows: Indices) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 
 from interventional.data.by_level import Cut, FactorByLevel
 from interventional.data.grouped import GroupedDesign
-from interventional.data.seen import Moments, SufficientStatistics
+from interventional.data.seen import Factor, Moments, SufficientStatistics
 from interventional.numbers import Floats
 
 
@@ -77,10 +77,15 @@ class SeenByLevel:
         return cls(factors, design, main, intercept)
 
     @cached_property
+    def total(self) -> Factor:
+        """The factor of all rows."""
+        return self.factors.total()
+
+    @cached_property
     def population(self) -> SufficientStatistics:
         """What is seen of the rows without groups."""
         width = len(self.design.population)
-        whole = self.factors.total()
+        whole = self.total
         return whole.select([*range(width), len(whole.shift) - 1]).statistics(
             intercept=self.has_intercept
         )

@@ -57,6 +57,17 @@ def cholesky(z: Floats, q: int) -> Floats:
     return factor
 
 
+def partial(factor: Floats) -> Floats:
+    """Return what `cholesky` makes a factor of, (q, q): the inverse, (q (q - 1) / 2,)."""
+    found = []
+    for i, row in enumerate(factor):
+        left = 1.0
+        for u in row[:i]:
+            found.append(np.arctanh(u / np.sqrt(left)))
+            left -= u * u
+    return np.array(found)
+
+
 def derivatives(z: Floats, factor: Floats) -> Floats:
     """Return the derivatives of Cholesky factors by each z, (S, q (q - 1) / 2, q, q)."""
     q = factor.shape[1]

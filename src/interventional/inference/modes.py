@@ -43,7 +43,7 @@ def gradient(marginal: Marginal, theta: Floats) -> tuple[Floats, Floats]:
     value = marginal.model.log_prior(theta)
     slope = _prior_slope(marginal, theta)
     for at in marginal.at_a_time(np.arange(len(theta))):
-        more, steeper = _likelihood(marginal, theta[at])
+        more, steeper = likelihood(marginal, theta[at])
         value[at] += more
         slope[at] += steeper
     return value, slope
@@ -102,8 +102,11 @@ def mode(marginal: Marginal, names: Sequence[Sequence[str]]) -> tuple[Floats, Fl
     return theta, (axes / np.maximum(curvature, _FLATTEST)) @ axes.T
 
 
-def _likelihood(marginal: Marginal, theta: Floats) -> tuple[Floats, Floats]:
-    """Return log densities of the data, and their gradients."""
+def likelihood(marginal: Marginal, theta: Floats) -> tuple[Floats, Floats]:
+    """Return log densities of the data given theta, (S, d), and their gradients.
+
+    Coefficients are integrated out, so that with flat priors it is the restricted likelihood.
+    """
     given, model = marginal.given(theta), marginal.model
     upper = given.upper[:, :-1, :-1]
     sigma, pb = given.sigma, upper.shape[1]
@@ -227,14 +230,14 @@ def _refuse(marginal: Marginal, theta: Floats, names: Sequence[Sequence[str]]) -
         ends[4 * i : 4 * i + 4, k] = size + _NEAR * reach
         falls.append(scale.log_density(size + reach))
         falls[-1][(size + reach < scale.low) | (size + reach > scale.high)] = -np.inf
-    likelihood = np.concatenate(
+    values = np.concatenate(
         [
             marginal.log_likelihood(marginal.given(ends[at]))
             for at in marginal.at_a_time(np.arange(len(ends)))
         ]
     ).reshape(-1, 4)
     least, low, high, most = np.array(falls).T
-    near = likelihood.T / _NEAR
+    near = values.T / _NEAR
     with np.errstate(invalid="ignore"):
         below = (np.isfinite(least) & (least - low + near[0] - near[1] > -_FALL)) | (away < -REACH)
         above = (np.isfinite(most) & (most - high + near[3] - near[2] > -_FALL)) | (away > REACH)

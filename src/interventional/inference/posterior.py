@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from interventional.answers.support import Gap
 from interventional.inference import diagnostics
 from interventional.numbers import Floats
 from interventional.scm.equations import Equation, StructuralModel
@@ -63,6 +64,9 @@ class Posterior:
         What the sampler reports, each of shape (chains, draws); empty for independent draws.
     troubles : sequence of str
         What is wrong with the draws; empty if all is well.
+    gaps : sequence of Gap
+        What the slopes of columns are within groups of rows, and between them; empty where there
+        are no groups, or nobody has looked.
     """
 
     engine: str
@@ -70,6 +74,7 @@ class Posterior:
     variables: Mapping[str, Floats]
     sample_stats: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     troubles: Sequence[str] = ()
+    gaps: Sequence[Gap] = ()
 
 
 def to_datatree(model: StructuralModel, posteriors: Sequence[Posterior]) -> "xr.DataTree":

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from interventional.data.by_level import Cut
 from interventional.data.seen import SufficientStatistics
 from interventional.data.seen_by_level import SeenByLevel
 from interventional.inference import importance, scale_priors
@@ -56,7 +57,7 @@ def draw(equation: Equation, seen: Seen, n_draws: int, rng: Generator) -> Drawn:
     ValueError
         If the posterior is improper.
     """
-    problem = _Problem.of(equation, seen)
+    problem = Problem.of(equation, seen)
     marginal = Marginal.of(problem.components)
     found = importance.sample(marginal.log_density, *mode(marginal, problem.names), n_draws, rng)
     border, levels = marginal.coefficients(found.draws, rng)
@@ -66,7 +67,7 @@ def draw(equation: Equation, seen: Seen, n_draws: int, rng: Generator) -> Drawn:
 
 
 @dataclass(frozen=True, eq=False)
-class _Problem:
+class Problem:
     """An equation in units of its priors, and the way back.
 
     Attributes
@@ -83,6 +84,8 @@ class _Problem:
         Means and standard deviations of the border's priors; of scales that are learnt, units.
     groups : list of (Group, ndarray of shape (q,))
         What has learned scales, in the order of `components`, and the units of these.
+    cut : Cut or None
+        What was seen by level, in units of the columns.
     """
 
     components: Components
@@ -92,11 +95,13 @@ class _Problem:
     m: Floats
     s: Floats
     groups: list[tuple[Group, Floats]]
+    cut: Cut | None
 
     @classmethod
-    def of(cls, equation: Equation, seen: Seen) -> "_Problem":
+    def of(cls, equation: Equation, seen: Seen) -> "Problem":
         """Bring an equation, and what it saw, to units of its priors."""
         ones, levels, main = int(equation.has_intercept), None, None
+        cut: Cut | None = None
         terms = np.arange(len(equation.design.terms))
         if isinstance(seen, SeenByLevel):
             cut = seen.cut(equation.center)
@@ -157,7 +162,7 @@ class _Problem:
             held,
             of_levels,
         )
-        return cls(components, equation, seen, at, m, s, groups)
+        return cls(components, equation, seen, at, m, s, groups, cut)
 
     @property
     def names(self) -> list[list[str]]:

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from interventional.data.table import Table, Units
-from interventional.errors import ExtrapolationWarning, listed
+from interventional.errors import ExtrapolationWarning, MisfitWarning, listed
 from interventional.intervention.do import encoded, forced_columns, parse_do
 from interventional.numbers import Floats
 from interventional.scm.draft import Draft
@@ -107,7 +107,8 @@ class _Question:
             weights = np.where(kept, 1.0 if weights is None else weights, 0.0)
         model.fit(X, self.y if y is None else y, sample_weight=weights)
         with warnings.catch_warnings():  # of support the user's own question warns
-            warnings.simplefilter("ignore", ExtrapolationWarning)
+            for category in (ExtrapolationWarning, MisfitWarning):
+                warnings.simplefilter("ignore", category)
             effect = model.effect(X, self.do, self.baseline).average(self.weights)
         n_terms = len(model.coef_) + bool(model.fit_intercept)
         return _Answer(float(effect.mean()[0]), float(effect.std()[0]), n_terms)
