@@ -30,6 +30,8 @@ class Gap:
         Its slopes, on the scale of the link.
     learnt : float
         What the model has for both.
+    shift : float
+        How far that is from the slope within groups, in its posterior standard deviations.
     p_value : float
         Of all terms of the column together.
     """
@@ -41,6 +43,7 @@ class Gap:
     within: float
     between: float
     learnt: float
+    shift: float
     p_value: float
 
     def __str__(self) -> str:
