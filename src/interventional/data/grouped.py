@@ -296,7 +296,15 @@ def _varying(
             f"groups: no two rows are of one group of {grouping.name!r}, so that nothing can be "
             "learnt of groups; is it a label of rows, or a number that is no label?"
         )
-    slopes = tuple(dict.fromkeys(t for name in grouping.slopes for t in _of(name, base, rows)))
+    others = {*schema.names} - {*base.schema.names}
+    for name in grouping.slopes:
+        if name in others and name not in base.terms:
+            raise ValueError(
+                f"groups[{grouping.name!r}]: {name!r} is a column of groups too, which have no "
+                f"slope; groups[{(*grouping.columns, name)!r}] lets combinations differ"
+            )
+    found = (t for name in grouping.slopes for t in _of(name, grouping, base, rows))
+    slopes = tuple(dict.fromkeys(found))
     effects = ("intercept", *(base.terms[term] for term in slopes))
     labels = _labels(schema, columns, sizes, keys)
     return Varying(
@@ -316,7 +324,7 @@ def _labels(
     return tuple(":".join(parts) for parts in zip(*names, strict=True))
 
 
-def _of(name: str, base: PlainDesign, rows: Floats) -> list[int]:
+def _of(name: str, grouping: Grouping, base: PlainDesign, rows: Floats) -> list[int]:
     """Return the terms that a user means: one by its name, or those of a column alone."""
     if name in base.terms:
         return [base.terms.index(name)]
@@ -325,10 +333,12 @@ def _of(name: str, base: PlainDesign, rows: Floats) -> list[int]:
         found = [k for k, source in enumerate(base.sources(rows)) if source == alone]
         if found:
             return found
-        raise UndeterminedError(f"groups: no term of the design comes from {name!r} alone")
-    raise ValueError(
-        unknown("slope in groups:", name, dict.fromkeys((*base.schema.names, *base.terms)))
-    )
+        raise UndeterminedError(
+            f"groups[{grouping.name!r}]: no term of the design comes from {name!r} alone; name "
+            "the terms whose slopes differ"
+        )
+    known = dict.fromkeys((*base.schema.names, *base.terms))
+    raise ValueError(f"groups[{grouping.name!r}]: {unknown('column or term', name, known)}")
 
 
 def _means(
