@@ -284,7 +284,7 @@ def test_structures_without_number_hold_no_more_than_the_caches(data):
         {"graph": {"y": ["a", "city"], "city": ["a"]}, "inference": "laplace"},
         {"family": "lognormal"},
         {"family": "student_t", "inference": "laplace"},
-        {"priors": {"city": "partial_pooling"}, "unseen_levels": "population"},
+        {"groups": {"city": ["a"]}, "unseen_levels": "population"},
         {"design": {"y": StandardScaler()}, "graph": "a -> y; c -> y"},
         {"priors": "ridge"},
     ],

@@ -524,7 +524,7 @@ def test_levels_that_fit_never_saw_bear_on_nothing():
     X = pd.DataFrame({"site": rng.choice(list("abcd"), 200), "dose": rng.normal(size=200)})
     y = 2 * X["dose"] + rng.normal(size=200)
     model = BayesianInterventionRegressor(
-        priors={"site": "partial_pooling"}, unseen_levels="population", random_state=0
+        groups=["site"], unseen_levels="population", random_state=0
     ).fit(X, y)
     do, baseline = {"dose": 1}, {"dose": 0}
     elsewhere = model.sensitivity(X.head(5).assign(site="z"), do, baseline).summary()
