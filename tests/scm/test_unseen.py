@@ -208,7 +208,9 @@ def test_refused_unless_asked_for():
     with pytest.raises(ValueError, match="unknown level in column 'site' of X: 'nowhere'"):
         model.predict(X.assign(site="nowhere"))
     apart = BayesianInterventionRegressor(unseen_levels="population", random_state=0).fit(X, y)
-    with pytest.raises(ValueError, match=r"'nowhere' in column 'site'.*no groups of.*'y'.*groups=\['site'\]"):
+    with pytest.raises(
+        ValueError, match=r"'nowhere' in column 'site'.*no groups of.*'y'.*groups=\['site'\]"
+    ):
         apart.predict(X.assign(site="nowhere"))
 
 
