@@ -194,14 +194,6 @@ def treatment(X: pd.DataFrame) -> Callable[[pd.DataFrame], Array]:
     ).astype(float)
 
 
-def indicators(X: pd.DataFrame) -> Callable[[pd.DataFrame], Array]:
-    """A number a, and one indicator of each level of g."""
-    levels = X["g"].cat.categories
-    return lambda rows: np.column_stack(
-        [rows["a"].to_numpy(float), *(rows["g"] == level for level in levels)]
-    ).astype(float)
-
-
 @dataclass(frozen=True)
 class Regression:
     """One equation: y ~ family(intercept + (terms - their means) @ beta, dispersion).
@@ -409,14 +401,6 @@ def ridge_beta(r: Rng, size: int, x_scale: Array, sigma: Array) -> dict[str, Arr
     tau = np.abs(r.standard_cauchy(size))
     beta = tau[:, None] * r.normal(size=(size, len(x_scale))) / x_scale
     return {"y_beta": beta, "y_beta_tau": tau}
-
-
-def pooled_beta(r: Rng, size: int, x_scale: Array, sigma: Array) -> dict[str, Array]:
-    """The first coefficient is Normal(0, 1), the others those of levels."""
-    tau = half_t(4, 1).draw(r, size)
-    levels = tau[:, None] * r.normal(size=(size, len(x_scale) - 1))
-    beta = np.column_stack([r.normal(size=size), levels])
-    return {"y_beta": beta, "y_beta_g_tau": tau}
 
 
 def horseshoe_beta(n: int) -> Callable[..., dict[str, Array]]:
@@ -663,18 +647,6 @@ def scenarios() -> list[Scenario]:
     add("flat, one truth", "Priors", Fixed(12), 2000)
     add("learnt scale", "Priors", Regression(20, numbers(5), scale=half_normal(1)), 1000)
     add("`ridge`", "Priors", Standardised(20, numbers(5), ridge_beta, {"beta": "ridge"}), 1000)
-    add(
-        "`partial_pooling` of 6 levels",
-        "Priors",
-        Standardised(
-            40,
-            with_levels("pqrstu"),
-            pooled_beta,
-            {"g": "partial_pooling", "a": normal(0, 1).told},
-            indicators,
-        ),
-        1000,
-    )
     for n, p, simulations in ((5, 2, 2000), (20, 5, 1000), (200, 5, 1000), (2000, 5, 500)):
         add(f"n = {n}, p = {p}", "Sizes", Regression(n, numbers(p)), simulations)
     add("n = 8, p = 15", "Sizes", Regression(8, numbers(15)), 1000)
@@ -763,4 +735,8 @@ def scenarios() -> list[Scenario]:
         inference="laplace",
         approximate=LAPLACE,
     )
+    from benchmarks.calibration_groups import grouped
+
+    for name, what in grouped():
+        add(name, "Groups", what, 1000)
     return found

@@ -199,7 +199,9 @@ def problem(name):
     if name == "no border":
         return Raw(y, by_level=factor(rng, n, 6, 2))
     weights = rng.integers(1, 4, n)
-    return Raw(y, X, by_level=factor(rng, n, 6, 2), crossed=[factor(rng, n, 4, 1)], weights=weights)
+    return Raw(
+        y, X, by_level=factor(rng, n, 6, 2), crossed=[factor(rng, n, 4, 1)], weights=weights
+    )
 
 
 NAMES = [
@@ -328,7 +330,9 @@ def test_hardly_any_noise_costs_few_digits(name, sigma):
     _, slope = gradient(marginal, theta)
     h = 1e-2 * np.eye(5)
     one, two = (
-        np.array([marginal.log_density(theta + e) - marginal.log_density(theta - e) for e in k * h])
+        np.array(
+            [marginal.log_density(theta + e) - marginal.log_density(theta - e) for e in k * h]
+        )
         for k in (1, 2)
     )
     differences = (8 * one - two).T / 12e-2  # to the fourth power of the step
@@ -410,7 +414,8 @@ def test_covariance_at_the_mode_is_that_of_the_curvature():
     theta, covariance = mode(marginal, ["b"])
 
     def at(i, j):
-        return raw.log_marginal(theta + [i, j]) + log_prior(raw, theta + [i, j], 2.0)
+        moved = theta + np.array([i, j])
+        return raw.log_marginal(moved) + log_prior(raw, moved, 2.0)
 
     h = 1e-2
     mixed = (at(h, h) - at(h, -h) - at(-h, h) + at(-h, -h)) / 4

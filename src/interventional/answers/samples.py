@@ -26,6 +26,8 @@ from interventional.numbers import (
 
 Rows = slice | NDArray[np.intp]
 _FACTORED = 500  # terms of which a factor is cheaper than samples
+_AVERAGED = 64  # numbers that a row of sparse terms takes while it is averaged
+_FEW = 0.1  # of a matrix that is better a sparse one
 Sign = Literal["-", "/"]  # of a contrast
 
 
@@ -96,7 +98,8 @@ class Groups:
 
             of_row = (shares, codes, np.arange(len(codes) + 1))
             own = sparse.csr_array(of_row, shape=(len(codes), len(self.labels)))
-            total += (values @ own).toarray()
+            found = (values @ own).tocoo()
+            total[found.row, found.col] += found.data
             return
         order = np.argsort(codes, kind="stable")
         present, starts = np.unique(codes[order], return_index=True)
@@ -310,7 +313,8 @@ class Linear:
     def mean(self) -> Floats:
         """Return the mean of each row: its terms times the means of the coefficients."""
         coefficients, intercept = self.coefficients.mean(axis=0), self.intercept.mean()
-        return np.concatenate([self.matrix(r) @ coefficients + intercept for r in self._blocks()])
+        of_rows = (self.matrix(r) @ coefficients for r in self._blocks(_AVERAGED))
+        return np.concatenate(list(of_rows)) + intercept
 
     def std(self) -> Floats:
         """Return the standard deviation of each row, from the covariance of the coefficients.
@@ -333,9 +337,14 @@ class Linear:
     def average(self, groups: Groups) -> Floats:
         """Return averages over rows inside each draw: of the averages of the terms."""
         total = np.zeros((self.coefficients.shape[1], len(groups.labels)))
-        for rows in self._blocks():
+        for rows in self._blocks(_AVERAGED):
             groups.add(self.matrix(rows).T, rows, total)
-        return self.coefficients @ total + self.intercept[:, None]
+        held: Any = total
+        if np.count_nonzero(total) < _FEW * total.size:
+            from scipy import sparse
+
+            held = sparse.csc_array(total)
+        return self.coefficients @ held + self.intercept[:, None]
 
     def samples(self, rows: Rows) -> Floats:
         """Return the samples of some rows, (n_draws, rows)."""
@@ -353,10 +362,11 @@ class Linear:
         both = np.hstack([self.coefficients, other.coefficients])
         return Linear(matrix, self.n, self.coefficients if is_same else both, intercept)
 
-    def _blocks(self) -> Iterator[slice]:
+    def _blocks(self, sparse_width: int | None = None) -> Iterator[slice]:
+        """Iterate over rows: of sparse terms, so many that samples fit, or so wide ones do."""
         width = self.coefficients.shape[1] + 1
         if width > _FACTORED and not isinstance(self.matrix(slice(0, 1)), np.ndarray):
-            width = len(self.coefficients)  # of samples; terms are sparse
+            width = sparse_width or len(self.coefficients)
         return blocks(self.n, width)
 
 

@@ -16,7 +16,7 @@ that its coefficients give them, so that no level costs more than a few numbers,
 is ever subtracted from another.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -204,6 +204,8 @@ class Marginal:
     log_typical : ndarray
         Logs of scales, in the order of `Components.coordinates`: what gave a group all of that,
         and that itself for sigma.
+    known : ndarray of shape (k, pb + 1)
+        The model's rows of the border, and of the outcome.
     blocks : Blocks or None
         The levels' rows.
     """
@@ -216,6 +218,7 @@ class Marginal:
     constant: bool
     log_scale: float
     log_typical: Floats
+    known: Floats
     blocks: Blocks | None
 
     @classmethod
@@ -262,8 +265,9 @@ class Marginal:
             blocks = Blocks.of(prepared.levels)
         sizes = np.concatenate([*squares, [model.weight]]) / model.weight
         typical = log_scale - 0.5 * np.log(np.where(sizes > 0, sizes, 1.0))
+        known = np.concatenate([prepared.rows, prepared.target[:, None]], axis=1)
         numbers = (root, flat_shift, shift, constant, log_scale, typical)
-        return cls(prepared, swept, *numbers, blocks)
+        return cls(prepared, swept, *numbers, known, blocks)
 
     def log_density(self, theta: Floats) -> Floats:
         """Return the log density of the posterior of theta, up to a constant.
@@ -280,7 +284,7 @@ class Marginal:
         out = self.model.log_prior(theta)
         possible = np.flatnonzero(np.isfinite(out) & self._moderate(theta))
         out[np.setdiff1d(np.arange(len(theta)), possible)] = -np.inf
-        for at in self.few(possible):
+        for at in self.at_a_time(possible):
             given = self.given(theta[at])
             out[at] += self.log_likelihood(given)
         return out
@@ -314,7 +318,7 @@ class Marginal:
         group = model.of_levels
         shape = (0, 0) if group is None else (group.effects, group.n_levels)
         by_level = rng.standard_normal((len(theta), *shape))
-        for at in self.few(np.arange(len(theta))):
+        for at in self.at_a_time(np.arange(len(theta))):
             given = self.given(theta[at])
             noise = given.sigma[:, None] * border[at]
             phi = solve_upper(given.upper[:, :-1, :-1], given.upper[:, :-1, -1] + noise)
@@ -329,7 +333,7 @@ class Marginal:
             border[:, flat] = solve_triangular(self.flat_root, border[:, flat].T).T + others
         return border, by_level
 
-    def few(self, at: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    def at_a_time(self, at: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
         """Iterate over positions, a few at a time."""
         pb, levels_numbers = len(self.model.flat), 0
         if self.model.of_levels is not None:
@@ -347,45 +351,27 @@ class Marginal:
         for group, log_sd, z in model.parts(theta):
             ratio = np.exp(np.maximum(log_sd - theta[:, -1:], -_FAR))
             roots.append(ratio[:, :, None] * correlations.cholesky(z, group.effects))
-        given = Given(sigma, roots, np.empty(0), np.zeros(len(theta)))
         whitened, log_det = None, np.zeros(len(theta))
         if self.blocks is not None:
             whitened, log_det = self.blocks.whitened(roots[0])
-        return Given(sigma, roots, self._upper(given, whitened), log_det)
+        given = Given(sigma, roots, np.empty(0), log_det)
+        return replace(given, upper=self._upper(given, whitened))
 
-    def scaled(self, given: Given, columns: Floats) -> Floats:
-        """Multiply columns by D', (S, m, pb): those of coefficients give coefficients.
+    def scaled(self, given: Given, phi: Floats) -> Floats:
+        """Return the coefficients D phi of rows of phi, (S, m, pb)."""
+        return self._scaled(given, phi, transpose=False)
 
-        What is given are rows of phi, (S, m, pb), and comes back as rows D phi.
-        """
-        out = columns.copy()
+    def _scaled(self, given: Given, rows: Floats, *, transpose: bool) -> Floats:
+        """Return rows, (S, m, pb), times D' or D, which has L in the blocks of a group."""
+        out = rows.copy()
         out[:, :, self.model.normal] /= given.sigma[:, None, None]
-        for group, root in zip(self._bordered, self._border_roots(given), strict=True):
-            for i in range(group.effects):
-                out[:, :, group.columns[i]] = sum(
-                    root[:, i, e, None, None] * columns[:, :, group.columns[e]]
-                    for e in range(i + 1)
-                )
+        roots = given.roots[len(given.roots) - len(self.model.groups) :]
+        for group, root in zip(self.model.groups, roots, strict=True):
+            assert group.columns is not None
+            block = rows[:, :, group.columns]
+            factor = (np.swapaxes(root, 1, 2) if transpose else root)[:, None]
+            out[:, :, group.columns] = factor * block if group.effects == 1 else factor @ block
         return out
-
-    def _times_scale(self, given: Given, rows: Floats) -> Floats:
-        """Return rows of the border, (S, m, pb) or (m, pb), times D, (S, m, pb)."""
-        out = np.repeat(rows[None], len(given.sigma), axis=0) if rows.ndim == 2 else rows.copy()
-        out[:, :, self.model.normal] /= given.sigma[:, None, None]
-        for group, root in zip(self._bordered, self._border_roots(given), strict=True):
-            for e in range(group.effects):  # later columns are not yet scaled
-                out[:, :, group.columns[e]] = sum(
-                    root[:, i, e, None, None] * out[:, :, group.columns[i]]
-                    for i in range(e, group.effects)
-                )
-        return out
-
-    @property
-    def _bordered(self) -> tuple[Learnt, ...]:
-        return self.model.groups
-
-    def _border_roots(self, given: Given) -> Sequence[Floats]:
-        return given.roots[len(given.roots) - len(self.model.groups) :]
 
     def _moderate(self, theta: Floats) -> NDArray[np.bool_]:
         """Whether scales are within reach of the data's own and of sigma."""
@@ -397,58 +383,52 @@ class Marginal:
 
     def _upper(self, given: Given, whitened: Floats | None) -> Floats:
         """Return `Given.upper`; `whitened` are the levels' rows, (q, S, pb + 1, J)."""
-        model, n = self.model, len(given.sigma)
-        known = np.concatenate([model.rows, model.target[:, None]], axis=1)
-        gram = np.repeat((known.T @ known)[None], n, axis=0)
-        if whitened is not None:
-            for rows in whitened:
-                gram += rows @ np.swapaxes(rows, 1, 2)
-        squares = gram[:, -1, -1] + model.rss
-        # D G D, whose last row and column are the outcome's.
-        half = self._times_scale(given, gram[:, :, :-1])
-        scaled = np.empty_like(gram)
-        scaled[:, :-1, :-1] = self._times_scale(given, np.swapaxes(half[:, :-1], 1, 2))
-        scaled[:, :-1, -1] = half[:, -1]
-        scaled[:, -1, :-1] = half[:, -1]
-        prior = given.sigma[:, None] * self.shift
-        scaled[:, :-1, -1] -= prior
-        scaled[:, -1, :-1] -= prior
-        scaled[:, -1, -1] = squares + np.square(prior).sum(axis=1)
-        own = np.flatnonzero(~model.flat)
-        largest = scaled[:, own, own].max(axis=1, initial=0.0)
-        scaled[:, own, own] += 1.0
-        upper = np.empty_like(scaled)
-        few = largest < _SQUARES
-        if few.any():
-            try:
-                upper[few] = np.swapaxes(np.linalg.cholesky(scaled[few]), 1, 2)
-            except np.linalg.LinAlgError:
-                few = np.zeros_like(few)
-        few[few] = np.square(upper[few, -1, -1]) > _LEFT * squares[few]
-        again = np.flatnonzero(~few)
-        size = len(known) + scaled.shape[1] + (0 if whitened is None else whitened[:, 0, 0].size)
-        step = max(_BLOCK // (size * scaled.shape[1]), 1)
-        for start in range(0, len(again), step):
-            at = again[start : start + step]
-            part = Given(given.sigma[at], [root[at] for root in given.roots], upper, given.log_det)
+        upper, sound = self._by_gram(given, whitened)
+        poor = np.flatnonzero(~sound)
+        height = len(self.known) + upper.shape[1]
+        height += 0 if whitened is None else whitened[:, 0, 0].size
+        step = max(_BLOCK // (height * upper.shape[1]), 1)
+        for start in range(0, len(poor), step):
+            at = poor[start : start + step]
+            part = replace(given, sigma=given.sigma[at], roots=[root[at] for root in given.roots])
             upper[at] = self._by_qr(part, None if whitened is None else whitened[:, at])
         return upper
 
+    def _by_gram(self, given: Given, whitened: Floats | None) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return `Given.upper` by Cholesky's method, and where enough of its digits are right."""
+        gram = np.repeat((self.known.T @ self.known)[None], len(given.sigma), axis=0)
+        if whitened is not None:
+            for rows in whitened:
+                gram += rows @ np.swapaxes(rows, 1, 2)
+        half = self._scaled(given, gram[:, :, :-1], transpose=True)
+        moved = given.sigma[:, None] * self.shift
+        squares = gram[:, -1, -1] + self.model.rss
+        gram[:, :-1, :-1] = self._scaled(given, np.swapaxes(half[:, :-1], 1, 2), transpose=True)
+        gram[:, :-1, -1] = gram[:, -1, :-1] = half[:, -1] - moved
+        gram[:, -1, -1] = squares + np.square(moved).sum(axis=1)
+        own = np.flatnonzero(~self.model.flat)
+        sound = gram[:, own, own].max(axis=1, initial=0.0) < _SQUARES
+        gram[:, own, own] += 1.0
+        upper = np.empty_like(gram)
+        try:
+            upper[sound] = np.swapaxes(np.linalg.cholesky(gram[sound]), 1, 2)
+        except np.linalg.LinAlgError:  # one of them; rarely does any
+            return upper, np.zeros_like(sound)
+        sound[sound] = np.square(upper[sound, -1, -1]) > _LEFT * squares[sound]
+        return upper, sound
+
     def _by_qr(self, given: Given, whitened: Floats | None) -> Floats:
         """Return `Given.upper` from rows alone, which loses no digits to squares."""
-        model, n = self.model, len(given.sigma)
-        known = np.concatenate([model.rows, model.target[:, None]], axis=1)
-        rows = np.repeat(known[None], n, axis=0)
+        n, pb = len(given.sigma), len(self.model.flat)
+        rows = np.repeat(self.known[None], n, axis=0)
         if whitened is not None:
-            q, _, columns, n_levels = whitened.shape
-            by_level = whitened.transpose(1, 0, 3, 2).reshape(n, q * n_levels, columns)
+            by_level = whitened.transpose(1, 0, 3, 2).reshape(n, -1, pb + 1)
             rows = np.concatenate([by_level, rows], axis=1)
-        pb = len(model.flat)
+        rows[:, :, :-1] = self._scaled(given, rows[:, :, :-1], transpose=True)
         prior = np.zeros((n, pb + 1, pb + 1))
-        prior[:, np.arange(pb), np.arange(pb)] = ~model.flat
-        prior[:, :pb, pb] = -given.sigma[:, None] * self.shift
-        prior[:, pb, pb] = np.sqrt(model.rss)
-        rows[:, :, :pb] = self._times_scale(given, rows[:, :, :pb])
+        prior[:, np.arange(pb), np.arange(pb)] = ~self.model.flat
+        prior[:, :-1, -1] = -given.sigma[:, None] * self.shift
+        prior[:, -1, -1] = np.sqrt(self.model.rss)
         upper = np.linalg.qr(np.concatenate([rows, prior], axis=1), mode="r")
         sign = np.where(np.diagonal(upper, axis1=1, axis2=2) < 0, -1.0, 1.0)
         return upper * sign[:, :, None]

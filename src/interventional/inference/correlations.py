@@ -1,4 +1,4 @@
-r"""Covariances of a level's coefficients: standard deviations, and correlations under an LKJ prior.
+r"""Correlations of a level's coefficients under an LKJ prior, in numbers without bounds.
 
 A correlation matrix is C C', with C lower triangular. Row i of C is a point on a sphere, by the
 canonical partial correlations u_ij, j < i (Lewandowski, Kurowicka and Joe 2009, Journal of

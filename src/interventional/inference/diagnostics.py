@@ -128,6 +128,9 @@ def warn(engine: str, troubles: Mapping[str, Sequence[str]], *, several: bool) -
     every = "; ".join(parts)
     what = f"inference={engine!r} is a poor approximation of this posterior"
     remedy = "Use inference='nuts'"
+    if engine == "exact":
+        what = "the learned scales are drawn poorly"
+        remedy = "Give their priors less room, or use inference='nuts'"
     if engine == "nuts":
         what, remedy = "NUTS has not converged", "Raise tune and draws"
         if "divergent" in every or "E-BFMI" in every:

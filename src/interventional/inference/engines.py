@@ -106,10 +106,15 @@ def _exact(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
     """Draw independently from the exact posterior."""
     name, n_draws = equation.node, sampling.chains * sampling.draws
     rng = np.random.default_rng(sampling.seed)
-    priors, scales, troubles = equation.priors, dict[str, Floats](), list[str]()
+    priors, scales = equation.priors, dict[str, Floats]()
+    stats, troubles = dict[str, Floats](), list[str]()
     if isinstance(seen, SeenByLevel) or priors.n_learnt > 1:
         assert isinstance(seen, SeenByLevel | SufficientStatistics)
-        draws, scales, troubles = varying.draw(equation, seen, n_draws, rng)
+        draws, scales, found = varying.draw(equation, seen, n_draws, rng)
+        figures = {"effective_size": found.effective_size, "pareto_k": found.k_hat}
+        shape = sampling.chains, sampling.draws
+        stats = {name: np.full(shape, figure) for name, figure in figures.items()}
+        troubles = [] if found.trouble is None else [found.trouble]
     elif isinstance(seen, DistinctRows):
         draws = known_errors.draw(equation, seen, *of_sigma(equation), n_draws, rng)
     elif priors.learning is None:
@@ -131,7 +136,7 @@ def _exact(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
         beta = variables[f"{name}_beta"]
         for group in priors.groups:
             variables[equation.group_name(group)] = beta[..., list(group.terms)]
-    return variables, {}, "interventional", troubles
+    return variables, stats, "interventional", troubles
 
 
 def _nuts(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:

@@ -25,7 +25,14 @@ K_HAT = 0.7  # above which Pareto's shape casts doubt on weights
 LARGEST_WEIGHT = 0.01  # but not alone: it cries wolf where no weight is large
 EFFECTIVE_SIZE = 400.0  # and there is as much as four chains of 100 draws each
 _MOST = 40_000  # proposals of the last round, unless more draws are asked for than half of them
-_LEAST = 8_000
+_LEAST = 4_000  # proposals of the last round
+_ROUNDS = (1_000, 1_000, 2_000, 4_000, 4_000, 4_000)  # proposals to learn from
+_FEWEST_ROUNDS = 3
+_GOOD = (
+    0.4  # share of proposals that the effective size is, from which on there is little to learn
+)
+_CHANCE = 4.0  # over the root of the effective size: what the log of the slopes' ratio may err by
+_SKEWS = (-np.log(4), np.log(4))  # of that log
 _BEND = 1.5  # of the warp: how fast one slope becomes the other
 
 
@@ -93,13 +100,15 @@ def sample(
     >>> sampled.draws.shape, bool(abs(sampled.draws.mean() - 3) < 0.2), sampled.trouble
     ((1000, 1), True, None)
     """
-    d = len(mode)
-    many = d > 11
+    freedom = 10.0 if len(mode) > 11 else 6.0
     proposal = _Proposal.pilot(mode, covariance)
-    for n in (1_000, 1_000, 2_000, 4_000, 4_000) if many else (1_000, 1_000, 2_000):
+    for k, n in enumerate(_ROUNDS):
         x, log_weights = proposal.weighed(log_density, n, rng)
-        proposal = _Proposal.learnt(x, smoothed(log_weights)[0], 10.0 if many else 6.0)
-    n = max(_LEAST, 2 * n_draws)
+        log_weights, _ = smoothed(log_weights)
+        proposal = _Proposal.learnt(x, log_weights, freedom)
+        if k >= _FEWEST_ROUNDS - 1 and effective_size(log_weights) > _GOOD * n:
+            break
+    n = max(_LEAST, 3 * n_draws // 2)
     for last in (False, True):
         x, raw = proposal.weighed(log_density, n, rng)
         log_weights, k_hat = smoothed(raw)
@@ -111,7 +120,7 @@ def sample(
         size, largest = effective_size(log_weights), float(weights.max())
         if last or _trouble(size, k_hat, largest) is None:
             break
-        proposal = _Proposal.learnt(x, log_weights, 10.0 if many else 6.0)
+        proposal = _Proposal.learnt(x, log_weights, freedom)
     at = (rng.uniform() + np.arange(n_draws)) / n_draws
     taken = np.minimum(np.searchsorted(np.cumsum(weights), at, side="right"), len(x) - 1)
     return Sampled(x[rng.permutation(taken)], size, k_hat, largest)
@@ -238,7 +247,11 @@ class _Warp:
             ]
         ).T
         left, right = np.maximum(np.diff(found, axis=0) / 1.645, 1e-9)
-        return cls(found[1], np.clip(left, right / 4, right * 4), right)
+        # What may be chance is no skew: it would bend a narrow ridge across coordinates.
+        skew, chance = np.log(left / right), _CHANCE * np.sqrt(np.square(weights).sum())
+        skew = np.clip(np.sign(skew) * np.maximum(np.abs(skew) - chance, 0.0), *_SKEWS)
+        right = (left + right) / (1 + np.exp(skew))
+        return cls(found[1], right * np.exp(skew), right)
 
     def forward(self, u: Floats) -> tuple[Floats, Floats]:
         """Return points, and logs of the map's Jacobian."""

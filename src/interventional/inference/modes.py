@@ -42,7 +42,7 @@ def gradient(marginal: Marginal, theta: Floats) -> tuple[Floats, Floats]:
     """
     value = marginal.model.log_prior(theta)
     slope = _prior_slope(marginal, theta)
-    for at in marginal.few(np.arange(len(theta))):
+    for at in marginal.at_a_time(np.arange(len(theta))):
         more, steeper = _likelihood(marginal, theta[at])
         value[at] += more
         slope[at] += steeper
@@ -230,7 +230,7 @@ def _refuse(marginal: Marginal, theta: Floats, names: Sequence[Sequence[str]]) -
     likelihood = np.concatenate(
         [
             marginal.log_likelihood(marginal.given(ends[at]))
-            for at in marginal.few(np.arange(len(ends)))
+            for at in marginal.at_a_time(np.arange(len(ends)))
         ]
     ).reshape(-1, 4)
     least, low, high, most = np.array(falls).T

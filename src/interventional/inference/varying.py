@@ -16,6 +16,7 @@ from interventional.inference import importance, scale_priors
 from interventional.inference.components import Components, Learnt, Levels, Marginal
 from interventional.inference.correlations import cholesky, n_correlations
 from interventional.inference.exact import design_rows, normal_priors
+from interventional.inference.importance import Sampled
 from interventional.inference.modes import mode
 from interventional.inference.scales import Scale
 from interventional.numbers import Floats
@@ -23,7 +24,7 @@ from interventional.scm.equations import Equation
 from interventional.scm.priors import Group
 
 Seen = SufficientStatistics | SeenByLevel
-Drawn = tuple[dict[str, Floats], dict[str, Floats], list[str]]
+Drawn = tuple[dict[str, Floats], dict[str, Floats], Sampled]
 
 
 def draw(equation: Equation, seen: Seen, n_draws: int, rng: Generator) -> Drawn:
@@ -47,8 +48,8 @@ def draw(equation: Equation, seen: Seen, n_draws: int, rng: Generator) -> Drawn:
         at the means of the predictors (n_draws,).
     scales : dict
         Draws of learned scales and correlations by the names of their variables.
-    troubles : list of str
-        Why the draws cannot be trusted; empty if they can.
+    sampled : Sampled
+        How good the draws of scales are.
 
     Raises
     ------
@@ -61,8 +62,7 @@ def draw(equation: Equation, seen: Seen, n_draws: int, rng: Generator) -> Drawn:
     border, levels = marginal.coefficients(found.draws, rng)
     parameters = problem.by_name(border, levels)
     parameters["sigma"] = np.exp(found.draws[:, -1])
-    scales = problem.scales(found.draws)
-    return parameters, scales, [] if found.trouble is None else [found.trouble]
+    return parameters, problem.scales(found.draws), found
 
 
 @dataclass(frozen=True, eq=False)

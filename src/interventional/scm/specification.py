@@ -3,12 +3,15 @@
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from interventional.data.accumulation import Accumulated
 from interventional.data.design import TransformedDesign, TreatmentCoding
 from interventional.data.grouped import Design, GroupedDesign
+from interventional.data.repeated import first_rows, group_codes, same_in_groups
 from interventional.data.seen import Seen, merge_equal_rows, sufficient_statistics
 from interventional.data.seen_by_level import SeenByLevel
+from interventional.errors import listed
 from interventional.numbers import Floats, dense
 from interventional.scm.curve import Curves
 from interventional.scm.defaults import resolve
@@ -42,13 +45,46 @@ def specify(
     accumulated : Accumulated, optional
         What equations without a design see of the rows.
     """
-    found = [
-        _equation(parsed, regression, values, target, weights, accumulated)
-        for regression in parsed.regressions
-    ]
+    found = []
+    for regression in parsed.regressions:
+        once = None if values is None else _measured_once(parsed, regression, values)
+        if once is None:
+            seen = values, target, weights, accumulated
+        else:  # it counts groups, whatever their rows weigh
+            assert values is not None
+            seen = values[once], None if target is None else target[once], None, None
+        found.append(_equation(parsed, regression, *seen))
     equations = tuple(equation for equation, _ in found)
     model = StructuralModel(parsed.outcome, parsed.schema, equations, parsed.graph)
     return model, [seen for _, seen in found]
+
+
+def _measured_once(
+    parsed: Draft, regression: Regression, values: Floats
+) -> NDArray[np.intp] | None:
+    """Return a row of each group, if a column and its regressors are the same in all others.
+
+    The groups are those that coefficients of some equation differ between.
+    """
+    node, columns, _ = regression
+    j = parsed.position(node)
+    if j is None:
+        return None
+    for keys in {g.columns for groupings in parsed.groups.values() for g in groupings}:
+        own = [parsed.schema.names.index(name) for name in keys]
+        codes = group_codes(values[:, own])
+        if same_in_groups(values[:, j], codes):
+            if any(g.columns == keys for g in parsed.groups.get(node, ())):
+                raise ValueError(
+                    f"groups: column {node!r} is the same in all rows of each {':'.join(keys)!r}, "
+                    f"so that nothing is left of it that rows tell; let {listed(keys)} be no "
+                    "cause of it, and give it no groups: its equation then counts groups, not rows"
+                )
+            first = first_rows(codes)
+            rows = values[:, columns]
+            if (rows == rows[first][codes]).all():
+                return first
+    return None
 
 
 def _equation(

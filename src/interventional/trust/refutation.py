@@ -39,7 +39,7 @@ _MEANING = {
     _CAUSE: "there are too few rows for so many terms",
     _SUBSET: "the intervals are too narrow: rows differ by more than the model says",
     _BLOCKS: "the intervals are too narrow: rows next to each other are alike, or the effect "
-    "changes along the rows",
+    "changes along the rows; groups= of these rows, such as weeks or blocks, let them",
 }
 
 

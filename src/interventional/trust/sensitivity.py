@@ -472,6 +472,12 @@ def _only_term(equation: Equation, column: str, sides: tuple[Query, Query]) -> i
             "sensitivity: the formulas of the omitted variable bias are those of rows with one "
             "sigma, and noise= gives each row its own"
         )
+    if equation.design.varying:
+        raise ValueError(
+            "sensitivity: the formulas of the omitted variable bias are those of least squares, "
+            f"and the equation of {equation.node!r} has groups; a prior of the bias, "
+            "confounding=..., goes with groups"
+        )
     between = dict.fromkeys(name for side in sides for name in side.regenerated)
     if between:
         raise ValueError(
