@@ -1052,7 +1052,7 @@ def test_combinations_that_are_unknown():
     bad["sex"] = ["f" if k == 3 else v for k, v in enumerate(X["sex"][seen])]
     for ask in ("predict", "predict with std", "sample_y", "intervene", "effect"):
         with pytest.raises(
-            ValueError, match=r"row 3 is of a group of 'sex:dose' that no row of fit was of"
+            ValueError, match=r"row 3 is of the group 'f:much' of 'sex:dose', that no"
         ):
             ASK[ask](estimator, bad)
     assert state(estimator) == before

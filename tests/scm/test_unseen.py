@@ -106,8 +106,60 @@ def test_a_new_combination_of_levels_is_a_new_group():
     error = squares.std() / np.sqrt(len(draws))
     assert abs(squares.mean() - np.mean(sd**2)) < 4 * error
     model.set_params(unseen_levels="error")
-    with pytest.raises(ValueError, match=r"row 0 is of a group of 'site:day' that no row of fit"):
+    with pytest.raises(
+        ValueError, match=r"row 0 is of the group 's03:wed' of 'site:day', that no row"
+    ):
         model.predict(new)
+
+
+def test_combinations_forced_row_by_row():
+    X, y = rows(np.random.default_rng(9), sites=6)
+    X["day"] = np.resize(["mon", "tue"], len(X))
+    lacking = (X["site"] == "s03") & (X["day"] == "tue")
+    model = BayesianInterventionRegressor(
+        groups=[("site", "day")], unseen_levels="population", random_state=0
+    ).fit(X[~lacking], y[~lacking])
+    new = pd.DataFrame({"site": ["s03", "s03", "s01"], "x": 0.0, "day": "mon"})
+    days = np.array(["tue", "mon", "tue"])
+    forced = model.intervene(new, do={"day": days})
+    np.testing.assert_allclose(forced.mean(), model.predict(new.assign(day=days)))
+
+
+def test_a_category_that_no_row_had():
+    """It is known as a level, and is a group as new as one that is not."""
+    X, y = rows(np.random.default_rng(1))
+    kinds = [*X["site"].unique(), "nowhere"]
+    declared = X.assign(site=pd.Categorical(X["site"], kinds))
+    parameters = {"groups": POOLED, "unseen_levels": "population", "random_state": 0}
+    knows = BayesianInterventionRegressor(**parameters).fit(declared, y)
+    lacks = BayesianInterventionRegressor(**parameters).fit(X, y)
+    new = pd.DataFrame({"site": ["nowhere", "s03"], "x": [0.0, 1.0]})
+    asked = new.assign(site=pd.Categorical(new["site"], kinds))
+    np.testing.assert_allclose(knows.predict(asked), lacks.predict(new))
+    moved = knows.intervene(declared.iloc[:2], do={"site": "nowhere"})
+    np.testing.assert_allclose(
+        moved.mean(), knows.predict(declared.iloc[:2].assign(site=kinds[-1:] * 2))
+    )
+    apart = knows.set_params(unseen_levels="error")
+    with pytest.raises(ValueError, match="unknown level in column 'site' of X: 'nowhere'"):
+        apart.predict(asked)
+
+
+def test_numbers_that_are_labels():
+    """In an array as in a frame, and the same group whatever the dtype."""
+    X, y = rows(np.random.default_rng(10))
+    X = pd.DataFrame({"x0": X["x"], "x1": X["site"].str[1:].astype(int) + 100})
+    parameters = {"unseen_levels": "population", "random_state": 0}
+    frame = BayesianInterventionRegressor(groups=["x1"], **parameters).fit(X, y)
+    array = BayesianInterventionRegressor(groups=[1], **parameters).fit(X.to_numpy(), y)
+    new = pd.DataFrame({"x0": [0.0, 1.0, 0.0], "x1": [777, 103, 777]})
+    expected = frame.predict(new)
+    assert expected[0] == expected[2]
+    np.testing.assert_array_equal(frame.predict(new.astype(float)), expected)
+    np.testing.assert_allclose(array.predict(new.to_numpy()), expected)
+    moved = array.intervene(new.to_numpy(), do={1: 777}).mean()
+    np.testing.assert_allclose(moved, frame.intervene(new, do={"x1": 777}).mean())
+    np.testing.assert_allclose(moved[[0, 2]], expected[[0, 2]])
 
 
 def test_a_level_is_one_draw_and_two_levels_are_two(fitted):
