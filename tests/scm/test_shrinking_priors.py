@@ -159,7 +159,8 @@ def test_eight_schools(kind):
 
 def test_groups_have_a_term_for_every_level():
     X = pd.DataFrame({"g": list("abc") * 20, "x": np.arange(60.0)})
-    model = new(groups=["g"]).fit(X, np.tile([0.0, 1, 5], 20) + 0.1 * X["x"])
+    y = np.tile([0.0, 1, 5], 20) + 0.1 * X["x"] + np.random.default_rng(4).normal(size=60)
+    model = new(groups=["g"]).fit(X, y)
     terms = model.idata_["posterior"]["y_term"].values.tolist()
     assert terms == ["x", "g[a]", "g[b]", "g[c]"]
     assert model.idata_["posterior"]["y_beta_g"].shape[2] == 3
@@ -217,3 +218,19 @@ def test_several_scales_are_learnt_exactly_side_by_side():
         log = np.log(posterior[found].values.ravel())
         error = np.hypot(log.std(), 1 / np.sqrt(2 * len(effects)))
         assert abs(log.mean() - np.log(np.sqrt(np.mean(effects**2)))) < 4 * error
+
+
+def test_groups_before_any_data():
+    """Intercepts and slopes of a group have the correlation that they are drawn with."""
+    rng = np.random.default_rng(9)
+    X = pd.DataFrame(
+        {"g": np.resize([f"g{k:02}" for k in range(20)], 60), "x": rng.normal(size=60)}
+    )
+    check = new(groups={"g": ["x"]}).prior_predictive_check(X, rng.normal(size=60))
+    prior = check["prior"]
+    sd = prior["y_beta_g_sd"].values.reshape(-1, 2, 1)
+    own = prior["y_beta_g"].values.reshape(-1, 2, 20) / sd
+    moved = own[:, 0] * own[:, 1] - prior["y_beta_g_corr"].values.reshape(-1, 2, 2)[:, 0, 1, None]
+    of_draw = moved.mean(axis=1)
+    assert abs(of_draw.mean()) < 4 * of_draw.std() / np.sqrt(len(of_draw))
+    np.testing.assert_allclose(np.square(own).mean(), 1, atol=4 * np.sqrt(2 / own.size))

@@ -175,6 +175,7 @@ class GroupedDesign:
         weights: Floats | None,
         *,
         within: bool = False,
+        alone: bool = False,
     ) -> "GroupedDesign":
         """Return the design of rows.
 
@@ -192,14 +193,18 @@ class GroupedDesign:
             Their frequencies.
         within : bool, default False
             Whether the means of terms in each group are terms too.
+        alone : bool, default False
+            Whether groups may be of one row each: what they differ by is told from the noise where
+            something is known of that.
         """
         own = {name for grouping in groupings for name in grouping.columns}
         others = [j for j, name in enumerate(schema.names) if name not in own]
         rows = values[:, others]
         base = make_design(schema.subset(others), transformer, rows)
         matrix = base.matrix(rows)
-        center = np.average(matrix, axis=0, weights=weights)
-        varying = [_varying(schema, base, g, values, rows, center) for g in groupings]
+        counts = np.ones(len(matrix)) if weights is None else weights
+        center = counts @ matrix / counts.sum()  # of no terms, where all columns are of groups
+        varying = [_varying(schema, base, g, values, rows, center, alone) for g in groupings]
         means: list[Means] = []
         for k, part in enumerate(varying if within else ()):
             means += _means(matrix - center, part.codes(values), len(part.keys), weights, k)
@@ -303,16 +308,18 @@ def _varying(
     values: Floats,
     rows: Floats,
     center: Floats,
+    alone: bool,
 ) -> Varying:
     """Return what differs between some groups, as the rows have it."""
     columns = tuple(schema.names.index(name) for name in grouping.columns)
     levels = levels_of(schema, columns)
     empty = Varying(grouping.name, columns, levels, np.zeros(0, dtype=np.intp), (), (), center)
     keys, counts = np.unique(empty.keyed(values), return_counts=True)
-    if counts.max() == 1:
+    if counts.max() == 1 and not alone:
         raise UndeterminedError(
             f"groups: no two rows are of one group of {grouping.name!r}, so that nothing can be "
-            "learnt of groups; is it a label of rows, or a number that is no label?"
+            "learnt of groups; is it a label of rows, or a number that is no label? Where sigma is "
+            "known, say so: by its prior, or by noise="
         )
     others = {*schema.names} - {*base.schema.names}
     for name in grouping.slopes:
