@@ -81,7 +81,7 @@ STAGES = {
     "before any number": (estimator_module, "draft", "exact"),
     "the statistics": (estimator_module.Accumulated, "of", "exact"),
     "the model": (fitting, "specify", "exact"),
-    "the density of sigma": (engines, "_prior_density", "exact"),
+    "the density of sigma": (engines, "of_sigma", "exact"),
     "the draws": (exact, "draw", "exact"),
     "the result": (fitting.Fitted, "of", "exact"),
     "the mode": (laplace, "sample", "laplace"),

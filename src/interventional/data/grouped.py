@@ -318,8 +318,8 @@ def _varying(
     if counts.max() == 1 and not alone:
         raise UndeterminedError(
             f"groups: no two rows are of one group of {grouping.name!r}, so that nothing can be "
-            "learnt of groups; is it a label of rows, or a number that is no label? Where sigma is "
-            "known, say so: by its prior, or by noise="
+            "learnt of groups; is it a label of rows, or a number that is no label? Where sigma "
+            "is known, say so: by its prior, or by noise="
         )
     others = {*schema.names} - {*base.schema.names}
     for name in grouping.slopes:

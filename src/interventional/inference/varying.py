@@ -101,7 +101,10 @@ class _Problem:
         if isinstance(seen, SeenByLevel):
             cut = seen.cut(equation.center)
             rows, target, rss, weight = cut.rows, cut.rest, cut.rss, seen.factors.weight
-            levels, terms = (cut.own, cut.border, cut.target), np.asarray(seen.border)
+            levels, terms = (
+                (cut.own, cut.border, cut.target),
+                np.asarray(seen.border, dtype=np.intp),
+            )
             main = equation.priors.varying[seen.main]
         else:
             rows, target, _ = design_rows(equation, seen)
