@@ -150,6 +150,7 @@ def test_density_of_intercepts_by_group_is_the_one_written_out():
     np.testing.assert_allclose(logp({"b_raw": raw, "b_sd": sd}), truth, rtol=0, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")  # draws of LKJ: a scan
 def test_density_of_intercepts_and_slopes_by_group_is_the_one_written_out():
     """Of two scales and a correlation r, on which LKJ(2) has the density 3/4 (1 - r²)."""
     from pymc.model.transform.conditioning import remove_value_transforms

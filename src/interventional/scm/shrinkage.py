@@ -151,13 +151,10 @@ def varying(
     effect, other = f"{dims.removesuffix('_term')}_effect", f"{dims.removesuffix('_term')}_effect_"
     pm.Deterministic(f"{name}_sd", stds, dims=effect)
     scaled = root / stds[:, None]
-    # Sums, as matrices are small, and PyTensor looks for a BLAS to link, with a warning.
-    corr = (scaled[:, None, :] * scaled[None, :, :]).sum(axis=2)
-    pm.Deterministic(f"{name}_corr", corr, dims=(effect, other))
+    pm.Deterministic(f"{name}_corr", scaled @ scaled.T, dims=(effect, other))
     raw = pm.Normal(f"{name}_raw", 0.0, 1.0, dims=dims)
     blocks = raw.reshape((-1, size, n_groups))
-    beta = (root[None, :, :, None] * blocks[:, None, :, :]).sum(axis=2)
-    return pm.Deterministic(name, beta.ravel(), dims=dims)
+    return pm.Deterministic(name, pt.matmul(root, blocks).ravel(), dims=dims)
 
 
 def horseshoe(name: str, x_scale: Any, y_scale: Any, noise: Any, n: Any, dims: str) -> Any:
