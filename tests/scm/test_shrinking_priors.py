@@ -145,7 +145,7 @@ def test_eight_schools(kind):
         means, sds, spread = schools_by_quadrature(lambda t: -0.5 * (t / 15) ** 2)
     else:
         scale = np.sqrt(np.cov(SCHOOLS, aweights=weights, ddof=0))
-        tau = posterior["y_beta_school_sd"].values[..., 0]
+        tau = posterior["y_beta_sd"].values[..., 0]
         means, sds, spread = schools_by_quadrature(
             lambda t: (
                 -2.5 * np.log1p((t / scale) ** 2 / 4)

@@ -538,5 +538,5 @@ def test_groups_have_no_formula():
     X = pd.DataFrame({"site": rng.choice(list("abcd"), 200), "dose": rng.normal(size=200)})
     model = BayesianInterventionRegressor(groups=["site"], random_state=0)
     model.fit(X, X["dose"] + rng.normal(size=200))
-    with pytest.raises(ValueError, match="sensitivity: .*'y' has groups.*confounding="):
+    with pytest.raises(ValueError, match=r"sensitivity: .*'y' has groups.*confounding="):
         model.sensitivity(X, {"dose": 1}, {"dose": 0})
