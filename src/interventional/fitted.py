@@ -169,11 +169,7 @@ class Fitted:
     def knowing(self, table: Table, *dos: Do | None) -> "Fitted":
         """Return the model that knows levels of these rows, or forced, which no row of fit had."""
         table = table.completed(self.model.schema.labels)
-        frame = table.frame
-        if frame is None:
-            if not self.model.schema.with_levels:
-                return self
-            frame = pd.DataFrame(table.array)  # some of whose numbers are labels of groups
+        frame = pd.DataFrame(table.array) if table.frame is None else table.frame
         self.model.schema.refuse_other_columns(table)
         given = [do for do in dos if do is not None]
         found = unseen_levels(self.model, frame, given)
