@@ -5,10 +5,8 @@ import pandas as pd
 import pytest
 from pymc_extras.prior import Prior
 from scipy import stats
-from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import (
-    OneHotEncoder,
     PolynomialFeatures,
     SplineTransformer,
     TargetEncoder,
@@ -743,28 +741,10 @@ FAMILY = {
         ValueError,
         r"priors\['intercept'\]: 'ridge' is a prior of coefficients; give intercept a Prior",
     ),
-    "pooled numbers": (
-        {"priors": {"price": "partial_pooling"}},
+    "levels by an unknown prior": (
+        {"priors": {"dose": "pooling"}},
         ValueError,
-        r"priors\['price'\]: 'partial_pooling' is for columns of levels, and 'price' holds num",
-    ),
-    "all pooled": (
-        {"priors": "partial_pooling"},
-        ValueError,
-        r"priors\['beta'\]: 'partial_pooling' is for the levels of one column",
-    ),
-    "beta pooled": (
-        {"priors": {"beta": "partial_pooling"}},
-        ValueError,
-        r"priors\['beta'\]: 'partial_pooling' is for the levels of one column",
-    ),
-    "pooled under a design": (
-        {
-            "priors": {"dose": "partial_pooling"},
-            "design": make_column_transformer((OneHotEncoder(), ["dose"])),
-        },
-        ValueError,
-        r"priors\['dose'\]: 'partial_pooling' needs a term for every level.*leave design out",
+        r"unknown prior in priors\['dose'\]: 'pooling'; Known: 'ridge', 'horseshoe', 'r2d2'",
     ),
 }
 
@@ -781,6 +761,300 @@ def test_family_exposure_and_priors(case, fitted):
     y = lawful(parameters["family"]) if isinstance(parameters.get("family"), str) else outcome()
     with pytest.raises(error, match=message):
         estimator.fit(table(), y)
+    assert state(estimator) == before
+
+
+ALL = "price -> traffic -> y; price -> y; dose -> y; sex -> y"
+HALF = Prior("HalfNormal", sigma=1)
+NO_PRIOR = "is no prior of the standard deviations between groups; give one distribution of pos"
+
+# parameters, error, what its message says
+GROUPS = {
+    "unknown column": (
+        {"groups": ["does"]},
+        ValueError,
+        "groups: unknown column 'does'; did you mean 'dose'.* Known: 'price', 'traffic', 'dose'",
+    ),
+    "unknown column of a combination": (
+        {"groups": {("dose", "sx"): []}},
+        ValueError,
+        "groups: unknown column 'sx'; did you mean 'sex'",
+    ),
+    "None in the list": ({"groups": [None]}, ValueError, "groups: unknown column None"),
+    "a string": (
+        {"groups": "dose"},
+        TypeError,
+        r"groups must be a list of columns, or a mapping.*got 'dose'; write groups=\['dose'\]",
+    ),
+    "a tuple": (
+        {"groups": ("dose", "sex")},
+        TypeError,
+        r"groups must be a list.*got \('dose', 'sex'\); write groups=\[\('dose', 'sex'\)\]",
+    ),
+    "a set": ({"groups": {"dose"}}, TypeError, r"groups must be a list.*got \{'dose'\}"),
+    "a list in the list": (
+        {"groups": [["dose", "sex"]]},
+        ValueError,
+        r"groups: unknown column \['dose', 'sex'\].*combinations of columns are a tuple",
+    ),
+    "a mapping in the list": (
+        {"groups": [{"dose": ["price"]}]},
+        ValueError,
+        r"groups: unknown column \{'dose': \['price'\]\}.*slopes the values of a mapping",
+    ),
+    "no column": ({"groups": {(): []}}, ValueError, r"groups: \(\) names no column; give one"),
+    "a column twice": (
+        {"groups": ["dose", "dose"]},
+        ValueError,
+        "groups: 'dose' and 'dose' are the same groups, which may be named once",
+    ),
+    "a combination twice": (
+        {"groups": {("dose", "sex"): [], ("sex", "dose"): ["price"]}},
+        ValueError,
+        "groups: 'dose:sex' and 'sex:dose' are the same groups",
+    ),
+    "a column twice in a combination": (
+        {"groups": {("dose", "dose"): []}},
+        ValueError,
+        r"groups\[\('dose', 'dose'\)\] has a column more than once",
+    ),
+    "slopes a string": (
+        {"groups": {"dose": "price"}},
+        TypeError,
+        r"groups\['dose'\] must be a list of the columns whose slopes differ.*got 'price'; an em",
+    ),
+    "slopes None": (
+        {"groups": {"dose": None}},
+        TypeError,
+        r"groups\['dose'\] must be a list.*got None; an empty one for intercepts alone",
+    ),
+    "unknown slope": (
+        {"groups": {"dose": ["prise"]}},
+        ValueError,
+        r"groups\['dose'\]: unknown column or term 'prise'; did you mean 'price'\? Known: 'price'",
+    ),
+    "slope no name": (
+        {"groups": {"dose": [["price"]]}},
+        ValueError,
+        r"groups\['dose'\]: unknown column \['price'\]; did you mean 'price'",
+    ),
+    "slope of the outcome": (
+        {"groups": {"dose": ["y"]}},
+        ValueError,
+        r"groups\['dose'\]: unknown column or term 'y'; Known: 'price', 'traffic', 'sex'",
+    ),
+    "slope of the group": (
+        {"groups": {"dose": ["dose"]}},
+        ValueError,
+        r"groups\['dose'\]: 'dose' is the group itself; slopes are of other columns",
+    ),
+    "slope of a part of the group": (
+        {"groups": {("dose", "sex"): ["price", "sex"]}},
+        ValueError,
+        r"groups\[\('dose', 'sex'\)\]: 'sex' is the group itself",
+    ),
+    "slope of another group": (
+        {"groups": {"dose": ["sex"], "sex": []}},
+        ValueError,
+        r"groups\['dose'\]: 'sex' is a column of groups too.*groups\[\('dose', 'sex'\)\]",
+    ),
+    "not in the graph": (
+        {"groups": ["sex"], "graph": TRAFFIC},
+        ValueError,
+        "groups: column 'sex' does not enter the equation of 'y'; let it be a cause of it",
+    ),
+    "in another equation": (
+        {"groups": {"traffic": {"dose": []}}, "graph": ALL},
+        ValueError,
+        "groups: column 'dose' does not enter the equation of 'traffic'; let it be a cause",
+    ),
+    "slope of another equation": (
+        {"groups": {"sex": ["price"]}, "graph": "price -> traffic -> y; sex -> y"},
+        ValueError,
+        r"groups\['sex'\]: unknown column or term 'price'; Known: 'traffic'",
+    ),
+    "unknown equation": (
+        {"groups": {"trafic": {"dose": []}}, "graph": ALL},
+        ValueError,
+        "unknown equation in groups: 'trafic'; did you mean 'traffic'. Known: 'traffic', 'y'",
+    ),
+    "an equation without a mapping": (
+        {"groups": {"y": ["dose"]}},
+        ValueError,
+        r"groups: unknown column 'y'.*of an equation it is a mapping, groups=\{'y': \{column: ",
+    ),
+    "the outcome's twice": (
+        {"groups": {"y": {"dose": []}, "sex": []}},
+        ValueError,
+        "groups: 'sex' and 'y' both are for the outcome's equation",
+    ),
+    "a label of rows": (
+        {"groups": ["price"]},
+        ValueError,
+        "groups: no two rows are of one group of 'price'.*is it a label of rows",
+    ),
+    "prior below 0": (
+        {"groups": ["dose"], "priors": {"dose": Prior("Normal", mu=0, sigma=1)}},
+        ValueError,
+        r"priors\['dose'\]: Prior\('Normal', mu=0.0, sigma=1.0\) allows negative values",
+    ),
+    "prior of a combination below 0": (
+        {"groups": [("dose", "sex")], "priors": {"dose:sex": Prior("Normal", mu=0, sigma=1)}},
+        ValueError,
+        r"priors\['dose:sex'\]: Prior\('Normal', mu=0.0, sigma=1.0\) allows negative values",
+    ),
+    "prior that is none": (
+        {"groups": ["dose"], "priors": {"dose": Prior("HalfNormal", sigma=-1)}},
+        ValueError,
+        r"priors\['dose'\]: Prior\('HalfNormal', sigma=-1.0\) is no distribution: sigma > 0",
+    ),
+    "prior too long": (
+        {"groups": {"dose": ["price"]}, "priors": {"dose": Prior("HalfNormal", sigma=[1, 2, 3])}},
+        ValueError,
+        r"priors\['dose'\]: sigma has shape \(3,\), allowed are a number or \(2,\), one each for "
+        "'intercept', 'price'",
+    ),
+    "prior too long for intercepts": (
+        {"groups": ["dose"], "priors": {"dose": Prior("HalfNormal", sigma=[1.0, 2.0])}},
+        ValueError,
+        r"priors\['dose'\]: sigma has shape \(2,\), allowed are a number or \(1,\)",
+    ),
+    "prior that learns": (
+        {"groups": ["dose"], "priors": {"dose": Prior("HalfNormal", sigma=HALF)}},
+        ValueError,
+        rf"priors\['dose'\]: Prior.*sigma=Prior.* {NO_PRIOR}",
+    ),
+    "prior of the levels": (
+        {"groups": ["dose"], "priors": {"dose": Prior("Normal", mu=0, sigma=HALF)}},
+        ValueError,
+        rf"priors\['dose'\]: Prior.*sigma=Prior.* {NO_PRIOR}",
+    ),
+    "prior that is a number": (
+        {"groups": ["dose"], "priors": {"dose": Prior("DiracDelta", c=1.0)}},
+        ValueError,
+        rf"priors\['dose'\]: Prior\(\"DiracDelta\", c=1.0\) {NO_PRIOR}",
+    ),
+    "prior of coefficients": (
+        {"groups": ["dose"], "priors": {"dose": "ridge"}},
+        ValueError,
+        rf"priors\['dose'\]: 'ridge' {NO_PRIOR}",
+    ),
+    "prior of one group": (
+        {"groups": ["dose"], "priors": {"dose[some]": HALF}},
+        ValueError,
+        r"unknown name in priors: 'dose\[some\]'.* Known: 'beta', 'intercept', 'sigma', 'price'",
+    ),
+    "within no bool": (
+        {"groups": ["dose"], "within": "yes"},
+        ValueError,
+        "'within' parameter.*must be.*bool.*Got 'yes'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", GROUPS)
+@pytest.mark.parametrize("fitted", [False, True])
+def test_groups(case, fitted):
+    parameters, error, message = GROUPS[case]
+    estimator = regressor()
+    if fitted:
+        estimator.fit(table(), outcome())
+    estimator.set_params(**parameters)
+    before = state(estimator)
+    with pytest.raises(error, match=message):
+        estimator.fit(table(), outcome())
+    assert state(estimator) == before
+
+
+def test_groups_by_batches():
+    """Rows of a group are kept together: neither `partial_fit` nor Dask's partitions take them."""
+    da = pytest.importorskip("dask.array")
+    dd = pytest.importorskip("dask.dataframe")
+    message = "the equation of 'y' has groups.*batches do not add up; call fit with all rows"
+    estimator = regressor(groups=["dose"])
+    before = state(estimator)
+    with pytest.raises(ValueError, match=message):
+        estimator.partial_fit(table(), outcome())
+    assert state(estimator) == before
+    X = dd.from_pandas(table().astype({"dose": str}), npartitions=2)
+    for ask in (estimator.fit, estimator.partial_fit):
+        with pytest.raises(ValueError, match=message):
+            ask(X, dd.from_pandas(pd.Series(outcome()), npartitions=2))
+    numbers = np.column_stack([table()["price"], np.arange(N) % 3])
+    estimator.set_params(groups=[1])
+    before = state(estimator)
+    with pytest.raises(ValueError, match=message):
+        estimator.fit(da.from_array(numbers, chunks=(10, 2)), da.from_array(outcome(), chunks=10))
+    assert state(estimator) == before
+
+
+def test_groups_that_batches_do_not_have():
+    """A model that was fitted by batches refuses groups, and goes on once they are taken back."""
+    estimator = regressor().partial_fit(table(), outcome()).set_params(groups=["dose"])
+    before = state(estimator)
+    with pytest.raises(ValueError, match="the equation of 'y' has groups"):
+        estimator.partial_fit(table(), outcome())
+    assert state(estimator) == before
+    estimator.set_params(groups=None).partial_fit(table(), outcome())
+
+
+def labelled_rows():
+    """Rows whose groups are numbers."""
+    return table().assign(store=np.arange(N) % 5 + 100.0)
+
+
+@pytest.mark.parametrize("value", [np.nan, None])
+def test_labels_that_are_missing(value):
+    """In a column of numbers that are labels as in one of strings."""
+    rows = {"store": labelled_rows(), "sex": table()}
+    for column, X in rows.items():
+        bad = X.assign(**{column: [value if k == 3 else v for k, v in enumerate(X[column])]})
+        estimator = regressor(groups=[column])
+        before = state(estimator)
+        with pytest.raises(ValueError, match=f"X contains NaN in column '{column}', row 3"):
+            estimator.fit(bad, outcome())
+        assert state(estimator) == before
+        estimator.fit(X, outcome())
+        before = state(estimator)
+        for ask in ASK.values():
+            with pytest.raises(ValueError, match=f"X contains NaN in column '{column}', row 3"):
+                ask(estimator, bad)
+        assert state(estimator) == before
+
+
+@pytest.mark.parametrize("given", ["store", 2])
+def test_labels_that_are_unknown(given):
+    """A number that is no label of a group is refused by its column, as any unknown level."""
+    X = labelled_rows()[["price", "traffic", "store"]]
+    bad = X.assign(store=X["store"].replace(103.0, 113.0))
+    if given == 2:
+        X, bad = X.to_numpy(), bad.to_numpy()
+    name = "store" if given == "store" else "x2"
+    estimator = regressor(groups=[given]).fit(X, outcome())
+    before = state(estimator)
+    message = f"unknown level in column '{name}' of X: 113.*Known: 100"
+    for ask in ASK.values():
+        with pytest.raises(ValueError, match=message):
+            ask(estimator, bad)
+    with pytest.raises(ValueError, match=rf"unknown level in column '{name}' of do.*: 113"):
+        estimator.intervene(X, {given: 113})
+    assert state(estimator) == before
+
+
+def test_combinations_that_are_unknown():
+    """Each of its levels is known, and the groups of the two columns lack it."""
+    X = table().assign(sex=np.where(np.arange(N) % 2, "f", "m"), dose=np.arange(N) // 2 % 3)
+    X["dose"] = X["dose"].map({0: "none", 1: "some", 2: "much"})
+    seen = ~((X["sex"] == "f") & (X["dose"] == "much"))
+    estimator = regressor(groups={("sex", "dose"): []}).fit(X[seen], outcome()[seen])
+    before = state(estimator)
+    bad = X[seen].assign(dose=["much" if k == 3 else v for k, v in enumerate(X["dose"][seen])])
+    bad["sex"] = ["f" if k == 3 else v for k, v in enumerate(X["sex"][seen])]
+    for ask in ("predict", "predict with std", "sample_y", "intervene", "effect"):
+        with pytest.raises(
+            ValueError, match=r"row 3 is of the group 'f:much' of 'sex:dose', that no"
+        ):
+            ASK[ask](estimator, bad)
     assert state(estimator) == before
 
 
@@ -903,18 +1177,18 @@ def test_rows_of_a_counterfactual_are_of_the_support():
 
 
 @pytest.mark.parametrize("unseen", ["error", "population"])
-@pytest.mark.parametrize("priors", [None, {"dose": "partial_pooling"}])
-def test_levels_never_seen(unseen, priors):
+@pytest.mark.parametrize("groups", [None, ["dose"]])
+def test_levels_never_seen(unseen, groups):
     """Refused by every question, unless there is a population to draw them from."""
-    estimator = regressor(unseen_levels=unseen, priors=priors).fit(table(), outcome())
+    estimator = regressor(unseen_levels=unseen, groups=groups).fit(table(), outcome())
     before = state(estimator)
     X = with_value("dose", "lots", dtype="str")
-    if unseen == "population" and priors is not None:
+    if unseen == "population" and groups is not None:
         assert np.isfinite(estimator.predict(X)).all()
-        X = with_value("sex", "x", dtype="str")  # the other column is not pooled
+        X = with_value("sex", "x", dtype="str")  # the other column is no group
     message = "unknown level.*in column '(dose|sex)'"
     if unseen == "population":
-        message += ".*does not pool its levels.*'partial_pooling'"
+        message += r".*no groups of the equation of 'y'.*give groups=\['(dose|sex)'\]"
     for ask in ASK.values():
         with pytest.raises(ValueError, match=message):
             ask(estimator, X)

@@ -74,7 +74,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         "noise": "no_validation",
         "design": [HasMethods(["fit", "transform"]), Mapping, None],
         "priors": [Mapping, str, None],
-        "groups": [Mapping, list, None],
+        "groups": "no_validation",
         "within": ["boolean"],
         "confounding": [Mapping, None],
         "unseen_levels": [StrOptions({"error", "population"})],

@@ -178,12 +178,11 @@ class Fitted:
     def knowing(self, table: Table, *dos: Do | None) -> "Fitted":
         """Return the model that knows levels of these rows, or forced, which no row of fit had."""
         table = table.completed(self.model.schema.labels)
-        if table.frame is None:
-            return self
+        frame = pd.DataFrame(table.array) if table.frame is None else table.frame
         self.model.schema.refuse_other_columns(table)
         given = [do for do in dos if do is not None]
-        found = unseen_levels(self.model, table.frame, given)
-        frames = combining(self.model, table.frame, given)
+        found = unseen_levels(self.model, frame, given)
+        frames = combining(self.model, frame, given)
         return extended_by(self, found, frames) if found or frames else self
 
     def units(self, table: Table, seed: int | None = None) -> Units:

@@ -348,7 +348,7 @@ def test_priors_of_the_outcomes_equation_are_its_own():
         X,
         y,
         graph=f"{randomised}; kind -> a; kind <-> x",
-        priors={"y": {"kind": "partial_pooling"}, "a": {"kind": "partial_pooling"}},
+        groups={"y": {"kind": []}, "a": {"kind": []}},
         unseen_levels="population",
     )
     effect = step(pooled, X)

@@ -123,18 +123,21 @@ def schools_by_quadrature(log_prior):
 
 
 @pytest.mark.filterwarnings("ignore:sample_weight are frequencies")  # precisions, sigma known
-@pytest.mark.parametrize("kind", ["named", "own"])
+@pytest.mark.parametrize("kind", ["groups", "own"])
 def test_eight_schools(kind):
     """Rubin (1981): with sigma known, and weights, every school has the error of its study."""
     X = pd.DataFrame({"school": list("ABCDEFGH")})
     weights = (10 / ERRORS) ** 2
     own = Prior("Normal", mu=0, sigma=Prior("HalfNormal", sigma=15))
+    width = 1e-4 if kind == "own" else 0.1
     priors = {
-        "school": own if kind == "own" else "partial_pooling",
+        **({"school": own} if kind == "own" else {}),
         "intercept": Prior("Flat"),
-        "sigma": Prior("Uniform", lower=9.9999, upper=10.0001),
+        "sigma": Prior("Uniform", lower=10 - width, upper=10 + width),
     }
-    model = new(priors=priors, draws=25_000).fit(X, SCHOOLS, sample_weight=weights)
+    groups = None if kind == "own" else ["school"]
+    model = new(priors=priors, groups=groups, draws=25_000)
+    model.fit(X, SCHOOLS, sample_weight=weights)
     posterior = model.idata_["posterior"]
     assert posterior.attrs["inference"] == "exact"
     if kind == "own":
@@ -142,7 +145,7 @@ def test_eight_schools(kind):
         means, sds, spread = schools_by_quadrature(lambda t: -0.5 * (t / 15) ** 2)
     else:
         scale = np.sqrt(np.cov(SCHOOLS, aweights=weights, ddof=0))
-        tau = scale * posterior["y_beta_tau"].values
+        tau = posterior["y_beta_sd"].values[..., 0]
         means, sds, spread = schools_by_quadrature(
             lambda t: (
                 -2.5 * np.log1p((t / scale) ** 2 / 4)
@@ -155,11 +158,12 @@ def test_eight_schools(kind):
     assert abs(tau.mean() - spread) < error * tau.std()
 
 
-def test_partial_pooling_has_a_term_for_every_level():
+def test_groups_have_a_term_for_every_level():
     X = pd.DataFrame({"g": list("abc") * 20, "x": np.arange(60.0)})
-    model = new(priors={"g": "partial_pooling"}).fit(X, np.tile([0.0, 1, 5], 20) + 0.1 * X["x"])
+    y = np.tile([0.0, 1, 5], 20) + 0.1 * X["x"] + np.random.default_rng(4).normal(size=60)
+    model = new(groups=["g"]).fit(X, y)
     terms = model.idata_["posterior"]["y_term"].values.tolist()
-    assert terms == ["g[a]", "g[b]", "g[c]", "x"]
+    assert terms == ["x", "g[a]", "g[b]", "g[c]"]
     assert model.idata_["posterior"]["y_beta_g"].shape[2] == 3
 
 
@@ -172,8 +176,8 @@ def test_rare_levels_borrow_strength():
     y = effects[level] + 2 * rng.normal(size=len(level))
     every = pd.DataFrame({"g": [f"{k:02}" for k in range(40)]})
     errors = {}
-    for name, priors in {"apart": None, "pooled": {"g": "partial_pooling"}}.items():
-        found = new(priors=priors).fit(X, y).predict(every)
+    for name, groups in {"apart": None, "pooled": ["g"]}.items():
+        found = new(groups=groups).fit(X, y).predict(every)
         errors[name] = np.mean((found - effects) ** 2)
     assert errors["pooled"] < 0.7 * errors["apart"]
 
@@ -182,7 +186,7 @@ def test_batches_add_up_to_the_same():
     rng = np.random.default_rng(6)
     X = pd.DataFrame({"g": rng.choice(list("abcdef"), size=90), "x": rng.normal(size=90)})
     y = rng.normal(size=90) + (X["g"] == "b")
-    priors = {"g": "partial_pooling"}
+    priors = {"g": Prior("Normal", mu=0, sigma=Prior("HalfNormal", sigma=1))}
     whole = new(priors=priors).fit(X, y)
     parts = new(priors=priors)
     for rows in np.array_split(np.arange(90), 3):
@@ -200,8 +204,35 @@ def test_laplace_takes_them_for_other_families():
     assert "y_beta_raw" not in model.idata_["posterior"]
 
 
-def test_two_that_learn_take_nuts():
-    X = pd.DataFrame({"g": list("ab") * 10, "h": list("aabb") * 5})
-    both = {"g": "partial_pooling", "h": "partial_pooling"}
-    with pytest.raises(ValueError, match="each learn a scale"):
-        new(priors=both, inference="exact").fit(X, np.arange(20.0))
+def test_several_scales_are_learnt_exactly_side_by_side():
+    """A prior of levels and one of groups beside it: what each spreads by is found."""
+    rng = np.random.default_rng(8)
+    g, h = rng.integers(30, size=1500), rng.integers(40, size=1500)
+    X = pd.DataFrame({"g": [f"g{k:02}" for k in g], "h": [f"h{k:02}" for k in h]})
+    of_g, of_h = 3.0 * rng.normal(size=30), 0.5 * rng.normal(size=40)
+    priors = {"g": Prior("Normal", mu=0, sigma=Prior("HalfNormal", sigma=5))}
+    model = new(priors=priors, groups=["h"], inference="exact")
+    model.fit(X, of_g[g] + of_h[h] + rng.normal(size=1500))
+    posterior = model.idata_["posterior"]
+    for found, effects in (("y_beta_g_sigma", of_g), ("y_beta_h_sd", of_h)):
+        # were the effects known, the log of their spread would have the sd 1 / sqrt(2 n)
+        log = np.log(posterior[found].values.ravel())
+        error = np.hypot(log.std(), 1 / np.sqrt(2 * len(effects)))
+        assert abs(log.mean() - np.log(np.sqrt(np.mean(effects**2)))) < 4 * error
+
+
+@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")  # draws of LKJ: a scan
+def test_groups_before_any_data():
+    """Intercepts and slopes of a group have the correlation that they are drawn with."""
+    rng = np.random.default_rng(9)
+    X = pd.DataFrame(
+        {"g": np.resize([f"g{k:02}" for k in range(20)], 60), "x": rng.normal(size=60)}
+    )
+    check = new(groups={"g": ["x"]}).prior_predictive_check(X, rng.normal(size=60))
+    prior = check["prior"]
+    sd = prior["y_beta_g_sd"].values.reshape(-1, 2, 1)
+    own = prior["y_beta_g"].values.reshape(-1, 2, 20) / sd
+    moved = own[:, 0] * own[:, 1] - prior["y_beta_g_corr"].values.reshape(-1, 2, 2)[:, 0, 1, None]
+    of_draw = moved.mean(axis=1)
+    assert abs(of_draw.mean()) < 4 * of_draw.std() / np.sqrt(len(of_draw))
+    np.testing.assert_allclose(np.square(own).mean(), 1, atol=4 * np.sqrt(2 / own.size))

@@ -524,8 +524,19 @@ def test_levels_that_fit_never_saw_bear_on_nothing():
     X = pd.DataFrame({"site": rng.choice(list("abcd"), 200), "dose": rng.normal(size=200)})
     y = 2 * X["dose"] + rng.normal(size=200)
     model = BayesianInterventionRegressor(
-        priors={"site": "partial_pooling"}, unseen_levels="population", random_state=0
+        priors={"site": Prior("Normal", mu=0, sigma=Prior("HalfNormal", sigma=1))},
+        unseen_levels="population",
+        random_state=0,
     ).fit(X, y)
     do, baseline = {"dose": 1}, {"dose": 0}
     elsewhere = model.sensitivity(X.head(5).assign(site="z"), do, baseline).summary()
     pd.testing.assert_frame_equal(elsewhere, model.sensitivity(X, do, baseline).summary())
+
+
+def test_groups_have_no_formula():
+    rng = np.random.default_rng(9)
+    X = pd.DataFrame({"site": rng.choice(list("abcd"), 200), "dose": rng.normal(size=200)})
+    model = BayesianInterventionRegressor(groups=["site"], random_state=0)
+    model.fit(X, X["dose"] + rng.normal(size=200))
+    with pytest.raises(ValueError, match=r"sensitivity: .*'y' has groups.*confounding="):
+        model.sensitivity(X, {"dose": 1}, {"dose": 0})

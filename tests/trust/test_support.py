@@ -358,7 +358,7 @@ class TestWhatIsForced:
     def test_a_level_that_the_population_gives(self, trial):
         X, y = trial
         X = X.assign(city=np.resize(list("abcdefgh"), len(X)))
-        model = make(priors={"city": "partial_pooling"}, unseen_levels="population").fit(X, y)
+        model = make(groups=["city"], unseen_levels="population").fit(X, y)
         assert verdict(model.intervene(X, {"city": "z", "dose": 5.0})).all()
         assert verdict(model.intervene(X.assign(city="z"), {"dose": 5.0})).all()
 

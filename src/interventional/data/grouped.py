@@ -30,12 +30,10 @@ class Varying:
         What the groups are called.
     columns : tuple of int
         Positions of their columns.
-    sizes : tuple of int
-        How many levels each column has.
+    levels : tuple of tuple of str
+        What the levels of each column are called.
     keys : ndarray of shape (J,)
         The combinations of levels that occur, each as one number, in order.
-    labels : tuple of str
-        What they are called.
     slopes : tuple of int
         Positions of the terms that slopes are of.
     effects : tuple of str
@@ -46,12 +44,32 @@ class Varying:
 
     name: str
     columns: tuple[int, ...]
-    sizes: tuple[int, ...]
+    levels: tuple[tuple[str, ...], ...]
     keys: NDArray[np.intp]
-    labels: tuple[str, ...]
     slopes: tuple[int, ...]
     effects: tuple[str, ...]
     centers: Floats
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many levels each column has."""
+        return tuple(len(levels) for levels in self.levels)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all combinations of levels occur."""
+        return len(self.keys) == int(np.prod(self.sizes))
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """What the groups are called."""
+        return self._called(self.keys)
+
+    def _called(self, keys: NDArray[np.intp]) -> tuple[str, ...]:
+        """Return what combinations of levels are called."""
+        codes = np.unravel_index(keys, self.sizes)
+        names = [[called[k] for k in c] for called, c in zip(self.levels, codes, strict=True)]
+        return tuple(":".join(parts) for parts in zip(*names, strict=True))
 
     @cached_property
     def terms(self) -> tuple[str, ...]:
@@ -77,9 +95,10 @@ class Varying:
         strays = self.keys[found] != keys
         if strays.any():
             row = int(np.argmax(strays))
+            (stray,) = self._called(keys[[row]])
             raise ValueError(
-                f"row {row} is of a group of {self.name!r} that no row of fit was of; "
-                "unseen_levels='population' draws it from the population of groups"
+                f"row {row} is of the group {stray!r} of {self.name!r}, that no row of fit was "
+                "of; unseen_levels='population' draws it from the population of groups"
             )
         return found
 
@@ -156,6 +175,7 @@ class GroupedDesign:
         weights: Floats | None,
         *,
         within: bool = False,
+        alone: bool = False,
     ) -> "GroupedDesign":
         """Return the design of rows.
 
@@ -173,14 +193,18 @@ class GroupedDesign:
             Their frequencies.
         within : bool, default False
             Whether the means of terms in each group are terms too.
+        alone : bool, default False
+            Whether groups may be of one row each: what they differ by is told from the noise where
+            something is known of that.
         """
         own = {name for grouping in groupings for name in grouping.columns}
         others = [j for j, name in enumerate(schema.names) if name not in own]
         rows = values[:, others]
         base = make_design(schema.subset(others), transformer, rows)
         matrix = base.matrix(rows)
-        center = np.average(matrix, axis=0, weights=weights) if base.terms else np.zeros(0)
-        varying = [_varying(schema, base, g, values, rows, center) for g in groupings]
+        counts = np.ones(len(matrix)) if weights is None else weights
+        center = counts @ matrix / counts.sum()  # of no terms, where all columns are of groups
+        varying = [_varying(schema, base, g, values, rows, center, alone) for g in groupings]
         means: list[Means] = []
         for k, part in enumerate(varying if within else ()):
             means += _means(matrix - center, part.codes(values), len(part.keys), weights, k)
@@ -261,12 +285,11 @@ class GroupedDesign:
         """
         varying, means = [], list(self.means)
         for k, (part, more) in enumerate(zip(self.varying, fresh, strict=True)):
-            sizes = tuple(len(schema.categories(j)) for j in part.columns)
-            old = np.ravel_multi_index(np.unravel_index(part.keys, part.sizes), sizes)
+            wider = replace(part, levels=levels_of(schema, part.columns))
+            old = np.ravel_multi_index(np.unravel_index(part.keys, part.sizes), wider.sizes)
             keys = np.concatenate([old, more]).astype(np.intp)
             order = np.argsort(keys)
-            names = _labels(schema, part.columns, sizes, keys[order])
-            varying.append(replace(part, sizes=sizes, keys=keys[order], labels=names))
+            varying.append(replace(wider, keys=keys[order]))
             for i, m in enumerate(means):
                 if m.group == k:  # of a group that nobody has seen the mean is that of all rows
                     padded = np.concatenate([m.values, np.zeros(len(more))])
@@ -285,38 +308,38 @@ def _varying(
     values: Floats,
     rows: Floats,
     center: Floats,
+    alone: bool,
 ) -> Varying:
     """Return what differs between some groups, as the rows have it."""
     columns = tuple(schema.names.index(name) for name in grouping.columns)
-    sizes = tuple(len(schema.categories(j)) for j in columns)
-    empty = Varying(grouping.name, columns, sizes, np.zeros(0, dtype=np.intp), (), (), (), center)
+    levels = levels_of(schema, columns)
+    empty = Varying(grouping.name, columns, levels, np.zeros(0, dtype=np.intp), (), (), center)
     keys, counts = np.unique(empty.keyed(values), return_counts=True)
-    if counts.max() == 1:
+    if counts.max() == 1 and not alone:
         raise UndeterminedError(
             f"groups: no two rows are of one group of {grouping.name!r}, so that nothing can be "
-            "learnt of groups; is it a label of rows, or a number that is no label?"
+            "learnt of groups; is it a label of rows, or a number that is no label? Where sigma "
+            "is known, say so: by its prior, or by noise="
         )
-    slopes = tuple(dict.fromkeys(t for name in grouping.slopes for t in _of(name, base, rows)))
+    others = {*schema.names} - {*base.schema.names}
+    for name in grouping.slopes:
+        if name in others and name not in base.terms:
+            raise ValueError(
+                f"groups[{grouping.name!r}]: {name!r} is a column of groups too, which have no "
+                f"slope; groups[{(*grouping.columns, name)!r}] lets combinations differ"
+            )
+    found = (t for name in grouping.slopes for t in _of(name, grouping, base, rows))
+    slopes = tuple(dict.fromkeys(found))
     effects = ("intercept", *(base.terms[term] for term in slopes))
-    labels = _labels(schema, columns, sizes, keys)
-    return Varying(
-        grouping.name, columns, sizes, keys, labels, slopes, effects, center[list(slopes)]
-    )
+    return replace(empty, keys=keys, slopes=slopes, effects=effects, centers=center[list(slopes)])
 
 
-def _labels(
-    schema: Schema, columns: tuple[int, ...], sizes: tuple[int, ...], keys: NDArray[np.intp]
-) -> tuple[str, ...]:
-    """Return what combinations of levels are called."""
-    codes = np.unravel_index(keys, sizes)
-    names = [
-        [str(schema.categories(j)[code]) for code in c]
-        for j, c in zip(columns, codes, strict=True)
-    ]
-    return tuple(":".join(parts) for parts in zip(*names, strict=True))
+def levels_of(schema: Schema, columns: tuple[int, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return what the levels of some columns are called."""
+    return tuple(tuple(str(level) for level in schema.categories(j)) for j in columns)
 
 
-def _of(name: str, base: PlainDesign, rows: Floats) -> list[int]:
+def _of(name: str, grouping: Grouping, base: PlainDesign, rows: Floats) -> list[int]:
     """Return the terms that a user means: one by its name, or those of a column alone."""
     if name in base.terms:
         return [base.terms.index(name)]
@@ -325,10 +348,12 @@ def _of(name: str, base: PlainDesign, rows: Floats) -> list[int]:
         found = [k for k, source in enumerate(base.sources(rows)) if source == alone]
         if found:
             return found
-        raise UndeterminedError(f"groups: no term of the design comes from {name!r} alone")
-    raise ValueError(
-        unknown("slope in groups:", name, dict.fromkeys((*base.schema.names, *base.terms)))
-    )
+        raise UndeterminedError(
+            f"groups[{grouping.name!r}]: no term of the design comes from {name!r} alone; name "
+            "the terms whose slopes differ"
+        )
+    known = dict.fromkeys((*base.schema.names, *base.terms))
+    raise ValueError(f"groups[{grouping.name!r}]: {unknown('column or term', name, known)}")
 
 
 def _means(

@@ -1,6 +1,6 @@
 """What differs between which groups of rows, as a user says it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +79,7 @@ def parse_groups(
             f"slopes differ between their levels, got {groups!r}{hint}"
         )
     nested: dict[str, Any] = {}
-    own: dict[Any, Any] = {}
+    own: list[tuple[Any, Any]] = []
     for key in groups:
         slopes = groups[key] if isinstance(groups, Mapping) else []
         if isinstance(slopes, Mapping):
@@ -87,29 +87,42 @@ def parse_groups(
                 raise ValueError(unknown("equation in groups:", key, nodes))
             nested[key] = slopes
         else:
-            own[key] = slopes
+            own.append((key, slopes))
     if outcome in nested and own:
         raise ValueError(
-            f"groups: {listed(own)} and {outcome!r} both are for the outcome's equation"
+            f"groups: {listed(key for key, _ in own)} and {outcome!r} both are for the outcome's "
+            "equation"
         )
-    by_node = {**({outcome: own} if own else {}), **nested}
+    by_node = {**({outcome: own} if own else {}), **{n: [*g.items()] for n, g in nested.items()}}
     return {
-        node: tuple(_grouping(key, slopes, schema) for key, slopes in given.items())
+        node: _distinct(_grouping(key, slopes, schema, outcome) for key, slopes in given)
         for node, given in by_node.items()
         if given
     }
 
 
-def _grouping(key: Any, slopes: Any, schema: Schema) -> Grouping:
+def _distinct(groupings: Iterable[Grouping]) -> tuple[Grouping, ...]:
+    """Return the entries of one equation; refuse two of the same groups."""
+    found: dict[frozenset[str], Grouping] = {}
+    for grouping in groupings:
+        first = found.setdefault(frozenset(grouping.columns), grouping)
+        if first is not grouping:
+            raise ValueError(
+                f"groups: {first.name!r} and {grouping.name!r} are the same groups, which may be "
+                "named once, with all the columns whose slopes differ between them"
+            )
+    return tuple(found.values())
+
+
+def _grouping(key: Any, slopes: Any, schema: Schema, outcome: str) -> Grouping:
     """Return one entry of ``groups``, checked against the columns."""
     columns = key if isinstance(key, tuple) and key not in (schema.labels or ()) else (key,)
-    names = []
-    for label in columns:
-        try:
-            names.append(schema.names[schema.position(label)])
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"groups: {error}") from None
-    if isinstance(slopes, str) or not isinstance(slopes, list | tuple):
+    names = [_column(label, schema, outcome, slopes) for label in columns]
+    if not names:
+        raise ValueError("groups: () names no column; give one, or several for combinations")
+    if len(set(names)) < len(names):
+        raise ValueError(f"groups[{key!r}] has a column more than once")
+    if not isinstance(slopes, list | tuple):
         raise TypeError(
             f"groups[{key!r}] must be a list of the columns whose slopes differ by group, got "
             f"{slopes!r}; an empty one for intercepts alone"
@@ -118,9 +131,27 @@ def _grouping(key: Any, slopes: Any, schema: Schema) -> Grouping:
     for label in slopes:
         try:
             found.append(schema.names[schema.position(label)])
-        except (ValueError, TypeError):
-            found.append(str(label))  # a term of a design, perhaps
+        except (ValueError, TypeError) as error:
+            if not isinstance(label, str):
+                raise ValueError(f"groups[{key!r}]: {error}") from None
+            found.append(label)  # a term of a design, perhaps
     repeated = set(found) & set(names)
     if repeated:
-        raise ValueError(f"groups[{key!r}]: {listed(sorted(repeated))} is the group itself")
+        raise ValueError(
+            f"groups[{key!r}]: {listed(sorted(repeated))} is the group itself; slopes are of "
+            "other columns"
+        )
     return Grouping(tuple(names), tuple(found))
+
+
+def _column(label: Any, schema: Schema, outcome: str, slopes: Any) -> str:
+    """Return the name of a column of groups."""
+    try:
+        return schema.names[schema.position(label)]
+    except (ValueError, TypeError) as error:
+        hint = ""
+        if isinstance(label, list | set | dict):
+            hint = "; combinations of columns are a tuple, and slopes the values of a mapping"
+        elif label == outcome and slopes:
+            hint = f"; of an equation it is a mapping, groups={{{label!r}: {{column: [slopes]}}}}"
+        raise ValueError(f"groups: {error}{hint}") from None

@@ -104,7 +104,7 @@ class Schema:
         for j in columns:
             if levels[j] is None:
                 held = pd.Series(values[j]).dropna().unique()
-                levels[j] = tuple(sorted(map(_as_label, held.tolist())))
+                levels[j] = tuple(sorted(map(as_label, held.tolist())))
                 dtypes[j] = dtypes[j] or "object"
         return replace(self, levels=tuple(levels), dtypes=tuple(dtypes))
 
@@ -355,7 +355,7 @@ def refuse(wrong: Wrong, read: Collection[int] | None = None) -> None:
             raise wrong[j].with_traceback(None)
 
 
-def _as_label(value: Any) -> Any:
+def as_label(value: Any) -> Any:
     """Return a number as a label: a whole one is one of integers, whatever its dtype."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 

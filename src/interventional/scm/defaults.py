@@ -122,7 +122,11 @@ def _of_groups(part: Varying, given: PriorSpec | None, size: float, moments: Mom
     sd = PriorSpec.of("HalfStudentT", nu=4.0, sigma=unit)
     if given is not None:
         for path, leaf in given.leaves().items():
-            one_each(leaf, len(part.effects), f"{part.name}{path}")
+            if leaf.ndim > 1 or (leaf.ndim and leaf.shape != (len(part.effects),)):
+                raise ValueError(
+                    f"priors[{part.name!r}]: {path[1:]} has shape {leaf.shape}, allowed are a "
+                    f"number or ({len(part.effects)},), one each for {listed(part.effects)}"
+                )
         sd = given
     rows = max(moments.n, 1) / len(part.keys)
     numbers = {"unit": unit, "noise": moments.noise, "rows": rows, "groups": len(part.keys)}
@@ -159,7 +163,7 @@ def _checked(
             )
     given = {key: PriorSpec.parse(prior, f"priors[{key!r}]") for key, prior in user.items()}
     for key in of_groups & {*given}:
-        if not given[key].is_plain:
+        if not given[key].is_plain or given[key].distribution in (*KINDS, "DiracDelta"):
             raise ValueError(
                 f"priors[{key!r}]: {user[key]!r} is no prior of the standard deviations between "
                 "groups; give one distribution of positive numbers, with one number each for the "

@@ -183,7 +183,10 @@ class Draft:
                     f"{node!r}; let it be a cause of it in the graph"
                 )
             of_node = part, self.designs.get(node), groups, rows, weights
-            return GroupedDesign.of(*of_node, within=self.within)
+            given = self.priors.get(node)
+            known = isinstance(given, Mapping) and "sigma" in given
+            alone = known or self.errors_of(node) is not None
+            return GroupedDesign.of(*of_node, within=self.within, alone=alone)
         return make_design(part, self.designs.get(node), rows, self._pooled(node, part))
 
     def seen(

@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from interventional.data.design import TreatmentCoding
-from interventional.data.grouped import Design, GroupedDesign, Varying
-from interventional.data.schema import Schema
+from interventional.data.grouped import Design, GroupedDesign, Varying, levels_of
+from interventional.data.schema import Schema, as_label
 from interventional.errors import listed
 from interventional.numbers import OF_LEVELS, Floats
 from interventional.scm.equations import Equation, StructuralModel
@@ -41,13 +41,12 @@ def unseen_levels(
     for j, levels in enumerate(model.schema.levels):
         if levels is None:
             continue
-        label = model.schema.names[j] if model.schema.labels is None else model.schema.labels[j]
         values = [X.iloc[:, j].dropna()]
         for do in dos:
-            forced = do.get(label) if isinstance(do, Mapping) else None
-            if forced is not None and not callable(forced) and not hasattr(forced, "rvs"):
+            forced = _forced(model.schema, do).get(j)
+            if forced is not None:
                 values.append(pd.Series(np.ravel(np.asarray(forced, dtype=object))).dropna())
-        fresh = [v for part in values for v in part.unique().tolist() if v not in levels]
+        fresh = [as_label(v) for part in values for v in part.unique().tolist() if v not in levels]
         if fresh:
             found[j] = list(dict.fromkeys(fresh))
     return found
@@ -100,7 +99,7 @@ def extended(
     equations = []
     for equation in model.equations:
         columns = [j for j in unseen if j in equation.columns]
-        if columns or any(len(part.columns) > 1 for part in equation.design.varying):
+        if columns or not all(part.is_complete for part in equation.design.varying):
             part = schema.subset(equation.columns)
             values = [_encoded(schema, equation.columns, table) for table in tables]
             equation, beta = _extended(equation, part, columns, draws, unseen, seed, values)
@@ -112,7 +111,9 @@ def extended(
 def combining(
     model: StructuralModel, X: pd.DataFrame, dos: Iterable[Mapping[Any, Any]]
 ) -> list[pd.DataFrame]:
-    """Return rows as they are and as they are forced, if groups are combinations of levels.
+    """Return rows as they are and as they are forced, if no row of `fit` was of some group.
+
+    Levels that are all known may be of such: a combination, or a category that did not occur.
 
     Parameters
     ----------
@@ -123,15 +124,28 @@ def combining(
     dos : iterable of mapping
         What columns are forced to.
     """
-    if not any(len(part.columns) > 1 for e in model.equations for part in e.design.varying):
+    if all(part.is_complete for e in model.equations for part in e.design.varying):
         return []
     tables = [X]
     for do in dos:
         tables.append(X.copy(deep=False))
-        for label, value in do.items():
-            if label in X and np.ndim(value) == 0 and not callable(value):
-                tables[-1][label] = value
+        for j, value in _forced(model.schema, do).items():
+            if np.shape(value) in ((), (len(X),)):
+                tables[-1].isetitem(j, np.asarray(value) if np.ndim(value) else value)
     return tables
+
+
+def _forced(schema: Schema, do: Any) -> dict[int, Any]:
+    """Return the values that columns are forced to, where they are given as such."""
+    found = {}
+    for label, value in do.items() if isinstance(do, Mapping) else ():
+        try:
+            j = schema.position(label)
+        except ValueError:  # which is refused where the question is answered
+            continue
+        if not callable(value) and not hasattr(value, "rvs"):
+            found[j] = value
+    return found
 
 
 def _encoded(schema: Schema, columns: tuple[int, ...], table: pd.DataFrame) -> Floats:
@@ -238,20 +252,23 @@ def population_factor(name: str, draws: Mapping[str, Floats]) -> Floats:
     Returns
     -------
     ndarray of shape (draws, effects, effects)
-        A triangular factor of the covariance: standard deviations times that of the correlations.
+        A root of the covariance: standard deviations times that of the correlations.
     """
     sd = draws[f"{name}_sd"]
-    root = np.linalg.cholesky(draws[f"{name}_corr"]) if sd.shape[1] > 1 else np.ones((1, 1, 1))
-    return sd[:, :, None] * root
+    if sd.shape[1] == 1:
+        return sd[:, :, None]
+    # Not Cholesky's, as a correlation may be 1 to rounding.
+    size, axes = np.linalg.eigh(draws[f"{name}_corr"])
+    return sd[:, :, None] * (axes * np.sqrt(np.maximum(size, 0.0))[:, None, :])
 
 
 def _fresh(part: Varying, schema: Schema, values: list[Floats]) -> NDArray[np.intp]:
     """Return the groups that the design lacks, each as one number among all levels that are."""
-    sizes = tuple(len(schema.categories(j)) for j in part.columns)
+    wider = replace(part, levels=levels_of(schema, part.columns))
+    old = np.ravel_multi_index(np.unravel_index(part.keys, part.sizes), wider.sizes)
+    met = [wider.keyed(v) for v in values]
     if len(part.columns) == 1:
-        return np.arange(part.sizes[0], sizes[0])
-    old = np.ravel_multi_index(np.unravel_index(part.keys, part.sizes), sizes)
-    met = [replace(part, sizes=sizes).keyed(v) for v in values]
+        met.append(np.arange(part.sizes[0], wider.sizes[0]))
     return np.setdiff1d(np.concatenate([old[:0], *met]), old)
 
 
