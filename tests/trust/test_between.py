@@ -116,7 +116,7 @@ class TestQuestions:
 
     def test_refutation_is_silent(self, confounded):
         X, y, model = confounded
-        model.refute(X, y, {"t": 1.0}, {"t": 0.0}, n_repeats=1)
+        model.refute(X, y, {"t": 1.0}, {"t": 0.0}, n_repeats=2)
 
     def test_mediators(self):
         X, y = panel()

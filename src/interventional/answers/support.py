@@ -31,7 +31,8 @@ class Gap:
     learnt : float
         What the model has for both.
     shift : float
-        How far that is from the slope within groups, in its posterior standard deviations.
+        How far that is from the slopes within groups, in the posterior standard deviation of the
+        contrast of terms that is farthest off.
     p_value : float
         Of all terms of the column together.
     """

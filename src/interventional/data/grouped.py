@@ -340,14 +340,15 @@ def levels_of(schema: Schema, columns: tuple[int, ...]) -> tuple[tuple[str, ...]
 
 
 def _of(name: str, grouping: Grouping, base: PlainDesign, rows: Floats) -> list[int]:
-    """Return the terms that a user means: one by its name, or those of a column alone."""
-    if name in base.terms:
-        return [base.terms.index(name)]
+    """Return the terms that a user means: those of a column alone, or one by its name."""
     if name in base.schema.names:
         alone = {base.schema.names.index(name)}
         found = [k for k, source in enumerate(base.sources(rows)) if source == alone]
         if found:
             return found
+    if name in base.terms:
+        return [base.terms.index(name)]
+    if name in base.schema.names:
         raise UndeterminedError(
             f"groups[{grouping.name!r}]: no term of the design comes from {name!r} alone; name "
             "the terms whose slopes differ"

@@ -114,7 +114,7 @@ def told(
     """
     nodes, columns = (*regenerated, model.outcome), (*forced, *regenerated)
     every = (gap for posterior in posteriors for gap in posterior.gaps)
-    differ = (g for g in every if g.p_value < P_VALUE and abs(g.shift) > MATTERS)
+    differ = (g for g in every if g.p_value < P_VALUE and g.shift > MATTERS)
     return tuple(g for g in differ if g.node in nodes and g.column in columns)
 
 
@@ -166,10 +166,18 @@ def _of_equation(
         found = known.compared(kind, terms)
         if found is not None:
             named = equation.node, equation.variables[j], design.varying[kind.k].name
-            term, within, between, p = found
-            draws = posterior.variables[f"{equation.node}_beta"][..., term]
-            learnt, shift = float(draws.mean()), float((draws.mean() - within) / draws.std())
-            yield Gap(*named, design.population[term], within, between, learnt, shift, p)
+            most, within, between, p = found
+            draws = posterior.variables[f"{equation.node}_beta"][..., terms]
+            learnt = draws.mean(axis=(0, 1))
+            yield Gap(
+                *named,
+                design.population[terms[most]],
+                float(within[most]),
+                float(between[most]),
+                float(learnt[most]),
+                _distance(learnt - within, draws.reshape(-1, len(terms)) - learnt),
+                p,
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,8 +290,8 @@ class _Known:
         theta.append(_log_mean(posterior, f"{equation.node}_sigma"))
         return cls(problem, problem.cut, np.concatenate(theta))
 
-    def compared(self, kind: _Kind, terms: list[int]) -> tuple[int, float, float, float] | None:
-        """Return the term whose slopes differ most, that within, between, and the p-value.
+    def compared(self, kind: _Kind, terms: list[int]) -> tuple[int, Floats, Floats, float] | None:
+        """Return which term's slopes differ most, those of all within, between, and the p-value.
 
         None where the data do not tell the slopes apart.
         """
@@ -307,7 +315,7 @@ class _Known:
         within = mean[:-r] + self.problem.m[at]
         gap, spread = back @ mean[-r:], np.linalg.norm(root[:, -r:] @ back.T, axis=0)
         most = int(np.argmax(np.abs(gap) / spread))
-        return terms[most], float(within[most]), float(within[most] + gap[most]), p_value
+        return most, within, within + gap, p_value
 
     def _with(self, kind: _Kind, values: Floats, at: NDArray[np.intp]) -> Marginal:
         """Return the model with columns more, whose coefficients are flat.
@@ -333,6 +341,15 @@ class _Known:
                 levels=Levels(model.levels.own, border, model.levels.target),
             )
         )
+
+
+def _distance(gap: Floats, centred: Floats) -> float:
+    """Return how far off some contrast of coefficients is in its standard deviations, at most.
+
+    `centred` are draws of them less their mean, (draws, coefficients).
+    """
+    factor = np.linalg.qr(centred, mode="r") / np.sqrt(len(centred))
+    return float(np.linalg.norm(np.linalg.lstsq(factor.T, gap, rcond=None)[0]))
 
 
 def _unit(columns: Floats) -> tuple[Floats, Floats]:
