@@ -93,7 +93,7 @@ SIMULATED = """
 Columns are Normal and share a correlation; new ones are drawn for each data set, as are new
 parameters. Column `a` is forced from one value to another. Three kinds of model need a word:
 
-- **Priors that take their scale from the data** (the defaults, `ridge`, `partial_pooling`,
+- **Priors that take their scale from the data** (the defaults, `ridge`,
   `horseshoe`) are one prior only among data sets of one standard deviation of y. Draws that are
   calibrated given the data are so among any data sets that are picked by what is in them. So
   parameters and data are drawn until y has the standard deviation 1 to within 2% (and, where the

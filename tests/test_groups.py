@@ -10,7 +10,7 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, SplineTransformer, StandardScaler
 
-from interventional import BayesianInterventionRegressor, intervene
+from interventional import BayesianInterventionRegressor, MisfitWarning, intervene
 
 RAISED = {"price": lambda X: X["price"] + 1}
 
@@ -159,9 +159,7 @@ class TestShapes:
         std = model.predict(X[columns], return_std=True)[1]
         assert std[~kept].min() > std[kept].max()
         strict = fitted(X.loc[kept, columns], y[kept], groups)
-        with pytest.raises(
-            ValueError, match="the group 'north:3' of 'region:week'"
-        ):
+        with pytest.raises(ValueError, match="the group 'north:3' of 'region:week'"):
             strict.predict(X[columns])
 
     def test_crossed_and_nested(self):
@@ -305,6 +303,12 @@ class TestMeasuredOnce:
         model = fitted(X, y, ["subj"], graph="arm -> med -> y; arm -> y; subj -> y")
         sd = float(model.idata_["posterior"]["med_beta"].std())
         assert sd < 2.5 * np.sqrt(1 / len(X)) * 1.5  # that of 300 rows, not of 30 subjects
+
+    def test_causes_that_differ_within_subjects_are_told(self):
+        X, y = self.rows()
+        X["hour"] = np.tile(np.arange(10.0), 30)
+        with pytest.warns(MisfitWarning, match="same in all rows of each 'subj', and"):
+            fitted(X, y, ["subj"], graph="arm -> med -> y; arm -> y; subj -> y; hour -> med")
 
     def test_groups_of_its_own_are_refused(self):
         X, y = self.rows()

@@ -69,9 +69,21 @@ class BayesianInterventionRegressor(Estimator):
         or logit, coefficients Normal(0, 1 / sd(x)) or Normal(0, 1.5 / sd(x)), intercept
         Normal(that of the mean, 2.5). With a `design` the prior is one of the fitted curve, so
         that the origins and units of raw columns do not matter. Of coefficients also ``"ridge"``,
-        ``"horseshoe"`` or ``"r2d2"``, which learn how much to shrink, and of a column of levels
-        ``"partial_pooling"``; a single name is for ``"beta"``. With a graph, a dict under the name
-        of a column is for that column's own equation.
+        ``"horseshoe"`` or ``"r2d2"``, which learn how much to shrink; a single name is for
+        ``"beta"``. The name of `groups` is for the standard deviations between them. With a graph,
+        a dict under the name of a column is for that column's own equation.
+    groups : list of columns, or dict of column to list of columns, optional
+        Columns whose levels, or numbers, are groups of rows: stores, people, weeks. Each group has
+        an intercept of its own, and slopes of the columns, or terms of a `design`, that are listed
+        for it, ``groups={"store": ["price"]}``; they are learnt together, as draws from a Normal
+        population with standard deviations and, where there are slopes, correlations of its own. A
+        tuple of columns makes their combinations the groups. Several kinds of groups may be
+        crossed or nested. The prior of a standard deviation is HalfStudentT(4, sd(y)), for slopes
+        divided by the sd of the term; of correlations LKJ(2). With a graph, a dict under the name
+        of a node is for that node's equation. No `design` sees the columns of groups.
+    within : bool, default False
+        Whether the means of all columns in each group are regressors too, so that slopes are those
+        within groups, whatever the groups differ in besides.
     confounding : dict of str to Prior, optional
         A prior of the bias that unmeasured common causes put on the effect of a column of numbers
         or bools on y, all of its effect, per unit of the column and in units of y. The data say
@@ -79,8 +91,8 @@ class BayesianInterventionRegressor(Estimator):
         bias times ``v`` minus what the row has; what is seen, as in `predict`, is as it was. For
         Gaussian and Student's t outcomes.
     unseen_levels : {"error", "population"}, default "error"
-        What to make of a level that no row of `fit` had: an error, or, where the prior of its
-        column pools the levels, a draw from the population of levels.
+        What to make of a level that no row of `fit` had: an error, or, in a column of `groups`, a
+        draw from their population, intercept and slopes alike.
     fit_intercept : bool, default True
         Whether the model has an intercept.
     center_predictors : bool, default True
@@ -88,9 +100,11 @@ class BayesianInterventionRegressor(Estimator):
         holds at zero.
     inference : {"auto", "exact", "nuts", "laplace"}, default "auto"
         ``"exact"``: independent draws from the exact posterior, for Gaussian and lognormal
-        equations under Normal and Flat priors of the coefficients, one group of which may learn
-        its scale. ``"nuts"``: NUTS. ``"laplace"``: a Gaussian approximation, which warns where it
-        is a poor one. ``"auto"``: exact wherever it applies, else NUTS.
+        equations under Normal and Flat priors of the coefficients, with any number of groups and
+        of other priors that learn their scale: where there are several, scales are drawn by
+        importance sampling, which warns where it fails. ``"nuts"``: NUTS. ``"laplace"``: a
+        Gaussian approximation, which warns where it is a poor one. ``"auto"``: exact wherever it
+        applies, else NUTS.
     draws, tune, chains : int, default 1000, 1000, 4
         Draws a chain, warm-up iterations a chain (NUTS), and chains.
     random_state : int, RandomState or None, default None

@@ -1,6 +1,8 @@
 """From a draft and rows to a structural model, and to what each equation sees of the rows."""
 
+import warnings
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from interventional.data.grouped import Design, GroupedDesign
 from interventional.data.repeated import first_rows, group_codes, same_in_groups
 from interventional.data.seen import Seen, merge_equal_rows, sufficient_statistics
 from interventional.data.seen_by_level import SeenByLevel
-from interventional.errors import listed
+from interventional.errors import MisfitWarning, listed
 from interventional.numbers import Floats, dense
 from interventional.scm.curve import Curves
 from interventional.scm.defaults import resolve
@@ -19,6 +21,7 @@ from interventional.scm.draft import Draft, Regression
 from interventional.scm.equations import Equation, StructuralModel
 from interventional.scm.families import FAMILIES
 
+_PACKAGE = str(Path(__file__).parents[1])
 _CANONICAL = 100_000  # rows that are sorted before NUTS, which is slow for more
 
 
@@ -84,6 +87,14 @@ def _measured_once(
             rows = values[:, columns]
             if (rows == rows[first][codes]).all():
                 return first
+            warnings.warn(
+                f"column {node!r} is the same in all rows of each {':'.join(keys)!r}, and what it "
+                "is regressed on is not: its equation counts rows, so that intervals of what goes "
+                "through it are too narrow. Give it causes that are the same too, such as their "
+                "means in each group",
+                MisfitWarning,
+                skip_file_prefixes=(_PACKAGE,),
+            )
     return None
 
 

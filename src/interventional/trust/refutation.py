@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from interventional.answers.outcomes import contents_of
 from interventional.data.table import Table, Units
 from interventional.errors import ExtrapolationWarning, MisfitWarning, listed
 from interventional.intervention.do import encoded, forced_columns, parse_do
@@ -99,8 +100,13 @@ class _Question:
         kept: NDArray[np.bool_] | None = None,
         **parameters: Any,
     ) -> "_Answer":
-        """Return the average effect after a fit to other rows or outcomes, or some of the rows."""
+        """Return the average effect after a fit to other rows or outcomes, or some of the rows.
+
+        Groups may be left out whole: it is the effect in their population.
+        """
         parameters = {"random_state": seed, "outcome": self.draft.outcome, **parameters}
+        if self.draft.groups:
+            parameters["unseen_levels"] = "population"
         model = clone(self.estimator).set_params(**parameters)
         X, weights = (self.table if table is None else table).held, self.weights
         if kept is not None:  # by weights, so that levels which are left out stay known
@@ -109,7 +115,10 @@ class _Question:
         with warnings.catch_warnings():  # of support the user's own question warns
             for category in (ExtrapolationWarning, MisfitWarning):
                 warnings.simplefilter("ignore", category)
-            effect = model.effect(X, self.do, self.baseline).average(self.weights)
+            effect = model.effect(X, self.do, self.baseline)
+        known = contents_of(effect).population
+        kinds = None if isinstance(known, str) else list(dict.fromkeys(known.names.values()))
+        effect = effect.average(self.weights, population=kinds)
         n_terms = len(model.coef_) + bool(model.fit_intercept)
         return _Answer(float(effect.mean()[0]), float(effect.std()[0]), n_terms)
 
