@@ -241,6 +241,8 @@ def _refuse(marginal: Marginal, theta: Floats, names: Sequence[Sequence[str]]) -
     with np.errstate(invalid="ignore"):
         below = (np.isfinite(least) & (least - low + near[0] - near[1] > -_FALL)) | (away < -REACH)
         above = (np.isfinite(most) & (most - high + near[3] - near[2] > -_FALL)) | (away > REACH)
+    if marginal.model.rss > 0:  # however little is left of the outcome, sigma is not less
+        below[-1] = away[-1] < -REACH
     refuse_ends(marginal.constant, below[-1], above[-1])
     at = 0
     for group, called in zip(marginal.model.all_groups, names, strict=True):
