@@ -173,6 +173,7 @@ class GroupedDesign:
         groupings: Sequence[Grouping],
         values: Floats,
         weights: Floats | None,
+        pooled: tuple[int, ...] = (),
         *,
         within: bool = False,
         alone: bool = False,
@@ -191,6 +192,8 @@ class GroupedDesign:
             Encoded rows.
         weights : ndarray of shape (n,) or None
             Their frequencies.
+        pooled : tuple of int
+            Other columns with a term for every level, as in `TreatmentCoding`.
         within : bool, default False
             Whether the means of terms in each group are terms too.
         alone : bool, default False
@@ -200,7 +203,8 @@ class GroupedDesign:
         own = {name for grouping in groupings for name in grouping.columns}
         others = [j for j, name in enumerate(schema.names) if name not in own]
         rows = values[:, others]
-        base = make_design(schema.subset(others), transformer, rows)
+        full = tuple(others.index(j) for j in pooled if j in others)
+        base = make_design(schema.subset(others), transformer, rows, full)
         matrix = base.matrix(rows)
         counts = np.ones(len(matrix)) if weights is None else weights
         center = counts @ matrix / counts.sum()  # of no terms, where all columns are of groups

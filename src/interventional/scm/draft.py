@@ -182,7 +182,8 @@ class Draft:
                     f"groups: column {listed(sorted(lacking))} does not enter the equation of "
                     f"{node!r}; let it be a cause of it in the graph"
                 )
-            of_node = part, self.designs.get(node), groups, rows, weights
+            pooled = self._pooled(node, part)
+            of_node = part, self.designs.get(node), groups, rows, weights, pooled
             given = self.priors.get(node)
             known = isinstance(given, Mapping) and "sigma" in given
             alone = known or self.errors_of(node) is not None
