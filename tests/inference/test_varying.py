@@ -1,0 +1,299 @@
+"""Equations with several learned scales, end to end, against truths from elsewhere.
+
+Their density is that of the textbook PyMC model, and of a dense Normal written here; what is drawn
+is what REML, a published analysis, closed forms on grids, and NUTS say.
+"""
+
+from itertools import chain
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats as st
+from conftest import N_STANDARD_ERRORS
+from pymc_extras.prior import Prior
+from scipy.linalg import block_diag
+from sklearn.preprocessing import PolynomialFeatures
+
+from interventional import BayesianInterventionRegressor
+from interventional.data.schema import Schema
+from interventional.inference.components import Marginal
+from interventional.inference.varying import Problem
+from interventional.scm.compiling import python_mode
+from interventional.scm.draft import draft
+from interventional.scm.specification import specify
+
+
+def posterior(model, name):
+    """Draws of a variable, (draws, ...)."""
+    values = model.idata_["posterior"][name].values
+    return values.reshape(-1, *values.shape[2:])
+
+
+def statistic(model, name):
+    return float(model.idata_["sample_stats"][name].values.ravel()[0])
+
+
+def hot(codes):
+    """One column a level."""
+    return (np.asarray(codes)[:, None] == np.unique(codes)).astype(float)
+
+
+# --- The density --------------------------------------------------------------------------------
+
+
+def plain_rows(seed=0, n=48):
+    """Numbers a and b, levels c and d, groups g and h: unbalanced, and not in order."""
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame({"a": rng.normal(3, 2, n), "b": rng.normal(size=n)})
+    X["c"], X["d"] = rng.choice(list("pqrs"), n), rng.choice(list("uvw"), n)
+    X["g"], X["h"] = rng.choice(list("ABCDEF"), n), rng.choice(list("KLMN"), n)
+    effect = dict(zip("ABCDEF", rng.normal(size=6), strict=True))
+    y = 2 + 0.5 * X["a"] + X["g"].map(effect) + (X["h"] > "L") + rng.normal(size=n)
+    return X, y.to_numpy()
+
+
+HALF = {k: Prior("HalfNormal", sigma=k) for k in (0.5, 1.0)}
+RIDGES = {
+    "c": Prior("Normal", mu=0, sigma=HALF[1.0]),
+    "d": Prior("Normal", mu=0.3, sigma=HALF[0.5]),
+}
+
+
+class Shape:
+    """A model: which columns of `plain_rows` it takes, its settings, and what it is by hand.
+
+    `groups` are slopes by group; `ridges`, of levels, the mean and the prior of the scale.
+    """
+
+    def __init__(self, columns, groups, ridges=(), curve=False, intercept=True, **settings):
+        X, y = plain_rows()
+        self.X, self.y = X[columns], y
+        self.groups, self.ridges, self.curve = groups, dict(ridges), curve
+        self.intercept = intercept
+        self.settings = {"groups": groups or None, "fit_intercept": intercept, **settings}
+
+    def built(self):
+        """The textbook model, and what the engine makes of the same rows."""
+        model = BayesianInterventionRegressor(**self.settings)
+        schema = Schema.of(self.X)
+        parsed = draft(schema, **model._parameters() | {"outcome": "y"})
+        made, (seen,) = specify(parsed, schema.encode(self.X), self.y)
+        return model.build_model(self.X, self.y), Problem.of(made.of_outcome, seen)
+
+    def by_hand(self, problem):
+        """All that has a learned scale: by name, columns of each effect, mean, priors of scales.
+
+        And the mean and the covariance of y that the rest gives it.
+        """
+        X, y = self.X, self.y
+
+        def spread(values):  # without an intercept nothing is about its mean
+            return np.sqrt(np.mean((values - self.intercept * values.mean(axis=0)) ** 2, axis=0))
+
+        learnt, sd = {}, spread(y)
+        numbers = X[[name for name in ("a", "b") if name in X]]
+        if self.curve:
+            numbers = PolynomialFeatures(2, include_bias=False).fit_transform(numbers)
+        numbers = np.asarray(numbers)
+        centred = numbers - (numbers.mean(axis=0) if self.intercept else 0)
+        for name, slopes in self.groups.items():
+            own = hot(X[name])
+            units = [1.0, *(spread(X[slope]) for slope in slopes)]
+            factors = [np.ones(len(y)), *(X[slope] - X[slope].mean() for slope in slopes)]
+            columns = [own * np.asarray(factor)[:, None] for factor in factors]
+            learnt[name] = columns, 0.0, [st.t(4, scale=sd / unit) for unit in units]
+        for name, (mean, size) in self.ridges.items():
+            own = hot(X[name])
+            learnt[name] = [own - own.mean(axis=0)], mean, [st.norm(scale=size)]
+        if self.curve:  # which has a truth of its own in test_curve.py
+            (curve,) = [g for g in problem.equation.priors.groups if g.name == "curve"]
+            root = np.asarray(curve.prior.parameters["root"])
+        else:
+            root = np.diag(2.5 * sd / spread(numbers))
+        mean, covariance = np.zeros(len(y)), centred @ root @ root.T @ centred.T
+        if self.intercept:
+            mean, covariance = mean + y.mean(), covariance + (2.5 * sd) ** 2
+        return learnt, mean, covariance
+
+    def log_density(self, problem, point):
+        """A dense Normal of y, and priors, up to a constant."""
+        learnt, mean, covariance = self.by_hand(problem)
+        mean, covariance = mean.copy(), covariance + point["sigma"] ** 2 * np.eye(len(mean))
+        total = st.t.logpdf(point["sigma"], 4, scale=self.scale_of_y) + np.log(point["sigma"])
+        for name, (columns, mu, priors) in learnt.items():
+            sds, z = point[name]
+            omega = correlation(z, len(sds))
+            mean += mu * sum(columns).sum(axis=1)
+            for i, of_i in enumerate(columns):
+                for j, of_j in enumerate(columns):
+                    covariance += sds[i] * sds[j] * omega[i, j] * of_i @ of_j.T
+                total += priors[i].logpdf(sds[i]) + np.log(sds[i])
+            total += log_lkj(z, len(sds))
+        return total + st.multivariate_normal.logpdf(self.y, mean, covariance)
+
+
+def correlation(z, q):
+    """Correlations of which those of i and j given all before j are tanh(z)."""
+    omega, at = np.eye(q), 0
+    for i in range(q):
+        for j in range(i):
+            u = np.tanh(z[at])
+            at += 1
+            before = omega[:j, :j]
+            of_i, of_j = omega[i, :j], omega[j, :j]
+            shared = of_i @ np.linalg.solve(before, of_j) if j else 0.0
+            left = [1 - v @ np.linalg.solve(before, v) if j else 1.0 for v in (of_i, of_j)]
+            omega[i, j] = omega[j, i] = shared + u * np.sqrt(left[0] * left[1])
+    return omega
+
+
+def log_lkj(z, q, eta=2.0, step=1e-5):
+    """LKJ's density, det(Omega)^(eta - 1), as one of z; the Jacobian by differences."""
+    below = np.tril_indices(q, -1)
+    if not len(z):
+        return 0.0
+    jacobian = np.array(
+        [
+            (correlation(z + move, q) - correlation(z - move, q))[below] / (2 * step)
+            for move in step * np.eye(len(z))
+        ]
+    )
+    log_det = np.linalg.slogdet(correlation(z, q))[1]
+    return (eta - 1) * log_det + np.linalg.slogdet(jacobian)[1]
+
+
+class Textbook:
+    """The PyMC model as a function of coefficients, of which it is Gaussian given all else."""
+
+    def __init__(self, built):
+        self.names = [v.name for v in built.value_vars if v.name.endswith(("_raw", "_beta"))]
+        self.names += [v.name for v in built.value_vars if "_beta_" in v.name]
+        self.names = [n for n in dict.fromkeys(self.names) if "__" not in n]
+        self.names += [v.name for v in built.value_vars if v.name == "y_intercept"]
+        moved = [rv for rv in built.free_RVs if built.rvs_to_values[rv].name in self.names]
+        self.shapes = {n: np.shape(built.initial_point()[n]) for n in self.names}
+        mode = python_mode()
+        self.logp = built.compile_logp(mode=mode)
+        self.slope = built.compile_dlogp(vars=moved, mode=mode)
+        self.names = [built.rvs_to_values[rv].name for rv in moved]
+        wanted = [built["y_beta"], *([built["y_intercept"]] if "y_intercept" in self.names else [])]
+        graphs = built.replace_rvs_by_values(wanted)
+        self.read = built.compile_fn(
+            graphs, inputs=built.value_vars, mode=mode, on_unused_input="ignore"
+        )
+
+    def split(self, c):
+        sizes = [int(np.prod(self.shapes[n])) for n in self.names]
+        parts = np.split(c, np.cumsum(sizes)[:-1])
+        return {n: p.reshape(self.shapes[n]) for n, p in zip(self.names, parts, strict=True)}
+
+    def given(self, scales):
+        """The log density of scales, and mean and covariance of coefficients given them.
+
+        A Gaussian integral, exact; differences of the gradient of a square are exact too.
+        """
+        d = sum(int(np.prod(shape)) for shape in self.shapes.values())
+
+        def slope(c):
+            return self.slope(scales | self.split(c))
+
+        def read(c):
+            return np.concatenate([np.ravel(v) for v in self.read(scales | self.split(c))])
+
+        here = slope(np.zeros(d))
+        precision = np.array([here - slope(e) for e in np.eye(d)])
+        precision = (precision + precision.T) / 2
+        top = np.linalg.solve(precision, here)
+        value = float(self.logp(scales | self.split(top)))
+        value += d / 2 * np.log(2 * np.pi) - np.linalg.slogdet(precision)[1] / 2
+        back = np.array([read(e) - read(np.zeros(d)) for e in np.eye(d)]).T
+        return value, read(top), back @ np.linalg.solve(precision, back.T)
+
+
+def random_point(problem, rng):
+    """Scales and what correlations are made of, by group."""
+    size = problem.equation.priors.sigma.parameters["sigma"]
+    point = {"sigma": float(size * np.exp(rng.normal(-0.5, 0.6)))}
+    for group, unit in problem.groups:
+        q = len(unit)
+        point[group.name] = unit * np.exp(rng.normal(-0.5, 1.0, q)), rng.normal(size=q * (q - 1) // 2)
+    return point
+
+
+def theta_of(problem, point):
+    parts = [(np.log(point[g.name][0] / unit), point[g.name][1]) for g, unit in problem.groups]
+    return np.concatenate([*chain(*parts), [np.log(point["sigma"])]])[None]
+
+
+def in_pymc(problem, point):
+    """The point as the textbook model's sampler moves it."""
+    found = {"y_sigma_log__": np.array(np.log(point["sigma"]))}
+    for group, _ in problem.groups:
+        sds, z = point[group.name]
+        name = problem.equation.group_name(group)
+        if group.prior.n_groups:
+            found[f"{name}_sd_log__"] = np.log(sds)
+        else:
+            found[f"{problem.equation.scale_name(group)}_log__"] = np.array(np.log(sds[0]))
+        if len(z):  # the log odds of (1 + tanh z) / 2
+            found[f"{name}_partial_raw_logodds__"] = 2 * z
+    return found
+
+
+SHAPES = {
+    "intercepts": lambda: Shape(["a", "g"], {"g": []}),
+    "slopes": lambda: Shape(["a", "b", "g"], {"g": ["a"]}),
+    "two slopes": lambda: Shape(["a", "b", "g"], {"g": ["a", "b"]}),
+    "crossed": lambda: Shape(["a", "g", "h"], {"g": ["a"], "h": []}),
+    "crossed slopes": lambda: Shape(["a", "b", "g", "h"], {"h": ["a", "b"], "g": ["a"]}),
+    "ridges": lambda: Shape(
+        ["a", "c", "d"], {}, {"c": (0.0, 1.0), "d": (0.3, 0.5)}, priors=RIDGES
+    ),
+    "ridges and slopes": lambda: Shape(
+        ["a", "c", "d", "g"], {"g": ["a"]}, {"c": (0.0, 1.0), "d": (0.3, 0.5)}, priors=RIDGES
+    ),
+    "curve": lambda: Shape(
+        ["a", "b", "g", "h"],
+        {"g": [], "h": []},
+        curve=True,
+        design=PolynomialFeatures(2, include_bias=False),
+    ),
+    "no intercept": lambda: Shape(["a", "g"], {"g": ["a"]}, intercept=False),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_density_is_that_of_the_textbook_model(name):
+    """Coefficients integrated out; and these given scales, as they are drawn."""
+    shape = SHAPES[name]()
+    built, problem = shape.built()
+    textbook, marginal = Textbook(built), Marginal.of(problem.components)
+    rng, gaps = np.random.default_rng(1), []
+    for k in range(5):
+        point = random_point(problem, rng)
+        theta = theta_of(problem, point)
+        value, mean, covariance = textbook.given(in_pymc(problem, point))
+        ours = float(marginal.log_density(theta)[0])
+        gaps.append((value - ours, value - shape.log_density(problem, point)))
+        if k < 2:
+            drawn = problem.by_name(*marginal.coefficients(np.repeat(theta, 4000, axis=0), rng))
+            assert_gaussian(at_zero(problem, drawn), mean, covariance)
+    np.testing.assert_allclose(gaps - np.mean(gaps, axis=0), 0.0, atol=1e-6)
+
+
+def at_zero(problem, drawn):
+    """Coefficients, and the intercept where all columns are 0."""
+    if "intercept" not in drawn:
+        return drawn["beta"]
+    intercept = drawn["intercept"] - drawn["beta"] @ problem.seen.x_mean
+    return np.column_stack([drawn["beta"], intercept])
+
+
+def assert_gaussian(draws, mean, covariance):
+    """Made white by the truth, independent draws have means 0, variances 1, correlations 0."""
+    white = np.linalg.solve(np.linalg.cholesky(covariance), (draws - mean).T)
+    n, eye = white.shape[1], np.eye(len(white))
+    assert np.abs(white.mean(axis=1)).max() < N_STANDARD_ERRORS / np.sqrt(n)
+    off = np.abs(white @ white.T / n - eye) / np.sqrt((1 + eye) / n)
+    assert off.max() < N_STANDARD_ERRORS
