@@ -81,17 +81,17 @@ class Shape:
         made, (seen,) = specify(parsed, schema.encode(self.X), self.y)
         return model.build_model(self.X, self.y), Problem.of(made.of_outcome, seen)
 
+    def spread(self, values):
+        """Without an intercept nothing is about its mean."""
+        return np.sqrt(np.mean((values - self.intercept * values.mean(axis=0)) ** 2, axis=0))
+
     def by_hand(self, problem):
         """All that has a learned scale: by name, columns of each effect, mean, priors of scales.
 
         And the mean and the covariance of y that the rest gives it.
         """
         X, y = self.X, self.y
-
-        def spread(values):  # without an intercept nothing is about its mean
-            return np.sqrt(np.mean((values - self.intercept * values.mean(axis=0)) ** 2, axis=0))
-
-        learnt, sd = {}, spread(y)
+        learnt, sd, spread = {}, self.spread(y), self.spread
         numbers = X[[name for name in ("a", "b") if name in X]]
         if self.curve:
             numbers = PolynomialFeatures(2, include_bias=False).fit_transform(numbers)
@@ -120,7 +120,7 @@ class Shape:
         """A dense Normal of y, and priors, up to a constant."""
         learnt, mean, covariance = self.by_hand(problem)
         mean, covariance = mean.copy(), covariance + point["sigma"] ** 2 * np.eye(len(mean))
-        total = st.t.logpdf(point["sigma"], 4, scale=self.scale_of_y) + np.log(point["sigma"])
+        total = st.t.logpdf(point["sigma"], 4, scale=self.spread(self.y)) + np.log(point["sigma"])
         for name, (columns, mu, priors) in learnt.items():
             sds, z = point[name]
             omega = correlation(z, len(sds))
