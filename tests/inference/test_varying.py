@@ -12,7 +12,6 @@ import pytest
 import scipy.stats as st
 from conftest import N_STANDARD_ERRORS, slow
 from pymc_extras.prior import Prior
-from scipy.linalg import block_diag
 from sklearn.preprocessing import PolynomialFeatures
 
 from interventional import BayesianInterventionRegressor
@@ -438,12 +437,12 @@ def test_one_way_layout(n_groups, spread):
     log_p -= 0.5 * np.log((2.5 * size) ** 2 + both / (n * n_groups))
     weights = np.exp(log_p - log_p.max())
     ess = size_of(model)
-    assert_on_grid(posterior(model, "y_beta_g_sd")[:, 0], ess, tau[:, 0], weights.sum(1), "sd")
+    assert_on_grid(posterior(model, "y_beta_sd")[:, 0], ess, tau[:, 0], weights.sum(1), "sd")
     assert_on_grid(posterior(model, "y_sigma"), ess, sigma, weights.sum(0), "sigma")
 
 
 def test_two_kinds_of_levels_that_share_a_scale():
-    """All combinations of 5 and 4 levels, 25 rows each: levels of both, and the rest, are apart."""
+    """All combinations of 5 and 4 levels, 25 rows each: both, and the rest, are apart."""
     rng = np.random.default_rng(5)
     a, b, _ = (k.ravel() for k in np.indices((5, 4, 25)))
     y = 0.5 * rng.normal(size=5)[a] + 0.1 * rng.normal(size=4)[b] + rng.normal(size=500)
@@ -452,7 +451,6 @@ def test_two_kinds_of_levels_that_share_a_scale():
     model = BayesianInterventionRegressor(priors=priors, draws=2500, random_state=0).fit(X, y)
 
     sigma = np.linspace(0.8, 1.25, 151)[:, None]
-    assert (np.abs(y.std() - 1) < 0.2) and sigma[0] < 0.85  # the grid holds the mass
     tau, parts = midpoints(5.0, 4000), {}
     total = np.square(y - y.mean()).sum()
     for key, codes, n in (("a", a, 100), ("b", b, 125)):
