@@ -12,6 +12,7 @@ import pytest
 import scipy.stats as st
 from conftest import N_STANDARD_ERRORS, slow
 from pymc_extras.prior import Prior
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import PolynomialFeatures
 
 from interventional import BayesianInterventionRegressor
@@ -359,24 +360,26 @@ RATS = """
 132 185 237 286 331   160 207 257 303 345   169 216 261 295 333   157 205 248 289 316
 137 180 219 258 291   153 200 244 286 324
 """
-# Posterior means and sds that the BUGS manual gives: the line at birth, and the noise.
-PUBLISHED = {
-    "y_intercept": (106.6, 3.66),
-    "y_beta_normal": (6.186, 0.108),
-    "y_sigma": (6.09, 0.47),
-}
+# Posterior means and sds that the BUGS manual gives: the line at birth, its slope, and the noise.
+AT_BIRTH, SLOPE, NOISE = (106.6, 3.66), (6.186, 0.108), (6.09, 0.47)
 
 
 def test_rats_of_the_bugs_manual():
-    """Its priors are others, and intercepts and slopes independent there."""
+    """Its priors are others, and a rat's line at 22 days and its slope are independent there.
+
+    Here they may go together, and do, so that the line at birth is known better. What the manual
+    says of the line at 22 days follows from what it says of the line at birth.
+    """
     y = np.array(RATS.split(), dtype=float)
-    X = pd.DataFrame(
-        {"rat": np.repeat(np.arange(30), 5).astype(str), "age": np.tile([8, 15, 22, 29, 36], 30)}
-    )
+    rat, age = np.repeat(np.arange(30), 5).astype(str), np.tile([8, 15, 22, 29, 36], 30)
+    X = pd.DataFrame({"rat": rat, "age": age})
     model = BayesianInterventionRegressor(groups={"rat": ["age"]}, draws=2500, random_state=0)
     model.fit(X, y)
-    for name, (mean, sd) in PUBLISHED.items():
-        draws = posterior(model, name).ravel()
+    slope, at_birth = posterior(model, "y_beta_normal")[:, 0], posterior(model, "y_intercept")
+    assert abs(at_birth.mean() - AT_BIRTH[0]) < 0.15 * AT_BIRTH[1]
+    middle = AT_BIRTH[0] + 22 * SLOPE[0], np.sqrt(AT_BIRTH[1] ** 2 - (22 * SLOPE[1]) ** 2)
+    found = {"middle": at_birth + 22 * slope, "slope": slope, "noise": posterior(model, "y_sigma")}
+    for (name, draws), (mean, sd) in zip(found.items(), (middle, SLOPE, NOISE), strict=True):
         assert abs(draws.mean() - mean) < 0.15 * sd, name
         assert abs(draws.std() / sd - 1) < 0.1, name
 
@@ -472,3 +475,141 @@ def test_two_kinds_of_levels_that_share_a_scale():
         :, 0
     ]
     assert_on_grid(posterior(model, "y_sigma"), ess, sigma[:, 0], of_sigma, "sigma")
+
+
+class Waves(TransformerMixin, BaseEstimator):
+    """Sines and cosines of both columns, which are places on circles."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        X = np.asarray(X, dtype=float)
+        angles = 2 * np.pi * X[:, :, None] * np.arange(1, 4)
+        return np.concatenate([np.sin(angles), np.cos(angles)], axis=2).reshape(len(X), -1)
+
+
+def test_two_ridges():
+    """On a full grid of both columns all terms are orthogonal, and have the variance 1/2."""
+    rng = np.random.default_rng(8)
+    a, b, _ = (k.ravel() for k in np.indices((25, 20, 1)))
+    X = pd.DataFrame({"a": a / 25, "b": b / 20})
+    terms = Waves().transform(X)
+    np.testing.assert_allclose(terms.T @ terms, 250 * np.eye(12), atol=1e-9)
+    truth = np.concatenate([0.6 * rng.normal(size=6), 0.03 * rng.normal(size=6)])
+    y = 3 + terms @ truth + rng.normal(size=500)
+    priors = {"a": "ridge", "b": "ridge"}
+    model = BayesianInterventionRegressor(
+        priors=priors, design=Waves(), draws=2500, random_state=0
+    ).fit(X, y)
+
+    size, least = y.std(), terms.T @ y / 250
+    sigma, parts, kept = np.linspace(0.8, 1.25, 151)[:, None], [], []
+    tau = np.tan(midpoints(np.pi / 2, 6000))  # on which a half-Cauchy is flat
+    for estimate in (least[:6], least[6:]):
+        both = sigma**2 + 250 * 2 * (tau * size) ** 2
+        log_p = -3 * np.log(both) - 250 * np.square(estimate).sum() / (2 * both)
+        parts.append(np.exp(log_p - log_p.max()))
+        kept.append(1 - sigma**2 / both)
+    rest = np.square(y - y.mean()).sum() - 250 * np.square(least).sum()
+    log_p = -(500 - 13) * np.log(sigma) - rest / (2 * sigma**2)
+    log_p += st.t.logpdf(sigma, 4, scale=size)
+    log_p -= 0.5 * np.log((2.5 * size) ** 2 + sigma**2 / 500)
+    weights, ess = np.exp(log_p - log_p.max()), size_of(model)
+    beta, masses = posterior(model, "y_beta"), [part.sum(axis=1, keepdims=True) for part in parts]
+    for k, key in enumerate("ab"):
+        joint = weights * masses[1 - k] * parts[k]
+        drawn = posterior(model, f"y_beta_{key}_tau")
+        # Its tail has a mean, but hardly a variance that draws of it would tell.
+        assert_on_grid(np.arctan(drawn), ess, np.arctan(tau), joint.sum(0), key)
+        share = (joint * kept[k]).sum() / joint.sum()
+        own = beta[:, 6 * k : 6 * k + 6]
+        error = own.std(axis=0) / np.sqrt(ess)
+        off = np.abs(own.mean(axis=0) - share * least[6 * k : 6 * k + 6]) / error
+        assert off.max() < N_STANDARD_ERRORS, key
+    of_sigma = (weights * masses[0] * masses[1])[:, 0]
+    assert_on_grid(posterior(model, "y_sigma"), ess, sigma[:, 0], of_sigma, "sigma")
+
+
+# --- NUTS ---------------------------------------------------------------------------------------
+
+
+def eight_groups():
+    rng = np.random.default_rng(11)
+    g, x = np.repeat(np.arange(8), 8), rng.normal(2, 1.5, 64)
+    y = rng.normal(size=8)[g] + (0.5 + 0.6 * rng.normal(size=8))[g] * x + rng.normal(size=64)
+    return pd.DataFrame({"g": np.array(list("ABCDEFGH"))[g], "x": x}), y
+
+
+def crossed_groups():
+    rng = np.random.default_rng(12)
+    g, h = (k.ravel() for k in np.indices((8, 6)))
+    g, h = np.tile(g, 2), np.tile(h, 2)
+    x = rng.normal(size=len(g))
+    y = rng.normal(size=8)[g] + 0.7 * rng.normal(size=6)[h] + rng.normal(size=len(g))
+    y = y + (0.5 + 0.5 * rng.normal(size=8))[g] * x
+    X = pd.DataFrame({"g": np.array(list("ABCDEFGH"))[g], "h": np.array(list("uvwxyz"))[h]})
+    return X.assign(x=x), y
+
+
+# Scales away from 0, where NUTS is at home.
+AWAY = Prior("LogNormal", mu=0, sigma=0.4)
+AGAINST_NUTS = {
+    "slopes": (eight_groups, {"groups": {"g": ["x"]}, "priors": {"g": AWAY}}),
+    "crossed": (
+        crossed_groups,
+        {"groups": {"g": ["x"], "h": []}, "priors": {"g": AWAY, "h": AWAY}},
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", AGAINST_NUTS)
+def test_nuts_draws_the_same(name):
+    """On the package's own model: means, deviations and quantiles, by ArviZ's errors of both."""
+    import arviz as az
+
+    make, settings = AGAINST_NUTS[name]
+    X, y = make()
+    engines = {"nuts": {"draws": 2500}, "exact": {"draws": 10_000}}
+    found = {
+        engine: BayesianInterventionRegressor(
+            inference=engine, random_state=1, **settings, **more
+        ).fit(X, y)
+        for engine, more in engines.items()
+    }
+    chains = {engine: watched(model) for engine, model in found.items()}
+    effective = size_of(found["exact"])
+    for key, theirs in chains["nuts"].items():
+        ours = chains["exact"][key].ravel()
+        worse = np.sqrt(ours.size / effective)
+        for what in ("mean", "sd", 0.05, 0.95):
+            asked = {"method": what}
+            if not isinstance(what, str):
+                asked = {"method": "quantile", "prob": what}
+            values = [summary(draws, what) for draws in (ours, theirs)]
+            # Ours are in no order: their errors are those of one chain, as much as they weigh.
+            errors = [worse * az.mcse(ours[None], **asked), az.mcse(theirs, **asked)]
+            z = (values[0] - values[1]) / np.hypot(*errors)
+            assert abs(z) < N_STANDARD_ERRORS, (key, what, z)
+            assert np.hypot(*errors) < 0.1 * ours.std(), (key, what)
+
+
+def summary(draws, what):
+    if what == "mean":
+        return draws.mean()
+    return draws.std(ddof=1) if what == "sd" else np.quantile(draws, what)
+
+
+def watched(model):
+    """Chains of every scale and correlation, the population's slope, and two groups' slopes."""
+    values = model.idata_["posterior"].dataset
+    found = {"sigma": values["y_sigma"].values, "slope": values["y_beta_normal"].values[..., 0]}
+    for name in values.data_vars:
+        if name.endswith("_sd"):
+            found |= {
+                f"{name} {k}": values[name].values[..., k] for k in range(values[name].shape[2])
+            }
+    found["correlation"] = values["y_beta_g_corr"].values[..., 0, 1]
+    own = values["y_beta_g"].values[..., 8:]
+    return found | {f"slope of {k}": found["slope"] + own[..., k] for k in (0, 5)}
