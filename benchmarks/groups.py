@@ -307,8 +307,8 @@ def save(section: str, found: dict[str, Any]) -> None:
 def table(workloads: list[dict[str, Any]]) -> str:
     """Return the results as a table of Markdown."""
     lines = [
-        "| workload | contestant | first | best of 3 | CPU, best of 3 | times ours | CPU, times ours"
-        " | peak memory |",
+        "| workload | contestant | first | best of 3 | CPU, best of 3 | times ours "
+        "| CPU, times ours | peak memory |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for workload in workloads:
