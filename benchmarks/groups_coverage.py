@@ -20,7 +20,7 @@ from numpy.random import Generator
 from scipy import stats
 
 from benchmarks import environments
-from benchmarks.groups import save, versions
+from benchmarks.groups import save, saved, versions
 
 FIRST = 20_000  # of the seeds
 DRAWS = 500  # a chain, of four
@@ -203,21 +203,20 @@ def report(worlds: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", type=int, default=200, help="data sets; 200 are saved")
-    parser.add_argument("--only", nargs="*", type=int, help="numbers of worlds; saves nothing")
+    parser.add_argument("--only", nargs="*", type=int, help="numbers of worlds")
     arguments = parser.parse_args()
+    truth = {"intercept": INTERCEPT, "slope": SLOPE, "week sd": WEEK_SD, "sigma": SIGMA}
+    about = {"level": LEVEL, "draws": 4 * DRAWS, "seeds from": FIRST, "truth": truth}
+    about |= {"machine": environments.machine(), "versions": versions()}
     worlds = {}
     for number, (name, world) in enumerate(WORLDS.items()):
         if arguments.only is None or number in arguments.only:
             worlds[name] = counted(world, arguments.sets)
             print(report({name: worlds[name]}), f"{worlds[name]['seconds']} s", flush=True)
+            if arguments.sets == parser.get_default("sets"):
+                kept = saved("coverage").get("worlds", {}) if arguments.only else {}
+                save("coverage", about | {"worlds": kept | worlds})
     print("\n" + report(worlds))
-    if arguments.only is None and arguments.sets == parser.get_default("sets"):
-        truth = {"intercept": INTERCEPT, "slope": SLOPE, "week sd": WEEK_SD, "sigma": SIGMA}
-        about = {"level": LEVEL, "draws": 4 * DRAWS, "seeds from": FIRST, "truth": truth}
-        save(
-            "coverage",
-            {"machine": environments.machine(), "versions": versions(), **about, "worlds": worlds},
-        )
 
 
 if __name__ == "__main__":
