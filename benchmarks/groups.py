@@ -180,6 +180,7 @@ def serve(name: str, number: int) -> None:
             with redirect_stdout(sys.stderr):
                 found, took = timed(run, WORKLOADS[number].limit)
             answer = {key: _plain(value) for key, value in read(found).items()}
+            del found
             _say(replies, took | {"peak": peak(), "answer": answer})
         except TimeoutError:
             _say(replies, {"failed": f"over {WORKLOADS[number].limit:g} s of CPU", "peak": peak()})
