@@ -75,6 +75,13 @@ def rows(workload: Workload) -> Any:
     return pd.DataFrame({"store": store, "week": week, "price": price, "y": y})
 
 
+REMARKS = {
+    "bambi": "another model: intercepts at a price of 0 and slopes are independent",
+    "statsmodels": "restricted maximum likelihood: an estimate, no draws",
+    "statsmodels, crossed": "another model: intercepts at a price of 0 and slopes are independent",
+}
+
+
 # --- Contestants: what is timed, and the answer that it gives ------------------------------------
 
 
@@ -284,6 +291,8 @@ def measured(number: int, left_out: set[str]) -> dict[str, Any]:
     for name, worker in workers.items():
         first = worker.run() if isinstance(worker, Worker) else worker
         found[name] = {"first": first, "rounds": []}
+        remark = REMARKS.get(f"{name}, crossed" if workload.crossed else name)
+        found[name] |= {"remark": remark} if remark else {}
         if isinstance(worker, Worker):
             found[name]["versions"] = worker.about.get("versions")
             found[name]["peak before"] = worker.about.get("peak before")

@@ -90,7 +90,7 @@ def ours(table: Table, rng: Generator) -> dict[str, float]:
     model = BayesianInterventionRegressor(
         groups=groups, unseen_levels="population", draws=DRAWS, random_state=0
     ).fit(table.X, table.y)
-    up = model.effect(table.X, do={"x": lambda X: X["x"] + 1})
+    up = model.effect(table.X, do={"x": 5.0}, baseline={"x": 4.0})
     population = up.average(population=list(groups)).interval(LEVEL)[0]
     these = up.average().interval(LEVEL)[0]
     each = up.average(by="group").interval(LEVEL)
@@ -98,7 +98,7 @@ def ours(table: Table, rng: Generator) -> dict[str, float]:
     sizes = np.bincount(table.X["group"])
     small = sizes <= np.quantile(sizes, 1 / 3)
     nobody = table.X.iloc[:1].assign(group=-1)
-    new = model.effect(nobody, do={"x": 1.0}, baseline={"x": 0.0}).interval(LEVEL)[0]
+    new = model.effect(nobody, do={"x": 5.0}, baseline={"x": 4.0}).interval(LEVEL)[0]
     return {
         "population": inside(SLOPE[0], population),
         "these groups": inside(float(np.average(table.slopes, weights=sizes)), these),
