@@ -273,20 +273,7 @@ SHAPES = {
 QUICK = ("two slopes", "ridge and slopes", "curve")
 
 
-LOST = "levels that share a scale beside slopes"  # with groups= the first level has no term
-CASES = [name if name in QUICK else slow(name) for name in SHAPES if name != LOST]
-CASES += [
-    pytest.param(
-        LOST,
-        marks=[
-            pytest.mark.slow,
-            pytest.mark.xfail(strict=True, reason="a GroupedDesign drops the first level"),
-        ],
-    )
-]
-
-
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name if name in QUICK else slow(name) for name in SHAPES])
 def test_density_is_that_of_the_textbook_model(name):
     """Coefficients integrated out; and these given scales, as they are drawn."""
     shape = SHAPES[name]()
