@@ -59,3 +59,20 @@ def test_what_was_not_measured_is_no_verdict():
     assert claims.Claim(1, "", None, 1.0, at_least=True).holds is None
     assert claims.Claim(1, "", 2.0, 1.0, at_least=True).holds is True
     assert claims.Claim(1, "", 2.0, 1.0, at_least=False).holds is False
+
+
+def test_the_page_of_groups_has_the_figures_that_were_measured():
+    page = (ROOT / "docs" / "how_to" / "groups.md").read_text()
+    saved = json.loads((ROOT / "docs" / "how_it_works" / "groups.json").read_text())
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    costs = [line.split("|")[2:4] for line in rows if " x " in line and "(" not in line]
+    for (ours, theirs), workload in zip(costs[:4], saved["speed"]["workloads"], strict=True):
+        for said, who in ((ours, "interventional"), (theirs, "statsmodels")):
+            cpu = workload["contestants"][who]["best"]["cpu"]
+            assert float(said) == float(f"{cpu:.2g}"), workload["title"]
+    for name, world in saved["coverage"]["worlds"].items():
+        (line,) = [line for line in rows if line.startswith(f"| {name} |")]
+        shares = [cell.split()[0] for cell in line.split("|")[2:6]]
+        kinds = ("population", "each group", "new group, exactly", "MixedLM, population")
+        for share, kind in zip(shares, kinds, strict=True):
+            assert float(share) == round(100 * world["found"][kind]["mean"], 1), (name, kind)
