@@ -448,7 +448,7 @@ def refused(ask, match):
 def test_names(linear):
     model, X, _ = linear
     effect = model.effect(X, do={"price": raised})
-    refused(lambda: effect.average(population="stroe"), "unknown groups.*did you mean 'store'")
+    refused(lambda: effect.average(population="storee"), "unknown groups.*did you mean 'store'")
     refused(lambda: effect.average(population="price"), "Known: 'store'")
     refused(lambda: effect.average(population=["store", {}]), r"groups in population: \{\}")
     refused(lambda: effect.average(population=[]), "empty list.*Known: 'store'")
@@ -521,7 +521,7 @@ def test_rows_in_partitions(linear):
     np.testing.assert_allclose(draws(found), draws(here))
     assert found.estimand.endswith(", of the population of 'store'")
     assert not found.estimand.endswith("'store', of the population of 'store'")
-    refused(lambda: effect.average(population="stroe"), "did you mean 'store'")
+    refused(lambda: effect.average(population="storee"), "did you mean 'store'")
 
 
 @pytest.mark.slow
