@@ -400,6 +400,7 @@ class Outcomes:
         Examples
         --------
         >>> import numpy as np
+        >>> import pandas as pd
         >>> from interventional import BayesianInterventionRegressor
         >>> from interventional.datasets import make_sales
         >>> X, y = make_sales(random_state=0)
@@ -428,7 +429,7 @@ class Outcomes:
         >>> effect.average().interval(0.95).round(1)
         array([[-2.8, -2.5]])
         >>> effect.average(population="store").interval(0.95).round(1)
-        array([[-3.5, -1.8]])
+        array([[-3.5, -1.9]])
         """
         contents = self._contents
         averages = contents.averages(weights, by, population)
