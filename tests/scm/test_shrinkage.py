@@ -126,13 +126,11 @@ def varying_model(n_groups, unit, error=0.7):
     coords |= {"y_effect": range(size), "y_effect_": range(size)}
 
     def sd(name):
-        numbers = {"nu": 4.0, "sigma": np.asarray(unit)}
-        if name:
-            return pm.HalfStudentT(name, **numbers, dims="y_effect")
-        return pm.HalfStudentT.dist(**numbers, shape=size)
+        return pm.HalfStudentT(name, nu=4.0, sigma=np.asarray(unit), dims="y_effect")
 
+    errors = np.linspace(error, 2 * error, size)
     with pm.Model(coords=coords) as model:
-        shrinkage.varying("b", sd, size, n_groups, error, "y_term")
+        shrinkage.varying("b", sd, size, n_groups, errors, "y_term")
     return model
 
 
@@ -150,28 +148,28 @@ def test_density_of_intercepts_by_group_is_the_one_written_out():
     np.testing.assert_allclose(logp({"b_raw": raw, "b_sd": sd}), truth, rtol=0, atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")  # draws of LKJ: a scan
 def test_density_of_intercepts_and_slopes_by_group_is_the_one_written_out():
-    """Of two scales and a correlation r, on which LKJ(2) is in proportion to 1 - r²."""
+    """Of two scales and a correlation r, on which LKJ(2) has the density 3/4 (1 - r²)."""
     from pymc.model.transform.conditioning import remove_value_transforms
 
     unit = np.array([3.0, 0.2])
     model = varying_model(4, unit)
-    names = ["b", "b_raw", "b_sd", "b_corr", "b_root_raw"]
+    names = ["b", "b_raw", "b_sd", "b_corr", "b_partial_raw"]
     logp = remove_value_transforms(model).compile_logp(mode=python_mode())
-    found, truth = [], []
     for seed in (3, 4):
-        beta, raw, sd, corr, packed = prior_draws(model, names, seed=seed)
-        root = np.array([[packed[0], 0.0], packed[1:]])
-        np.testing.assert_allclose(root @ root.T, sd[:, None] * corr * sd, rtol=1e-10)
-        np.testing.assert_allclose(beta.reshape(2, 4), root @ raw.reshape(2, 4), rtol=1e-10)
-        # d(root) = sd_2 / sqrt(1 - r²) d(sd, r)
-        left = 1 - corr[0, 1] ** 2
-        truth.append(half_t(sd, unit).sum() + 1.5 * np.log(left) - np.log(sd[1]))
-        truth[-1] += stats.norm.logpdf(raw).sum()
-        found.append(logp({"b_raw": raw, "b_root_raw": packed}))
-    # PyMC's constant of two coefficients is 4/3 in stead of 3/4, which no posterior knows of.
-    np.testing.assert_allclose(np.diff(found), np.diff(truth), rtol=0, atol=1e-6)
+        beta, raw, sd, corr, partial = prior_draws(model, names, seed=seed)
+        r = 2 * partial[0] - 1
+        np.testing.assert_allclose(corr, [[1, r], [r, 1]], rtol=1e-10)
+        cov = sd[:, None] * corr * sd
+        root = np.linalg.cholesky(cov)
+        width = np.sqrt(1 + (np.diagonal(root) / [0.7, 1.4]) ** 2)  # of what the sampler moves in
+        own = root @ (raw.reshape(2, 4) / width[:, None])
+        np.testing.assert_allclose(beta.reshape(2, 4), own, rtol=1e-10)
+        truth = half_t(sd, unit).sum() + np.log(0.75 * (1 - r**2)) + np.log(2)  # d(r) = 2 d(u)
+        truth += stats.multivariate_normal(np.zeros(2), cov).logpdf(beta.reshape(2, 4).T).sum()
+        truth += 4 * np.sum(np.log(np.diagonal(root) / width))  # d(b) by d(raw)
+        found = logp({"b_raw": raw, "b_sd": sd, "b_partial_raw": partial})
+        np.testing.assert_allclose(found, truth, rtol=0, atol=1e-6)
 
 
 def test_horseshoe_expects_a_tenth_of_the_terms_and_at_least_one():

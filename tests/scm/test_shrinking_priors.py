@@ -221,7 +221,6 @@ def test_several_scales_are_learnt_exactly_side_by_side():
         assert abs(log.mean() - np.log(np.sqrt(np.mean(effects**2)))) < 4 * error
 
 
-@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")  # draws of LKJ: a scan
 def test_groups_before_any_data():
     """Intercepts and slopes of a group have the correlation that they are drawn with."""
     rng = np.random.default_rng(9)

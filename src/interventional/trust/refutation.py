@@ -116,9 +116,11 @@ class _Question:
             for category in (ExtrapolationWarning, MisfitWarning):
                 warnings.simplefilter("ignore", category)
             effect = model.effect(X, self.do, self.baseline)
-        known = contents_of(effect).population
-        kinds = None if isinstance(known, str) else list(dict.fromkeys(known.names.values()))
-        effect = effect.average(self.weights, population=kinds)
+        over = {}
+        known = contents_of(effect).population if self.draft.groups else ""
+        if not isinstance(known, str):
+            over["population"] = list(dict.fromkeys(known.names.values()))
+        effect = effect.average(self.weights, **over)
         n_terms = len(model.coef_) + bool(model.fit_intercept)
         return _Answer(float(effect.mean()[0]), float(effect.std()[0]), n_terms)
 
