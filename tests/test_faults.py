@@ -23,7 +23,7 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 import interventional
 from interventional import BayesianInterventionRegressor, CausalGraph, fitting
 from interventional import estimator as estimator_module
-from interventional.inference import engines, exact, laplace, nuts
+from interventional.inference import engines, exact, laplace, nuts, scale_priors
 from interventional.intervention import forward
 from interventional.scm.compiling import StructureCache
 
@@ -254,7 +254,7 @@ def test_500_fits_hold_memory_flat(data):
 def test_structures_without_number_hold_no_more_than_the_caches(data):
     """What is compiled for one structure goes when others come."""
     X, y = data
-    caches = [engines._models, engines._scale_priors]
+    caches = [scale_priors._compiled]
 
     def another(k):
         renamed = X[["a", "b"]].rename(columns={"a": f"column{k}"})

@@ -10,7 +10,7 @@ from pymc_extras.prior import Prior
 
 from interventional import BayesianInterventionRegressor
 from interventional.data.schema import Schema
-from interventional.inference import engines, laplace
+from interventional.inference import laplace, scale_priors
 from interventional.inference.density import LogPosterior, compile_density
 from interventional.scm.compiling import StructureCache
 from interventional.scm.draft import draft
@@ -83,7 +83,7 @@ def kept(monkeypatch):
     """The caches of what engines compile, empty."""
     caches = {"laplace": StructureCache(8), "auto": StructureCache(8)}
     monkeypatch.setattr(laplace, "_densities", caches["laplace"])
-    monkeypatch.setattr(engines, "_scale_priors", caches["auto"])
+    monkeypatch.setattr(scale_priors, "_compiled", caches["auto"])
     return {engine: cache._kept for engine, cache in caches.items()}
 
 

@@ -108,7 +108,7 @@ def _exact(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
     rng = np.random.default_rng(sampling.seed)
     priors, scales = equation.priors, dict[str, Floats]()
     stats, troubles = dict[str, Floats](), list[str]()
-    if isinstance(seen, SeenByLevel) or priors.n_learnt > 1:
+    if isinstance(seen, SeenByLevel) or len(priors.learnt) > 1:
         assert isinstance(seen, SeenByLevel | SufficientStatistics)
         draws, scales, found = varying.draw(equation, seen, n_draws, rng)
         figures = {"effective_size": found.effective_size, "pareto_k": found.k_hat}

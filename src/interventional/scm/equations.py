@@ -188,10 +188,11 @@ class Equation:
             of_zero_one = ", as that of a column of 0 and 1 is unless family= says otherwise"
             why = of_zero_one if self.family == ZERO_ONE else ""
             return f"the family of {self.node!r} is {self.family!r}{why}"
-        if self.priors.n_learnt and self.noise is not None:
-            return "scales of coefficients are learnt beside known errors of rows"
-        if self.priors.n_learnt and self.priors.fixed_sigma is not None:
-            return "scales of coefficients are learnt beside a fixed sigma"
+        learning = self.priors.learnt
+        if learning and self.noise is not None:
+            return f"the prior of {learning[0]!r} learns a scale, beside known errors of rows"
+        if learning and self.priors.fixed_sigma is not None:
+            return f"the prior of {learning[0]!r} learns a scale, beside a fixed sigma"
         return self.priors.conjugacy_obstacle
 
     def engine(self, inference: str) -> str:

@@ -356,9 +356,10 @@ class EquationPriors:
         return tuple(group for group in self.groups if group.prior.n_groups)
 
     @property
-    def n_learnt(self) -> int:
-        """How many groups of coefficients have scales that are learnt, as the exact engine can."""
-        return sum(group.prior.learns_scale or group.prior.n_groups > 0 for group in self.groups)
+    def learnt(self) -> list[str]:
+        """The names of what has scales that are learnt, as the exact engine can."""
+        known = (g for g in self.groups if g.prior.learns_scale or g.prior.n_groups)
+        return [group.name for group in known]
 
     @property
     def shrinks(self) -> bool:
