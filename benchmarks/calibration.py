@@ -57,6 +57,8 @@ def quantities(
         values = posterior[name].values
         draws = values.reshape(-1, *values.shape[2:])
         for at in np.ndindex(np.shape(truth)):
+            if np.isnan(np.asarray(truth)[at]):  # of what is no quantity
+                continue
             label = f"{name}[{', '.join(map(str, at))}]" if at else name
             yield "parameters", label, float(np.asarray(truth)[at]), draws[(slice(None), *at)]
 

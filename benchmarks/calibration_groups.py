@@ -107,7 +107,9 @@ class Grouped:
             own = (sd[:, None] * root) @ r.normal(size=(q, levels))
             parameters[f"y_beta_{name}_sd"] = sd
             if q > 1:
-                parameters[f"y_beta_{name}_corr"] = root @ root.T
+                corr = root @ root.T
+                np.fill_diagonal(corr, np.nan)  # is 1, whatever the draw
+                parameters[f"y_beta_{name}_corr"] = corr
             beta.append(own.ravel())
         everything = np.concatenate(beta)
         at_zero = float(self.intercept.draw(r, None)) - float(means @ beta[0])
