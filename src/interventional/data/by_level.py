@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from interventional.data.seen import Factor
+from interventional.data.seen import Factor, one_thread
 from interventional.numbers import Floats, slices
 
 _BLOCK = 1 << 22  # numbers a block of rows holds, unless the levels' factors hold more
@@ -309,19 +307,6 @@ class FactorByLevel:
         )
 
 
-def _one_thread() -> Any:
-    """Hold BLAS to one thread: the matrices are small, and there are many."""
-    return _threads().limit(limits=1, user_api="blas")
-
-
-@cache
-def _threads() -> Any:
-    """Return what is known of the libraries with threads: to look for them takes milliseconds."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
-
-
 def _only_rows(r: Floats, rows: Indices) -> Floats:
     """Set to zero what rounding put where a level has no rows left."""
     r[np.arange(r.shape[1]) >= rows[:, None]] = 0.0
@@ -339,7 +324,7 @@ def _triangular(stack: Floats) -> Floats:
     """Return the same of a large stack, some matrices at a time."""
     n, height, width = stack.shape
     r = np.empty((n, min(height, width), width))
-    with _one_thread():
+    with one_thread():
         for some in slices(n, _PIECE // max(1, height * width)):
             r[some] = _signed(stack[some])
     return r
@@ -373,7 +358,7 @@ def _triangles(table: Floats, order: Indices, counts: Indices, k: int) -> Floats
     first = starts[level] + within * counts[level] // pieces[level]
     sizes = starts[level] + (within + 1) * counts[level] // pieces[level] - first
     r = np.zeros((len(level), k, width))
-    with _one_thread():
+    with one_thread():
         for some, size in _alike(sizes, width):
             at = np.arange(size)
             beyond = at >= sizes[some, None]

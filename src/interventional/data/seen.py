@@ -251,13 +251,18 @@ class Factor:
         )
 
 
-@cache
-def _one_thread() -> Any:
-    """Return what can hold BLAS to one thread.
+def one_thread() -> Any:
+    """Hold BLAS to one thread, as a context.
 
     The blocks are small: several threads gain nothing, and where another process has a core they
     wait for each other most of the time.
     """
+    return _threads().limit(limits=1, user_api="blas")
+
+
+@cache
+def _threads() -> Any:
+    """Return what is known of the libraries with threads: to look for them takes milliseconds."""
     import scipy.linalg  # noqa: F401 (its BLAS is not NumPy's, and must be there to be found)
     from threadpoolctl import ThreadpoolController
 
@@ -268,7 +273,7 @@ def _triangular(rows: Floats) -> Floats:
     """Return the triangular factor, its diagonal not negative; `rows` may be overwritten."""
     from scipy.linalg import qr
 
-    with _one_thread().limit(limits=1, user_api="blas"):
+    with one_thread():
         r = qr(rows, mode="r", overwrite_a=True, check_finite=False)[0][: rows.shape[1]]
     r *= np.where(np.diagonal(r) < 0, -1.0, 1.0)[:, None]
     return r

@@ -107,18 +107,17 @@ def resolve(
             numbers = {**numbers, "sigma": moments.y_scale}
         dispersion[name] = given.get(name, PriorSpec.of(distribution, **numbers))
     groups = _groups(given, owners, scale, moments, on_curves, root)
-    start = n_terms
-    for part in design.varying:
-        terms = tuple(range(start, start + len(part.terms)))
-        prior = _of_groups(part, of_groups[part.name], moments.y_scale, moments)
-        groups += (Group(_name(part.name), prior, terms),)
-        start += len(terms)
+    if isinstance(design, GroupedDesign):
+        for k, part in enumerate(design.varying):
+            terms = tuple(range(len(design.terms))[design.span(k)])
+            prior = _of_groups(part, of_groups[part.name], moments)
+            groups += (Group(_name(part.name), prior, terms),)
     return EquationPriors(groups, intercept, dispersion)
 
 
-def _of_groups(part: Varying, given: PriorSpec | None, size: float, moments: Moments) -> PriorSpec:
+def _of_groups(part: Varying, given: PriorSpec | None, moments: Moments) -> PriorSpec:
     """Return the prior of what differs between groups of rows."""
-    unit = size / np.concatenate([[1.0], moments.x_scale[list(part.slopes)]])
+    unit = moments.y_scale / np.concatenate([[1.0], moments.x_scale[list(part.slopes)]])
     sd = PriorSpec.of("HalfStudentT", nu=4.0, sigma=unit)
     if given is not None:
         for path, leaf in given.leaves().items():
