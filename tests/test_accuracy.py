@@ -119,7 +119,7 @@ class TestWorlds:
         folder.mkdir(parents=True)
         rng = np.random.default_rng(0)
         measures = ["bw", "b.head", "preterm", "birth.o", "nnhealth", "momage"]
-        flags = ["sex", "twin", "b.marr", "mom.lths", "mom.hs", "mom.scoll", "cig", "first"]
+        flags = ["sex", "twin", "b.marr", "mom.lths", "mom.hs", "mom.college", "cig", "first"]
         flags += ["booze", "drugs", "work.dur", "prenatal", *(f"site{k}" for k in range(1, 9))]
         races = ["momwhite", "momblack", "momhisp"]
         import pandas as pd
