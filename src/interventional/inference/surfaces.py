@@ -36,9 +36,9 @@ from interventional.scm.equations import Equation
 from interventional.scm.priors import normal_parameters
 from interventional.scm.surface_priors import SurfacePriors
 
-LEARNT_FROM = 800  # rows at most that scales and lengths are learnt from
+LEARNT_FROM, LEARNT_FROM_MANY = 800, 1500  # rows at most that scales and lengths are learnt from
 NODES, FEWER = 16, 8  # of scales and lengths, over all forms; where each takes seconds
-MANY = 20_000  # rows from which on they do
+MANY, VERY_MANY = 2000, 20_000  # rows beyond which they are learnt from more; nodes are fewer
 _FEWEST = 4  # nodes of a form
 _CANDIDATES = 4  # of which each node is one
 _UNLIKELY = 0.005  # forms that are left out
@@ -251,8 +251,9 @@ class Problem:
     def learnt(self) -> list[Form]:
         """Return what is learnt of scales and lengths, form by form; from some of many rows."""
         n, rows = len(self.rows.target), self.rows
-        if n > LEARNT_FROM:
-            some = np.random.default_rng(1).permutation(n)[:LEARNT_FROM]
+        most = LEARNT_FROM if n <= MANY else LEARNT_FROM_MANY
+        if n > most:
+            some = np.random.default_rng(1).permutation(n)[:most]
             rows = rows.take(np.sort(some))
         of = self.surface, rows, self.priors
         beside = self.log_sigma, self.fixed
@@ -403,7 +404,7 @@ def draw(
         weight /= weight.sum()
         weight[weight < _UNLIKELY] = 0.0
         weight /= weight.sum()
-        n_nodes = NODES if len(seen.rows) < MANY else FEWER
+        n_nodes = NODES if len(seen.rows) <= VERY_MANY else FEWER
         jobs = list(_nodes(found, weight, n_nodes, n_draws, rng))
         parts = _each(lambda job: problem.given(job[1], job[2], job[0], job[3]), jobs)
     order = rng.permutation(n_draws)
