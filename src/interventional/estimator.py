@@ -30,7 +30,7 @@ from interventional.data.schema import Schema, refuse
 from interventional.data.table import Table, is_distributed, read_table
 from interventional.errors import UndeterminedError
 from interventional.fitted import Fitted
-from interventional.fitting import conditioned, no_partial_fit, takes_positive
+from interventional.fitting import conditioned, kept, no_partial_fit, takes_positive
 from interventional.inference.engines import ENGINES
 from interventional.inference.posterior import Sampling
 from interventional.intervention.simulation import simulate, with_drawn
@@ -194,7 +194,10 @@ class Estimator(RegressorMixin, BaseEstimator):
             parsed = self._draft(schema, values, name_of(y))
             warn_of_weights(weights, are_precisions=parsed.fixes_sigma)
             seen = parsed.as_seen(parsed.outcome, target)
-            accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights, name_of(y))
+            some = kept(parsed, values, seen, weights)
+            accumulated = Accumulated.of(
+                schema, parsed.columns, values, seen, weights, name_of(y), some
+            )
             self._condition(parsed, accumulated, values, target, weights)
         return self
 
@@ -277,7 +280,10 @@ class Estimator(RegressorMixin, BaseEstimator):
         warn_of_weights(weights, are_precisions=parsed.fixes_sigma)
         parsed.refuse_outcome_among(values, target, name_of(y))
         target = parsed.as_seen(parsed.outcome, target)
-        return Accumulated.of(schema, parsed.columns, values, target, weights, name_of(y))
+        some = kept(parsed, values, target, weights)
+        return Accumulated.of(
+            schema, parsed.columns, values, target, weights, name_of(y), some
+        )
 
     def _read_rows(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, first: bool = True

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from interventional.data.accumulation import Accumulated
+from interventional.data.kept import Kept
 from interventional.fitted import Fitted
+from interventional.graph.identification import own_columns
 from interventional.inference.engines import infer_all
 from interventional.inference.own import OwnRegressions
 from interventional.inference.posterior import Sampling
@@ -49,6 +51,29 @@ def conditioned(
     drawn = confounding.draw(priors, model, shape, sampling.seed) if priors else {}
     own = OwnRegressions.of(parsed, sampling, values, target, weights)
     return Fitted.of(model, posteriors, sampling.seed, accumulated, drawn, own)
+
+
+def kept(parsed: Draft, values: Floats, seen: Floats, weights: Floats | None) -> Kept:
+    """Return some of the rows, of all columns that an equation or a query's regression has.
+
+    Parameters
+    ----------
+    parsed : Draft
+        What the model is.
+    values : ndarray of shape (n, columns)
+        Encoded rows.
+    seen : ndarray of shape (n,)
+        Their outcomes, as inference sees them.
+    weights : ndarray of shape (n,) or None
+        Their weights.
+    """
+    names, graph = parsed.schema.names, parsed.graph
+    columns = {*parsed.read, *parsed.columns}
+    if graph is not None and graph.confounded:
+        columns |= {names.index(name) for name in own_columns(graph, parsed.outcome)}
+    first = next((groupings[0].columns for groupings in parsed.groups.values()), ())
+    groups = tuple(map(names.index, first))
+    return Kept.of(parsed.schema, tuple(sorted(columns)), values, seen, weights, groups)
 
 
 def no_partial_fit(family: Any, outcome: str | None, noise: Any) -> str | None:

@@ -14,7 +14,7 @@ from interventional.data.reading import restored
 from interventional.data.table import Units, is_distributed
 from interventional.estimator import Estimator
 from interventional.fitted import Do, Fitted, Kind
-from interventional.trust import between, extrapolation
+from interventional.trust import extrapolation, misfit
 
 if TYPE_CHECKING:
     from interventional.trust.sensitivity import Sensitivity
@@ -628,7 +628,7 @@ def _warn(outcomes: Outcomes, estimand: str) -> None:
     """Warn where the data do not support an answer, or speak against the model of it."""
     support = contents_of(outcomes).support
     extrapolation.warn(support, estimand)
-    between.warn(support, estimand)
+    misfit.warn(support, estimand)
 
 
 def _refuse_dask(method: str, X: Any) -> None:
