@@ -281,9 +281,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         parsed.refuse_outcome_among(values, target, name_of(y))
         target = parsed.as_seen(parsed.outcome, target)
         some = kept(parsed, values, target, weights)
-        return Accumulated.of(
-            schema, parsed.columns, values, target, weights, name_of(y), some
-        )
+        return Accumulated.of(schema, parsed.columns, values, target, weights, name_of(y), some)
 
     def _read_rows(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, first: bool = True

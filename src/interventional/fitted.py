@@ -127,7 +127,7 @@ class Fitted:
 
     @cached_property
     def straightness(self) -> Straightness:
-        """Whether equations are straight where the data are: tested when a question rests on it."""
+        """Whether equations bend: tested when a question rests on them."""
         return Straightness(self.model, self.posteriors, self.seen)
 
     @cached_property

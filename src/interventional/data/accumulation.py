@@ -105,8 +105,7 @@ class Accumulated:
         if self.cells is not None and other.cells is not None:
             cells = self.cells.merged(other.cells, self.schema, other.schema, schema)
         kept = None
-        known = self.kept is not None and other.kept is not None
-        if known and self.kept.columns == other.kept.columns:
+        if self.kept is not None and other.kept is not None:
             kept = self.kept.merged(other.kept, self.schema, other.schema, schema)
         factor = self._coded_as(schema) + other._coded_as(schema)
         return Accumulated(schema, self.columns, factor, cells, self.named, kept)

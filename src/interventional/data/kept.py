@@ -1,8 +1,8 @@
 """Some rows that are kept as they are, to hold a model against: the same ones in whatever order.
 
-Which rows are kept is decided by what is in them. Each has a number between 0 and infinity, made of
-its values by a hash, and those with the least are kept; so the rows of several batches are, of all
-that each batch kept, the least again. Rows of higher weight have lower numbers (Efraimidis and
+Which rows are kept is decided by what is in them. Each has a number between 0 and infinity, made
+of its values by a hash, and those with the least are kept; so the rows of several batches are, of
+all that each batch kept, the least again. Rows of higher weight have lower numbers (Efraimidis and
 Spirakis 2006).
 """
 
@@ -93,16 +93,18 @@ class Kept:
         """Return how many rows there are."""
         return len(self.target)
 
-    def merged(self, other: "Kept", ours: Schema, theirs: Schema, both: Schema) -> "Kept":
-        """Return what is kept of the rows of both.
+    def merged(self, other: "Kept", ours: Schema, theirs: Schema, both: Schema) -> "Kept | None":
+        """Return what is kept of the rows of both; None if it is not of the same columns.
 
         Parameters
         ----------
         other : Kept
-            The others, of the same columns.
+            The others.
         ours, theirs, both : Schema
             What the columns are here, there, and in both.
         """
+        if self.columns != other.columns:
+            return None
         parts = self.coded(ours, both), other.coded(theirs, both)
         held = [
             np.concatenate([getattr(part, name) for part in parts])

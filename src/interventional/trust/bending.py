@@ -7,8 +7,8 @@ with residuals :math:`e` the statistic is
 .. math:: S = \sum_j \frac{(b_j' e)^2}{\sum_i b_{ij}^2 e_i^2},
 
 the sum of the squares of studentised scores. Its distribution is that of the same with residuals
-whose signs are drawn anew (a wild bootstrap: Wu 1986; Davidson and Flachaire 2008), each divided by
-one less its leverage, and made orthogonal to the terms again. So noise may be of any shape, and
+whose signs are drawn anew (a wild bootstrap: Wu 1986; Davidson and Flachaire 2008), each divided
+by one less its leverage, and made orthogonal to the terms again. So noise may be of any shape, and
 more in some rows than in others.
 
 Other families than Gaussian ones are linearised where the posterior mean has them: residuals over
@@ -118,7 +118,8 @@ def alternatives(
         else:
             own = values[:, [j]] == np.arange(1, len(levels))
             coded[j] = own - own.mean(axis=0)
-    found, names = [], []
+    found: list[Floats] = []
+    names: list[tuple[str, ...]] = []
     for j, own in coded.items():
         if schema.levels[j] is None:
             found.append(np.square(own))
@@ -222,7 +223,7 @@ def _signs(n: int) -> Iterator[Floats]:
     rng = np.random.default_rng(_SEED)
     for draws in _DRAWS:
         bits = np.unpackbits(rng.integers(0, 256, (n, -(-draws // 8)), dtype=np.uint8), axis=1)
-        yield 2.0 * bits[:, :draws] - 1.0
+        yield np.where(bits[:, :draws], 1.0, -1.0)
 
 
 def _share(left: Floats, residual: Floats, rank: int) -> float:
