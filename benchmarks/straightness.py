@@ -151,6 +151,7 @@ STRAIGHT = {
         times,
         prices,
         mediated,
+        of_levels,
     )
 }
 

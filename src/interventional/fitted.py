@@ -13,7 +13,7 @@ from interventional.answers.contents import Contents
 from interventional.answers.outcomes import Outcomes, outcomes_of
 from interventional.answers.population import Populations
 from interventional.answers.samples import Contrast, Held, Samples, at_once
-from interventional.answers.support import AVERAGED, Support, joined
+from interventional.answers.support import AVERAGED, Bend, Support, joined
 from interventional.data.accumulation import Accumulated
 from interventional.data.schema import Wrong, refuse
 from interventional.data.table import Table, Units
@@ -129,6 +129,12 @@ class Fitted:
     def straightness(self) -> Straightness:
         """Whether equations bend: tested when a question rests on them."""
         return Straightness(self.model, self.posteriors, self.seen)
+
+    @property
+    def tests(self) -> list[Bend]:
+        """What was found of the equations and regressions that questions rested on so far."""
+        regressed = (each.tests for each in self._by_regression.values())
+        return sum(regressed, self.straightness.tests)
 
     @cached_property
     def draws(self) -> dict[str, Floats]:

@@ -199,8 +199,11 @@ class BayesianInterventionRegressor(Estimator):
             out of a column's range, or to what rows with such covariates did not have; or any row
             farther out of the range than the range is wide. `Outcomes.support` says it row by row.
         MisfitWarning
-            If a column that is forced, or follows, has another slope within `groups` than between
-            them, and `within` is False: the answer is confounded by what the groups differ in.
+            If an equation between what is forced and y bends where its terms do not: squares of
+            its columns, or products with what is forced or follows, explain more of what it leaves
+            than chance does. Or if a column that is forced, or follows, has another slope within
+            `groups` than between them, and `within` is False: the answer is confounded by what the
+            groups differ in.
 
         See Also
         --------
@@ -513,7 +516,7 @@ class BayesianInterventionRegressor(Estimator):
         sample_weight : array-like of shape (n,), optional
             As in `fit`. A row of weight 3 becomes three rows.
         n_repeats : int, default 20
-            Refits a check; five checks there are, and one fit to all rows.
+            Refits a check; five checks refit, and there is one fit to all rows.
         alpha : float, default 0.01
             How often a check may fail though the model is right.
         random_state : int, RandomState or None, default 0
@@ -539,6 +542,9 @@ class BayesianInterventionRegressor(Estimator):
             consecutive rows
                 One of `n_repeats` runs of consecutive rows left out in turn: the same effect. It
                 does not apply where a row has a weight above 1: its copies have no order.
+            straight lines
+                No refit: squares of columns, and products with what is forced, explain nothing of
+                what the equations leave. ``estimate`` is the share that they do explain.
 
         Raises
         ------
@@ -577,6 +583,7 @@ class BayesianInterventionRegressor(Estimator):
         random common cause       2.1       2.1    True
         data subset               2.1       2.1    True
         consecutive rows          2.1       2.1    True
+        straight lines            0.0       0.0    True
         """
         from interventional.trust import refutation
 

@@ -11,9 +11,8 @@ whose signs are drawn anew (a wild bootstrap: Wu 1986; Davidson and Flachaire 20
 by one less its leverage, and made orthogonal to the terms again. So noise may be of any shape, and
 more in some rows than in others.
 
-Other families than Gaussian ones are linearised where the posterior mean has them: residuals over
-their standard deviations, and terms times the slope of the link over the same. One step takes from
-there to the maximum of the likelihood, so that orthogonal scores do not depend on where that is.
+Other families than Gaussian ones are linearised near the maximum of their likelihood: residuals
+over their standard deviations, and terms times the slope of the link over the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,13 +25,14 @@ from scipy.linalg import qr
 from interventional.data.schema import Schema
 from interventional.numbers import Floats
 
-_DRAWS = 199, 200, 600  # of signs, a batch after the other as long as the answer is not clear
-_UNCLEAR = 0.025  # a share of draws that is greater settles it
+_DRAWS = 199, 800, *[1000] * 20  # of signs, a batch after the other until the answer is clear
+_UNCLEAR = 0.02  # a share of draws that is greater settles it
+_FEW = 2.0  # draws that may have as much where the p-value is the threshold
 _SEED = 20_170  # of signs: always the same
-_CLIP = 3.0  # standard deviations beyond which a column is not told from there
+_CLIP = 2.0  # standard deviations beyond which a column is not told from there
 _RANK = 1e-9  # of a term's size: what others leave of it that is less is rounding
 _LEFT = 0.1  # of an alternative's size: less that the terms leave of it are these terms' own
-_ROWS = 8.0  # as of how many rows an alternative must be, at least
+_ROWS = 30.0  # as of how many rows an alternative must be, at least
 _SHARE = 0.25  # of the rows: more alternatives than that are not tried
 _FREE = 20  # more rows than terms, and as many rows as terms again
 _ALIKE = 9  # digits of a residual that count when rows are put in order
@@ -56,6 +56,7 @@ class Linearised:
     residual: Floats
     terms: Floats
     root: Floats | None = None
+    least: float = 0.0
 
     def spread(self, columns: Floats) -> Floats:
         """Return what a coefficient of each column does to residuals, (n * blocks, ...)."""
@@ -144,7 +145,7 @@ def bending(fit: Linearised, columns: Floats, threshold: float) -> Bending | Non
     columns : ndarray of shape (n, alternatives)
         What it may lack.
     threshold : float
-        A p-value that is greater need not be known well.
+        A p-value that is much greater need not be known well.
 
     Returns
     -------
@@ -152,7 +153,7 @@ def bending(fit: Linearised, columns: Floats, threshold: float) -> Bending | Non
         None where the rows are too few to tell, or the terms span all that is tried.
     """
     n, blocks = fit.residual.shape
-    basis = _basis(fit.spread(fit.terms))
+    basis = basis_of(fit.spread(fit.terms))
     if n * blocks < basis.shape[1] + max(_FREE, basis.shape[1]):
         return None
     columns = columns - columns.mean(axis=0)
@@ -168,7 +169,7 @@ def bending(fit: Linearised, columns: Floats, threshold: float) -> Bending | Non
     residual = fit.residual.ravel()
     residual = residual - basis @ (basis.T @ residual)
     rss = float(residual @ residual)
-    if not rss > 0:
+    if not rss > fit.least * (n * blocks - basis.shape[1]):
         return None
     scores = _scores(left, residual[:, None])[:, 0]
     statistic = float(np.square(scores).sum())
@@ -180,7 +181,7 @@ def bending(fit: Linearised, columns: Floats, threshold: float) -> Bending | Non
         drawn -= basis @ (basis.T @ drawn)
         exceed += int((np.square(_scores(left, drawn)).sum(axis=0) >= statistic).sum())
         total += drawn.shape[1]
-        if exceed > max(_UNCLEAR, threshold) * total:
+        if exceed > max(_UNCLEAR, threshold) * total or (1 + total) * threshold >= _FEW:
             break
     found = np.zeros(spread.shape[1])
     found[tried] = np.abs(scores)
@@ -188,7 +189,7 @@ def bending(fit: Linearised, columns: Floats, threshold: float) -> Bending | Non
     return Bending((1 + exceed) / (1 + total), _share(left, residual, basis.shape[1]), by_column)
 
 
-def _basis(terms: Floats) -> Floats:
+def basis_of(terms: Floats) -> Floats:
     """Return orthonormal columns that span terms, (n, rank)."""
     size = np.sqrt(np.square(terms).sum(axis=0))
     q, r, _ = qr(terms[:, size > 0] / size[size > 0], mode="economic", pivoting=True)
@@ -228,7 +229,7 @@ def _signs(n: int) -> Iterator[Floats]:
 
 def _share(left: Floats, residual: Floats, rank: int) -> float:
     """Return the adjusted share of the variance of residuals that columns explain."""
-    basis = _basis(left)
+    basis = basis_of(left)
     free = len(residual) - rank
     rest = 1.0 - np.square(basis.T @ residual).sum() / (residual @ residual)
     return max(1.0 - rest * free / max(free - basis.shape[1], 1), 0.0)

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from interventional.answers.outcomes import contents_of
+from interventional.answers.support import Bend
 from interventional.data.table import Table, Units
 from interventional.errors import ExtrapolationWarning, MisfitWarning, listed
 from interventional.intervention.do import encoded, forced_columns, parse_do
@@ -27,6 +28,7 @@ _ROUNDING = 1e-9  # of the size of an effect: two answers as near as this are th
 _TINY = 1e-100  # its square is above zero
 _PLACEBO, _DUMMY = "placebo column", "dummy outcome"
 _CAUSE, _SUBSET, _BLOCKS = "random common cause", "data subset", "consecutive rows"
+_LINES = "straight lines"
 _CLAIMS = {
     _PLACEBO: "with {forced} permuted the effect should be 0",
     _DUMMY: "with the outcome permuted the effect should be 0",
@@ -122,16 +124,28 @@ class _Question:
             over["population"] = list(dict.fromkeys(known.names.values()))
         effect = effect.average(self.weights, **over)
         n_terms = len(model.coef_) + bool(model.fit_intercept)
-        return _Answer(float(effect.mean()[0]), float(effect.std()[0]), n_terms)
+        tests = tuple(model.fitted_.tests)
+        return _Answer(float(effect.mean()[0]), float(effect.std()[0]), n_terms, tests)
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """Posterior mean and sd of an average effect; how many terms the outcome's equation has."""
+    """What a fit answers.
+
+    Attributes
+    ----------
+    mean, sd : float
+        Posterior mean and standard deviation of an average effect.
+    n_terms : int
+        How many terms the outcome's equation has.
+    tests : tuple of Bend
+        How the equations bend that the answer rests on.
+    """
 
     mean: float
     sd: float
     n_terms: int
+    tests: tuple[Bend, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,6 +233,7 @@ def refute(
         name: _judged(name, check, question, reference, listed(do), alpha)
         for name, check in checks.items()
     }
+    rows[_LINES] = _straight(reference, alpha)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("check")
     return table.astype({"passed": "boolean"})
 
@@ -458,6 +473,25 @@ def _judged(
         "passed": passed,
         "verdict": verdict if passed else f"{verdict}. So {_MEANING[name]}",
     }
+
+
+def _straight(reference: _Answer, alpha: float) -> dict[str, Any]:
+    """Return the row of the one check that is no refit: whether the equations bend."""
+    row: dict[str, Any] = {"expected": 0.0, "spread": np.nan, "allowed": np.nan}
+    if not reference.tests:
+        why = "no equation is linear in its terms, or the rows are too few to tell"
+        nothing = {"estimate": np.nan, "p_value": np.nan, "passed": None}
+        return row | nothing | {"verdict": f"Not applicable: {why}"}
+    worst = min(reference.tests, key=lambda bend: bend.p_value)
+    p_value = min(worst.p_value * len(reference.tests), 1.0)
+    verdict = (
+        f"Passed: squares and products of columns should explain nothing; in the equation of "
+        f"{worst.node!r} they explain {worst.share:.0%} of what it leaves (p = {p_value:.2g})"
+    )
+    if p_value < alpha:
+        verdict = f"Failed: {worst}. So effects and intervals may be wrong. {worst.remedy}"
+    found = {"estimate": worst.share, "p_value": p_value, "passed": p_value >= alpha}
+    return row | found | {"verdict": verdict}
 
 
 def _spread_judged(

@@ -16,14 +16,19 @@ from interventional.data.repeated import first_rows, group_codes, same_in_groups
 from interventional.inference.posterior import Posterior
 from interventional.numbers import Floats, dense
 from interventional.scm.equations import Equation, StructuralModel
-from interventional.scm.families import LOG, LOGIT
-from interventional.trust.bending import Linearised, alternatives, bending
+from interventional.scm.families import LOG, LOGIT, Family
+from interventional.trust.bending import Linearised, alternatives, basis_of, bending
 
-P_VALUE = 5e-3  # over the equations that a question rests on: a smaller one is told
+P_VALUE = 2e-3  # over the equations that a question rests on: a smaller one is told
 _CLEAR = 2.5  # studentised: what bends by more is named
 _NAMED = 3  # at most so many
 _MOST_TERMS = 600  # that an equation is tested with: their decomposition takes its time
-_CERTAIN = 1e-12  # a probability that is no more tells nothing
+_STEPS = 6  # of Fisher scoring
+_FARTHEST = 2.0  # a linear predictor goes in one of them
+_NEAR = 1e-3  # of each other: linear predictors that are the same
+_EXTREME = 30.0  # in size: a linear predictor that is more is this
+_CERTAIN = 1e-9  # a probability that is no more is this
+_DETERMINED = 0.2  # mean squares of standardised residuals, of noise that is hardly there
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +68,11 @@ class Straightness:
                 asked.append((equation, posterior, frozenset(moved)))
         every = (self._of(*each, P_VALUE / len(asked)) for each in asked)
         return tuple(b for b in every if b is not None and b.p_value <= P_VALUE / len(asked))
+
+    @property
+    def tests(self) -> list[Bend]:
+        """What was found of the equations that questions rested on so far, bent or not."""
+        return [bend for bend in self._found.values() if bend is not None]
 
     def _of(
         self, equation: Equation, posterior: Posterior, moved: frozenset[str], threshold: float
@@ -204,10 +214,29 @@ def _linearised(
     eta = matrix @ beta.T + means.get(f"{equation.node}_intercept", 0.0)
     if (offset := equation.offset(values)) is not None:
         eta = eta + offset[:, None]
-    if equation.n_blocks > 1:
-        return _of_levels(eta, response, terms)
     own = {name: means[f"{equation.node}_{name}"] for name in equation.dispersion}
-    mean = record.link.inverse(eta[:, 0])
+    for _ in range(_STEPS):  # Fisher scoring, from the posterior mean, which a prior may hold back
+        found = _near(record, eta, response, own, terms)
+        if found is None:
+            return None
+        basis = basis_of(found.spread(terms))
+        step = basis @ (basis.T @ found.residual.ravel())
+        step = step.reshape(found.residual.shape)[:, :, None]
+        assert found.root is not None
+        step = np.linalg.solve(found.root.transpose(0, 2, 1), step)[:, :, 0]
+        eta = eta + np.clip(step, -_FARTHEST, _FARTHEST)
+        if np.abs(step).max() < _NEAR:
+            break
+    return _near(record, eta, response, own, terms)
+
+
+def _near(
+    record: Family, eta: Floats, response: Floats, own: Mapping[str, Floats], terms: Floats
+) -> Linearised | None:
+    """Return an equation of another family near some linear predictors, (n, blocks)."""
+    if record.of_levels and eta.shape[1] > 1:
+        return _of_levels(eta, response, terms)
+    mean = record.link.inverse(np.clip(eta[:, 0], -_EXTREME, _EXTREME))
     if record.link is LOGIT:
         mean = np.clip(mean, _CERTAIN, 1 - _CERTAIN)
     slope = mean * (1 - mean) if record.link is LOGIT else mean
@@ -215,7 +244,7 @@ def _linearised(
     if record.link not in (LOG, LOGIT) or not (deviation > 0).all():
         return None
     root = (slope / deviation)[:, None, None]
-    return Linearised(((response - mean) / deviation)[:, None], terms, root)
+    return Linearised(((response - mean) / deviation)[:, None], terms, root, _DETERMINED)
 
 
 def _of_levels(eta: Floats, response: Floats, terms: Floats) -> Linearised:
@@ -223,14 +252,15 @@ def _of_levels(eta: Floats, response: Floats, terms: Floats) -> Linearised:
 
     The covariance of the indicators of levels is diag(p) - p p'.
     """
-    full = np.column_stack([np.zeros(len(eta)), eta])
+    full = np.column_stack([np.zeros(len(eta)), np.clip(eta, -_EXTREME, _EXTREME)])
     p = np.exp(full - full.max(axis=1, keepdims=True))
     p = np.maximum(p / p.sum(axis=1, keepdims=True), _CERTAIN)[:, 1:]
     covariance = p[:, :, None] * (np.eye(p.shape[1]) - p[:, None, :])
     covariance += _CERTAIN * np.eye(p.shape[1])
     root = np.linalg.cholesky(covariance)
     noise = (response[:, None] == np.arange(1, p.shape[1] + 1)) - p
-    return Linearised(np.linalg.solve(root, noise[:, :, None])[:, :, 0], terms, root)
+    residual = np.linalg.solve(root, noise[:, :, None])[:, :, 0]
+    return Linearised(residual, terms, root, _DETERMINED)
 
 
 def _remedy(equation: Equation, model: StructuralModel) -> str:
