@@ -27,6 +27,7 @@ from interventional.data.reading import (
     warn_of_weights,
 )
 from interventional.data.schema import Schema, refuse
+from interventional.data.smooth import SMOOTH
 from interventional.data.table import Table, is_distributed, read_table
 from interventional.errors import UndeterminedError
 from interventional.fitted import Fitted
@@ -72,7 +73,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         "family": [str, Mapping],
         "exposure": "no_validation",
         "noise": "no_validation",
-        "design": [HasMethods(["fit", "transform"]), Mapping, None],
+        "design": [HasMethods(["fit", "transform"]), Mapping, StrOptions({SMOOTH}), None],
+        "treatments": "no_validation",
         "priors": [Mapping, str, None],
         "groups": "no_validation",
         "within": ["boolean"],
@@ -98,6 +100,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         exposure: Any = None,
         noise: Any = None,
         design: Any = None,
+        treatments: Any = None,
         priors: "Mapping[str, Prior | str] | str | None" = None,
         groups: Any = None,
         within: bool = False,
@@ -119,6 +122,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         self.exposure = exposure
         self.noise = noise
         self.design = design
+        self.treatments = treatments
         self.priors = priors
         self.groups = groups
         self.within = within

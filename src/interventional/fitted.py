@@ -213,7 +213,7 @@ class Fitted:
     def mean(self, values: Floats) -> Floats:
         """Return the posterior mean of the expected outcome at encoded rows, (n,)."""
         equation = self.model.of_outcome
-        if not equation.is_linear:
+        if not equation.is_linear or equation.surface is not None:
             return self.predictive(values).mean()
         coefficients, intercept = self.coefficients
         return equation.matrix(values) @ coefficients + intercept

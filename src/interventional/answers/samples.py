@@ -125,7 +125,7 @@ class Samples:
         """Return the samples of consecutive rows, (n_draws, rows); not to be changed."""
         raise NotImplementedError
 
-    def linear(self) -> "Linear | None":
+    def linear(self) -> "Closed | None":
         """Return the samples in closed form, where they are linear in known terms."""
         return None
 
@@ -269,12 +269,16 @@ class Contrast(Samples):
             raise ValueError("the denominator is zero in some draws; take a difference instead")
         return ratio
 
-    def linear(self) -> "Linear | None":
+    def linear(self) -> "Closed | None":
         """Return the difference of two closed forms; a ratio has none."""
         if self.sign == "/":
             return None
         left, right = self.left.linear(), self.right.linear()
-        return None if left is None or right is None else left.minus(right)
+        if isinstance(left, Linear) and isinstance(right, Linear):
+            return left.minus(right)
+        if isinstance(left, Parts) and isinstance(right, Parts):
+            return left.minus(right)
+        return None
 
 
 class Mapped(Samples):
@@ -368,6 +372,71 @@ class Linear:
         if width > _FACTORED and not isinstance(self.matrix(slice(0, 1)), np.ndarray):
             width = sparse_width or len(self.coefficients)
         return blocks(self.n, width)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Samples some draws of which are linear in other terms than others, in closed form.
+
+    Attributes
+    ----------
+    draws : tuple of ndarray
+        Which draws each part is; each draw is of one.
+    parts : tuple of Linear
+        Those draws.
+    """
+
+    draws: tuple[NDArray[np.intp], ...]
+    parts: tuple[Linear, ...]
+
+    @property
+    def n_draws(self) -> int:
+        """How many draws there are."""
+        return sum(map(len, self.draws))
+
+    def mean(self) -> Floats:
+        """Return the mean of each row."""
+        share = [len(draws) / self.n_draws for draws in self.draws]
+        return np.asarray(sum(s * p.mean() for s, p in zip(share, self.parts, strict=True)))
+
+    def std(self) -> Floats:
+        """Return the standard deviation of each row: within parts, and between them."""
+        mean: Floats | float = 0.0
+        squares: Floats | float = 0.0  # about the mean of the draws so far (Chan et al. 1983)
+        n = 0
+        for draws, part in zip(self.draws, self.parts, strict=True):
+            own, size = part.mean(), len(draws)
+            if size > 1:
+                squares = squares + (size - 1) * np.square(part.std())
+            squares = squares + n * size / (n + size) * np.square(own - mean)
+            mean, n = mean + size / (n + size) * (own - mean), n + size
+        return np.sqrt(np.asarray(squares) / (n - 1))
+
+    def average(self, groups: Groups) -> Floats:
+        """Return averages over rows inside each draw."""
+        return self._put([part.average(groups) for part in self.parts])
+
+    def samples(self, rows: Rows) -> Floats:
+        """Return the samples of some rows, (n_draws, rows)."""
+        return self._put([part.samples(rows) for part in self.parts])
+
+    def minus(self, other: "Parts") -> "Parts | None":
+        """Return the difference, draw by draw; None if the others come in other parts."""
+        if len(other.draws) != len(self.draws):
+            return None
+        if not all(map(np.array_equal, self.draws, other.draws)):
+            return None
+        pairs = zip(self.parts, other.parts, strict=True)
+        return Parts(self.draws, tuple(part.minus(rest) for part, rest in pairs))
+
+    def _put(self, found: list[Floats]) -> Floats:
+        out = np.empty((self.n_draws, found[0].shape[1]))
+        for draws, values in zip(self.draws, found, strict=True):
+            out[draws] = values
+        return out
+
+
+Closed = Linear | Parts  # samples whose sums over rows need no samples
 
 
 def at_once(samples: Samples) -> Samples:

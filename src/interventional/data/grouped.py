@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from interventional.data.design import PlainDesign, make_design
 from interventional.data.groups import Grouping
 from interventional.data.schema import Schema
+from interventional.data.smooth import SmoothDesign
 from interventional.errors import UndeterminedError, unknown
 from interventional.numbers import Floats
 
@@ -302,7 +303,7 @@ class GroupedDesign:
 
 
 # The map from encoded columns to the matrix that an equation is linear in, whatever differs.
-Design = PlainDesign | GroupedDesign
+Design = PlainDesign | GroupedDesign | SmoothDesign
 
 
 def _varying(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from interventional.data.seen import DistinctRows, Seen, SufficientStatistics
 from interventional.data.seen_by_level import SeenByLevel
+from interventional.data.seen_surface import SeenSurface
 from interventional.errors import unknown
 from interventional.inference import (
     diagnostics,
@@ -19,6 +20,7 @@ from interventional.inference import (
     known_errors,
     laplace,
     nuts,
+    surfaces,
     varying,
 )
 from interventional.inference.posterior import Posterior, Sampling, label
@@ -108,7 +110,9 @@ def _exact(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
     rng = np.random.default_rng(sampling.seed)
     priors, scales = equation.priors, dict[str, Floats]()
     stats, troubles = dict[str, Floats](), list[str]()
-    if isinstance(seen, SeenByLevel) or len(priors.learnt) > 1:
+    if isinstance(seen, SeenSurface):
+        draws = surfaces.draw(equation, seen, of_sigma(equation)[0], n_draws, rng)
+    elif isinstance(seen, SeenByLevel) or len(priors.learnt) > 1:
         assert isinstance(seen, SeenByLevel | SufficientStatistics)
         draws, scales, found = varying.draw(equation, seen, n_draws, rng)
         figures = {"effective_size": found.effective_size, "pareto_k": found.k_hat}

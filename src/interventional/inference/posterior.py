@@ -133,6 +133,9 @@ def _dims(equation: Equation) -> tuple[dict[str, tuple[str, ...]], dict[str, NDA
     dims: dict[str, tuple[str, ...]] = {f"{name}_beta": (f"{name}_term",)}
     if equation.n_blocks > 1:
         dims[f"{name}_intercept"] = (f"{name}_block",)
+    if equation.surface is not None:
+        of = zip(equation.of_surface, ("component", "range", "weight"), strict=True)
+        dims |= {variable: (f"{name}_{dim}",) for variable, dim in of}
     for group in equation.priors.groups:
         variable, own = equation.group_name(group), (equation.dim(group),)
         dims[variable] = own

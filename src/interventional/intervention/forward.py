@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from interventional.answers.samples import Chunked, Linear, Rows
+from interventional.answers.samples import Chunked, Closed, Linear, Rows
 from interventional.graph.choice import Regression
 from interventional.numbers import Floats, aligned, beside
 from interventional.scm.compiling import building, python_mode
@@ -256,9 +256,11 @@ class Expected(Answer):
             total += weight * self.evaluate(here, self.model.outcome, rest)
         return np.asarray(total)
 
-    def linear(self) -> Linear | None:
+    def linear(self) -> Closed | None:
         """Return the closed form, where what is regenerated enters by its mean, linearly."""
         model, query = self.model, self.query
+        if model.of_outcome.surface is not None:
+            return self._bent()
         nodes = (*query.regenerated, model.outcome)
         reached = [equation for equation in model.equations if equation.node in nodes]
         linear = all(equation.is_linear for equation in reached)
@@ -267,6 +269,15 @@ class Expected(Answer):
         if not all(_is_one_term(equation, query.regenerated) for equation in reached):
             return None  # its coefficient is another in each row
         return _linear(reached, query, self.parameters)
+
+
+    def _bent(self) -> Closed | None:
+        """Return the closed form of an outcome that bends, where nothing is regenerated."""
+        of_y, query = self.model.of_outcome, self.query
+        passed = any(node in of_y.variables for node in query.regenerated)
+        if query.differs_by_draw or passed or not of_y.is_linear:
+            return None
+        return of_y.closed(_Columns(of_y, query), len(query.values), self.parameters)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -377,15 +388,26 @@ class _Terms:
 
     def __call__(self, rows: Rows) -> Floats:
         """Return the terms of some rows, (rows, terms)."""
-        equation, values = self.equation, self.query.values[rows]
-        columns = values[:, equation.columns]
-        for position, variable in enumerate(equation.variables):
+        matrix = self.equation.design.matrix(_Columns(self.equation, self.query)(rows))
+        return matrix if self.own.all() else matrix[:, self.own]
+
+
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """The columns of an equation under an intervention."""
+
+    equation: Equation
+    query: Query
+
+    def __call__(self, rows: Rows) -> Floats:
+        """Return those of some rows, (rows, columns)."""
+        columns = self.query.values[rows][:, self.equation.columns]
+        for position, variable in enumerate(self.equation.variables):
             forced = self.query.forced.get(variable)
             if forced is not None:
                 assert not isinstance(forced, Chunked)
                 columns[:, position] = forced[rows]
-        matrix = equation.design.matrix(columns)
-        return matrix if self.own.all() else matrix[:, self.own]
+        return columns
 
 
 def _linear_or_drawn(

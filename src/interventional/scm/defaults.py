@@ -7,6 +7,7 @@ import numpy as np
 
 from interventional.data.grouped import Design, GroupedDesign, Varying
 from interventional.data.seen import Moments
+from interventional.data.smooth import SmoothDesign
 from interventional.errors import UndeterminedError, listed, unknown
 from interventional.numbers import SMALLEST, Floats
 from interventional.scm.compiling import StructureCache, python_mode
@@ -21,6 +22,7 @@ from interventional.scm.priors import (
     one_each,
 )
 from interventional.scm.shrinkage import KINDS, VARYING
+from interventional.scm.surface_priors import SurfacePriors
 
 if TYPE_CHECKING:
     from pymc_extras.prior import Prior
@@ -112,7 +114,10 @@ def resolve(
             terms = tuple(range(len(design.terms))[design.span(k)])
             prior = _of_groups(part, of_groups[part.name], moments)
             groups += (Group(_name(part.name), prior, terms),)
-    return EquationPriors(groups, intercept, dispersion)
+    surface = None
+    if isinstance(design, SmoothDesign):
+        surface = SurfacePriors.of(design.surface, moments.y_scale)
+    return EquationPriors(groups, intercept, dispersion, surface)
 
 
 def _of_groups(part: Varying, given: PriorSpec | None, moments: Moments) -> PriorSpec:

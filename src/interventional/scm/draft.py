@@ -12,6 +12,7 @@ from interventional.data.groups import Grouping, parse_groups
 from interventional.data.leakage import refuse_outcome_among
 from interventional.data.schema import Schema
 from interventional.data.seen import Seen, distinct_rows, sufficient_statistics
+from interventional.data.smooth import SMOOTH, SmoothDesign
 from interventional.errors import listed, unknown
 from interventional.graph.causal_graph import over_columns
 from interventional.graph.identification import own_columns
@@ -27,7 +28,7 @@ from interventional.scm.families import (
     no_batches,
     of_node,
 )
-from interventional.scm.naming import SUFFIXES, outcome_name
+from interventional.scm.naming import OF_SURFACE, SUFFIXES, outcome_name
 from interventional.scm.priors import is_pooling
 from interventional.scm.roles import confounds, exposure_column, noise_column, positive
 
@@ -39,6 +40,7 @@ OF_MODEL = (
     "outcome",
     "graph",
     "design",
+    "treatments",
     "priors",
     "groups",
     "within",
@@ -71,6 +73,8 @@ class Draft:
         The equations.
     designs, priors : mapping
         What the user gave for each node.
+    treatments : tuple of str
+        The columns that are meant to be forced.
     groups : mapping
         What differs between which groups of rows, for each node where anything does.
     within : bool
@@ -92,6 +96,7 @@ class Draft:
     graph: "CausalGraph | None"
     regressions: Sequence[Regression]
     designs: Mapping[str, Any]
+    treatments: tuple[str, ...]
     priors: Mapping[str, Any]
     groups: Mapping[str, tuple[Grouping, ...]]
     within: bool
@@ -174,6 +179,14 @@ class Draft:
         schema = self.schema
         part = schema if len(columns) == len(schema.names) else schema.subset(columns)
         groups = self.groups.get(node, ())
+        if self.designs.get(node) == SMOOTH:
+            assert rows is not None
+            if groups:
+                raise ValueError(
+                    f"groups: design='smooth' of {node!r} lets levels differ by itself; give it "
+                    f"{listed(groups[0].columns)} as columns, without groups"
+                )
+            return SmoothDesign.of(part, self.treatments, rows, weights)
         if groups:
             assert rows is not None
             lacking = {name for g in groups for name in g.columns} - {*part.names}
@@ -304,6 +317,7 @@ def draft(
     named: str | None = None,
     graph: Any = None,
     design: Any = None,
+    treatments: Any = None,
     priors: Any = None,
     groups: Any = None,
     within: bool = False,
@@ -344,13 +358,17 @@ def draft(
             f"noise={noise!r} is for Gaussian outcomes, to whose variance it adds; the family of "
             f"{outcome!r} is {families[outcome]!r}"
         )
-    check_names(outcome, schema, _taken(regressions, schema, families))
+    designs = _designs(design, nodes, outcome)
+    taken = _taken(regressions, schema, families)
+    bends = [node for node, own in designs.items() if isinstance(own, str)]
+    check_names(outcome, schema, taken | {node + own for node in bends for own in OF_SURFACE})
     return Draft(
         schema,
         outcome,
         graph,
         regressions,
-        _by_node(design, nodes, outcome, "design"),
+        designs,
+        _treatments(treatments, schema, outcome),
         _priors_by_node(priors, nodes, outcome),
         parse_groups(groups, nodes, outcome, schema),
         within,
@@ -435,6 +453,32 @@ def _by_node(given: Any, nodes: list[str], outcome: str, what: str) -> Mapping[s
         if node not in nodes:
             raise ValueError(unknown(f"node in {what}:", node, nodes))
     return given
+
+
+def _designs(given: Any, nodes: list[str], outcome: str) -> Mapping[str, Any]:
+    """Return the design of each node: a transformer, or the word for one that bends."""
+    designs = _by_node(given, nodes, outcome, "design")
+    for design in designs.values():
+        if isinstance(design, str) and design != SMOOTH:
+            raise ValueError(unknown("design", design, [SMOOTH]))
+    return designs
+
+
+def _treatments(given: Any, schema: Schema, outcome: str) -> tuple[str, ...]:
+    """Return the columns that are meant to be forced, in the order of the table."""
+    if given is None:
+        return ()
+    if isinstance(given, str) or not isinstance(given, Sequence | np.ndarray):
+        given = [given]
+    found = set()
+    for key in given:
+        if key == outcome:
+            raise ValueError(f"treatments: {key!r} is the outcome, which is not forced")
+        try:
+            found.add(schema.position(key))
+        except (KeyError, ValueError):
+            raise ValueError(unknown("column in treatments:", key, schema.names)) from None
+    return tuple(schema.names[j] for j in sorted(found))
 
 
 def _priors_by_node(given: Any, nodes: list[str], outcome: str) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """Structural equations as values."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from interventional.answers.samples import Closed, Linear, Parts, Rows
 from interventional.data.grouped import Design
 from interventional.data.schema import Schema
+from interventional.data.smooth import SmoothDesign
+from interventional.data.surface import Surface, alike
 from interventional.errors import listed
 from interventional.graph.choice import Regression
 from interventional.graph.identification import (
@@ -142,6 +145,10 @@ class Equation:
             coords[self.effect_dim(group)] = coords[f"{self.effect_dim(group)}_"] = list(
                 part.effects
             )
+        if self.surface is not None:
+            coords[f"{self.node}_component"] = [part.name for part in self.surface.components]
+            coords[f"{self.node}_range"] = list(self.surface.lengths)
+            coords[f"{self.node}_weight"] = [str(k) for k in range(sum(self.surface.width))]
         return coords
 
     def effect_dim(self, group: Group) -> str:
@@ -153,11 +160,23 @@ class Equation:
         """The names of the parameters that the family has besides the coefficients."""
         return tuple(self.record.dispersion)
 
+    @property
+    def surface(self) -> Surface | None:
+        """What bends in the equation, beside its line; None where nothing does."""
+        return self.design.surface if isinstance(self.design, SmoothDesign) else None
+
+    @property
+    def of_surface(self) -> tuple[str, ...]:
+        """The names of the parameters of what bends: scales, lengths and weights."""
+        endings = ("scale", "length", "weights") if self.surface is not None else ()
+        return tuple(f"{self.node}_{ending}" for ending in endings)
+
     @cached_property
     def mean_parameters(self) -> tuple[str, ...]:
         """The names of the parameters of the expected node."""
         names: tuple[str, ...] = ("intercept", "beta") if self.has_intercept else ("beta",)
-        return tuple(f"{self.node}_{name}" for name in names + self.record.mean_needs)
+        found = tuple(f"{self.node}_{name}" for name in names + self.record.mean_needs)
+        return found + self.of_surface
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
@@ -188,11 +207,23 @@ class Equation:
             of_zero_one = ", as that of a column of 0 and 1 is unless family= says otherwise"
             why = of_zero_one if self.family == ZERO_ONE else ""
             return f"the family of {self.node!r} is {self.family!r}{why}"
+        if self.surface is not None:
+            return self._surface_obstacle
         learning = self.priors.learnt
         if learning and self.noise is not None:
             return f"the prior of {learning[0]!r} learns a scale, beside known errors of rows"
         if learning and self.priors.fixed_sigma is not None:
             return f"the prior of {learning[0]!r} learns a scale, beside a fixed sigma"
+        return self.priors.conjugacy_obstacle
+
+    @property
+    def _surface_obstacle(self) -> str | None:
+        """Say what a surface cannot be beside."""
+        if self.noise is not None:
+            return "there are known errors of rows"
+        for group in self.priors.groups:
+            if group.name != "normal":
+                return f"the prior of {group.name!r} is not Normal"
         return self.priors.conjugacy_obstacle
 
     def engine(self, inference: str) -> str:
@@ -204,6 +235,12 @@ class Equation:
             If the exact engine is asked for, and something keeps it from this equation.
         """
         obstacle = self.exact_obstacle
+        if self.surface is not None and (obstacle or inference not in ("auto", "exact")):
+            raise ValueError(
+                f"design='smooth' of {self.node!r} is for Gaussian and lognormal equations under "
+                "Normal priors of coefficients, which inference='auto' draws, but "
+                f"{obstacle or f'inference={inference!r}'}"
+            )
         if inference == "exact" and obstacle is not None:
             raise ValueError(
                 "inference='exact' draws Gaussian and lognormal equations under Normal or Flat "
@@ -232,8 +269,42 @@ class Equation:
 
     def matrix(self, values: Floats) -> Floats:
         """Return the design matrix, (n, terms), of the model's encoded columns."""
+        return self.design.matrix(self.regressors(values))
+
+    def regressors(self, values: Floats) -> Floats:
+        """Return the columns of the equation among the model's encoded columns."""
         takes_all = self.columns == tuple(range(values.shape[1]))
-        return self.design.matrix(values if takes_all else values[:, self.columns])
+        return values if takes_all else values[:, self.columns]
+
+    def closed(
+        self,
+        columns: Callable[[Rows], Floats],
+        n: int,
+        draws: Mapping[str, Floats],
+    ) -> Closed:
+        """Return the linear predictor of rows as samples in closed form.
+
+        Parameters
+        ----------
+        columns : callable
+            Returns the equation's own columns, encoded, of some rows.
+        n : int
+            How many rows there are.
+        draws : mapping
+            Posterior draws of the equation's parameters.
+        """
+        beta, design = draws[f"{self.node}_beta"], self.design
+        intercept = draws.get(f"{self.node}_intercept", np.zeros(len(beta)))
+        if not isinstance(design, SmoothDesign):
+            return Linear(lambda rows: design.matrix(columns(rows)), n, beta, intercept)
+        scale, length, weights = (draws[name] for name in self.of_surface)
+        sets, parts = alike(scale, length), []
+        for own in sets:
+            at = partial(design.at, scale=scale[own[0]], length=length[own[0]])
+            matrix = partial(_composed, at, columns)
+            coefficients = np.hstack([beta[own], weights[own]])
+            parts.append(Linear(matrix, n, coefficients, intercept[own]))
+        return Parts(tuple(sets), tuple(parts))
 
     @cached_property
     def read(self) -> frozenset[int]:
@@ -390,6 +461,12 @@ class StructuralModel:
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled."""
         return _as_made(self)
+
+
+def _composed(
+    at: Callable[[Floats], Floats], columns: Callable[[Rows], Floats], rows: Rows
+) -> Floats:
+    return at(columns(rows))
 
 
 def _as_made(value: Equation | StructuralModel) -> dict[str, Any]:

@@ -13,8 +13,10 @@ import numpy as np
 
 from interventional.data.design import TreatmentCoding
 from interventional.data.grouped import Design
+from interventional.data.smooth import SmoothDesign
 from interventional.numbers import Floats
 from interventional.scm.equations import Equation, Regeneration, StructuralModel, with_errors
+from interventional.scm.surface_priors import LENGTH_SPREAD, SCALE_SPREAD
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -96,6 +98,8 @@ def _add_equation(
     beta, intercept, dispersion = add_parameters(equation, to_zero, numbers.__getitem__)
     matrix = design_tensor(equation.design, columns or [errors if exposure is None else exposure])
     predictor = linear_predictor(equation, matrix, beta)
+    if equation.surface is not None:
+        predictor += _add_surface(equation, columns)
     if intercept is not None:
         predictor += intercept
     if exposure is not None:
@@ -110,6 +114,29 @@ def _add_equation(
     if how == "residual":
         return record.with_residual(mu, pm.Data(f"{name}_residual", np.zeros(1), dims="obs"))
     return mu if how == "mean" else drawn.astype("float64")
+
+
+def _add_surface(equation: Equation, columns: list[Any]) -> Any:
+    """Add what bends in an equation to the model in context; return it at the rows."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    from interventional.scm.surface_op import SurfaceOp, WeightsOp
+
+    name, surface, priors = equation.node, equation.surface, equation.priors.surface
+    assert surface is not None and priors is not None
+    odds = np.array(list(priors.odds.values()))
+    form = pm.Categorical(f"{name}_form", odds / odds.sum())
+    dims = {ending: f"{name}_{ending}" for ending in ("component", "range", "weight")}
+    log_scale, log_length = np.log(priors.scale), np.log(priors.length)
+    size = pm.LogNormal(f"{name}_size", log_scale, SCALE_SPREAD, dims=dims["component"])
+    on = pt.as_tensor(np.array(list(priors.odds), dtype=float))
+    scale = pm.Deterministic(f"{name}_scale", on[form] * size, dims=dims["component"])
+    length = pm.LogNormal(f"{name}_length", log_length, LENGTH_SPREAD, dims=dims["range"])
+    noise = pm.Normal(f"{name}_noise", 0.0, 1.0, dims=dims["weight"])
+    weights = WeightsOp(surface)(noise, scale, length)
+    weights = pm.Deterministic(f"{name}_weights", weights, dims=dims["weight"])
+    return SurfaceOp(surface)(*columns, scale, length, weights)
 
 
 def add_coords(built: "pm.Model", equation: Equation) -> None:
@@ -209,6 +236,8 @@ def design_tensor(design: Design, columns: list[Any]) -> Any:
     """Return the design matrix of columns that are PyTensor vectors."""
     import pytensor.tensor as pt
 
+    if isinstance(design, SmoothDesign):
+        design = design.line
     if not isinstance(design, TreatmentCoding):
         from interventional.scm.design_op import DesignOp
 

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.random import Generator
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from interventional.answers.reductions import mean
-from interventional.answers.samples import Linear, Samples
+from interventional.answers.samples import Closed, Rows, Samples
 from interventional.numbers import Floats, refuse_overflow, slices
 from interventional.scm.equations import Equation, with_errors
 from interventional.scm.families import Family
@@ -28,8 +29,8 @@ class Predictive:
     ----------
     equation : Equation
         Its equation.
-    matrix : ndarray of shape (n, terms)
-        The terms of each row.
+    columns : ndarray of shape (n, columns)
+        Its encoded columns.
     offset : ndarray of shape (n,) or None
         What is added to the linear predictor.
     draws : mapping
@@ -39,7 +40,7 @@ class Predictive:
     """
 
     equation: Equation
-    matrix: Floats
+    columns: Floats
     offset: Floats | None
     draws: Mapping[str, Floats]
     errors: Floats | None = None
@@ -47,8 +48,8 @@ class Predictive:
     @classmethod
     def of(cls, equation: Equation, values: Floats, draws: Mapping[str, Floats]) -> "Predictive":
         """Return the distribution of a node at encoded rows."""
-        matrix, offset = equation.matrix(values), equation.offset(values)
-        return cls(equation, matrix, offset, draws, equation.errors(values))
+        columns, offset = equation.regressors(values), equation.offset(values)
+        return cls(equation, columns, offset, draws, equation.errors(values))
 
     @property
     def family(self) -> Family:
@@ -63,7 +64,7 @@ class Predictive:
     def mean(self) -> Floats:
         """Return the posterior mean of the expected node, (n,): never the link of an average."""
         if self.equation.is_linear:
-            return self._linear().mean()
+            return self._linear.mean()
         return _OfRows(self, self._expected).reduce(mean)[0]
 
     def std(self) -> Floats:
@@ -71,7 +72,7 @@ class Predictive:
         dispersion = self._dispersion()
         if self.equation.is_linear:  # the noise is the same whatever is expected
             within = self.family.variance(np.zeros(1), dispersion).mean()
-            between = self._linear().std() if self.n_draws > 1 else np.zeros(len(self.matrix))
+            between = self._linear.std() if self.n_draws > 1 else np.zeros(len(self.columns))
             own = 0.0 if self.errors is None else np.square(self.errors)
             return np.hypot(between, np.sqrt(within + own))
 
@@ -105,17 +106,21 @@ class Predictive:
         """
         return self.log_likelihood(y).reduce(_log_mean_exp)[0]
 
-    def _linear(self) -> Linear:
-        beta = self.draws[f"{self.equation.node}_beta"]
-        intercept = self.draws.get(f"{self.equation.node}_intercept", np.zeros(len(beta)))
-        return Linear(lambda rows: self.matrix[rows], len(self.matrix), beta, intercept)
+    @cached_property
+    def _linear(self) -> Closed:
+        return self._of(self.draws)
 
-    def _eta(self, rows: slice, picked: NDArray[np.intp] | slice = slice(None)) -> Floats:
+    def _of(self, draws: Mapping[str, Floats]) -> Closed:
+        return self.equation.closed(self._rows, len(self.columns), draws)
+
+    def _rows(self, rows: Rows) -> Floats:
+        return self.columns[rows]
+
+    def _eta(self, rows: slice, picked: NDArray[np.intp] | None = None) -> Floats:
         """Return the linear predictor, (draws, rows)."""
-        node = self.equation.node
-        eta = self.draws[f"{node}_beta"][picked] @ self.matrix[rows].T
-        if self.equation.has_intercept:
-            eta += self.draws[f"{node}_intercept"][picked][:, None]
+        names = self.equation.parameters
+        known = self._linear if picked is None else self._of({n: self.draws[n][picked] for n in names})
+        eta = known.samples(rows)
         if self.offset is not None:
             eta += self.offset[rows]
         return eta
@@ -147,7 +152,7 @@ class _OfRows(Samples):
     """Samples that a function makes of a slice of rows, in blocks that fit the cache."""
 
     def __init__(self, of: Predictive, function: Callable[[slice], Floats]):
-        self.n_draws, self.n = of.n_draws, len(of.matrix)
+        self.n_draws, self.n = of.n_draws, len(of.columns)
         self._function = function
 
     def block(self, rows: slice) -> Floats:

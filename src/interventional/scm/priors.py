@@ -15,6 +15,7 @@ from interventional.errors import listed, unknown
 from interventional.numbers import LARGEST, SMALLEST, Floats
 from interventional.scm.curve import CURVE
 from interventional.scm.shrinkage import KINDS, SIZED, VARYING
+from interventional.scm.surface_priors import SurfacePriors
 
 if TYPE_CHECKING:
     from pymc_extras.prior import Prior
@@ -314,11 +315,14 @@ class EquationPriors:
         That of the intercept; None where there is none.
     dispersion : mapping
         Those of the parameters that the family has besides, by name.
+    surface : SurfacePriors or None
+        Those of what bends, where anything does.
     """
 
     groups: tuple[Group, ...]
     intercept: PriorSpec | None
     dispersion: Mapping[str, PriorSpec]
+    surface: SurfacePriors | None = None
 
     @property
     def sigma(self) -> PriorSpec | None:

@@ -13,6 +13,8 @@ from interventional.data.grouped import Design, GroupedDesign
 from interventional.data.repeated import first_rows, group_codes, same_in_groups
 from interventional.data.seen import Seen, merge_equal_rows, sufficient_statistics
 from interventional.data.seen_by_level import SeenByLevel
+from interventional.data.seen_surface import SeenSurface
+from interventional.data.smooth import SmoothDesign
 from interventional.errors import MisfitWarning, listed
 from interventional.numbers import Floats, dense
 from interventional.scm.curve import Curves
@@ -118,6 +120,11 @@ def _equation(
         assert isinstance(design, TreatmentCoding)
         seen = accumulated.statistics(design, columns, parsed.position(node), intercept)
     elif values is not None and rows is not None and response is not None:
+        if isinstance(design, SmoothDesign):
+            seen = SeenSurface.of(design, rows, response, weights, intercept=intercept)
+            equation = _scaled(parsed, regression, design, rows, None, weights, seen)
+            equation.engine(parsed.inference)  # which refuses what it cannot draw
+            return equation, seen
         if isinstance(design, GroupedDesign) and parsed.keeps_levels(node):
             seen = SeenByLevel.of(design, rows, response, weights, intercept=intercept)
             equation = _scaled(parsed, regression, design, rows, None, weights, seen)

@@ -202,7 +202,7 @@ class Unbiased(Chunked):
     def linear(self) -> Linear | None:
         """Return the closed form, where the answer has one: distances moved are further terms."""
         inner, query = self.answer.linear(), self.answer.query
-        if inner is None:
+        if not isinstance(inner, Linear):  # what comes in parts is had row by row
             return None
         forced = {name: np.asarray(query.forced[name]) for name in self.biases}
 

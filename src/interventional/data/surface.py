@@ -1,0 +1,409 @@
+r"""A surface that bends over columns: what it is made of, as numbers.
+
+.. math:: f(x) + \sum_k u_k (\delta_k' x + g_k(x)) + h_k(t_k)
+
+with Gaussian processes f, g and h. x are the columns but the treatments t, the numbers among them
+standardised, levels as indicators, and for f the expected treatment given x besides
+(`propensity`): so what confounds is not taken for effects (Hahn, Murray and Carvalho 2020). u is a
+treatment about its middle: -1/2 and 1/2 where it has two values, indicators of its levels about
+their average, and standard deviations about its mean where it is a number. Without treatments
+there is f alone, over all columns.
+
+As a linear model in a basis: of landmarks Z, with K the kernel of all that bends and L a root of
+that among landmarks, the surface is
+
+.. math:: K(x, Z) L^{-T} w + (\phi(x) - K(x, Z) K(Z, Z)^{-1} \phi(Z))\, a
+
+with w and a standard normal. The first part is what landmarks tell of; the second, with random
+waves φ that have the kernel, is what they leave open: nothing at the landmarks, and all of it far
+from them (Wilson et al. 2021, pathwise conditioning). Both together are K(x, Z) v + φ(x) a.
+
+References
+----------
+Hahn, Murray and Carvalho (2020). Bayesian regression tree models for causal inference.
+Bayesian Analysis 15:965.
+
+Wilson, Borovitskiy, Terenin, Mostowsky and Deisenroth (2021). Pathwise conditioning of Gaussian
+processes. Journal of Machine Learning Research 22:1.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interventional.data.kernels import frequencies, matern, waves
+from interventional.data.propensity import Propensity
+from interventional.data.schema import Schema
+from interventional.numbers import Floats
+
+LANDMARKS = 500  # rows at most that a surface is told by
+_WAVES = 64  # of each process
+_JITTER = 1e-8  # of the variance of the surface, so that landmarks may be next to each other
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Rows as a surface takes them.
+
+    Attributes
+    ----------
+    features : ndarray of shape (n, features)
+        Columns and propensities, standardised.
+    treatments : tuple of ndarray of shape (n, r)
+        Each treatment about its middle.
+    """
+
+    features: Any
+    treatments: tuple[Any, ...]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def take(self, rows: Any) -> "Inputs":
+        """Return some rows."""
+        return Inputs(self.features[rows], tuple(u[rows] for u in self.treatments))
+
+    def astype(self, dtype: Any) -> "Inputs":
+        """Return the same in another precision."""
+        return Inputs(self.features.astype(dtype), tuple(u.astype(dtype) for u in self.treatments))
+
+
+@dataclass(frozen=True, eq=False)
+class Component:
+    """One term of the sum that a surface is.
+
+    Attributes
+    ----------
+    name : str
+        What it is called.
+    bends : bool
+        Whether it is a Gaussian process; else it is linear in the features.
+    treatment : int or None
+        The treatment that it is multiplied by.
+    features : ndarray of int, shape (d,)
+        What it is a function of.
+    lengths : ndarray of int, shape (d,)
+        Which length each of these features has; nothing where it is linear.
+    frequencies : ndarray of shape (d, waves)
+        Those of its waves for lengths of 1.
+    """
+
+    name: str
+    bends: bool
+    treatment: int | None
+    features: NDArray[np.intp]
+    lengths: NDArray[np.intp]
+    frequencies: Floats
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """A column that is meant to be forced.
+
+    Attributes
+    ----------
+    j : int
+        Its position.
+    center, scale : float
+        Its middle, and what it is divided by, where it has numbers.
+    codes : ndarray
+        Its levels, where it has some.
+    is_dose : bool
+        Whether it has three numbers or more.
+    """
+
+    j: int
+    center: float
+    scale: float
+    codes: Floats
+    is_dose: bool
+
+    def about_middle(self, values: Floats) -> Floats:
+        """Return what effects are multiplied by, (n, 1), or (n, levels)."""
+        column = values[:, self.j]
+        if not len(self.codes):
+            return np.asarray(((column - self.center) / self.scale)[:, None])
+        own = (column[:, None] == self.codes) - 1 / len(self.codes)
+        return np.asarray(own / np.sqrt(2.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """What bends in an equation.
+
+    Attributes
+    ----------
+    columns : tuple of (int, float or None, float, float)
+        Of each feature that is a column its position, the code of a level, and center and scale.
+    propensities : tuple of Propensity
+        Of each treatment; they are features too.
+    treatments : tuple of Treatment
+        The columns that are meant to be forced.
+    components : tuple of Component
+        The sum.
+    lengths : tuple of str
+        What each length is called.
+    landmarks : Inputs
+        The rows that it is told by.
+    """
+
+    columns: tuple[tuple[int, float | None, float, float], ...]
+    propensities: tuple[Propensity, ...]
+    treatments: tuple[Treatment, ...]
+    components: tuple[Component, ...]
+    lengths: tuple[str, ...]
+    landmarks: Inputs
+
+    @classmethod
+    def of(
+        cls, schema: Schema, treated: Sequence[int], values: Floats, weights: Floats
+    ) -> "Surface":
+        """Return the surface over some columns.
+
+        Parameters
+        ----------
+        schema : Schema
+            What the columns are.
+        treated : sequence of int
+            Positions of the treatments.
+        values : ndarray of shape (n, columns)
+            Distinct encoded rows, in order.
+        weights : ndarray of shape (n,)
+            How often each occurs.
+        """
+        treated = [j for j in treated if len(np.unique(values[:, j])) > 1]
+        treatments = tuple(_treatment(schema, j, values, weights) for j in treated)
+        columns = tuple(_features(schema, values, weights))
+        bare = cls(columns, (), treatments, (), (), Inputs(np.empty((0, 0)), ()))
+        made = bare.inputs(values).features
+        own = [k for k, (j, *_) in enumerate(columns) if j not in treated]
+        found = (Propensity.of(made[:, own], own, t, values, weights) for t in treatments)
+        propensities = tuple(each for each in found if each is not None)
+        whole = replace(bare, propensities=propensities)
+        rng = np.random.default_rng(0)
+        components, lengths = _components(whole, schema, rng)
+        some = rng.permutation(len(values))[:LANDMARKS]
+        landmarks = whole.inputs(values[np.sort(some)])
+        return replace(whole, components=components, lengths=lengths, landmarks=landmarks)
+
+    def inputs(self, values: Floats) -> Inputs:
+        """Return encoded rows as the surface takes them."""
+        made = np.empty((len(values), len(self.columns)))
+        for k, (j, code, center, scale) in enumerate(self.columns):
+            column = values[:, j]
+            made[:, k] = (column if code is None else column == code) - center
+            made[:, k] /= scale
+        beside = [propensity.at(made) for propensity in self.propensities]
+        us = tuple(treatment.about_middle(values) for treatment in self.treatments)
+        return Inputs(np.hstack([made, *beside]) if beside else made, us)
+
+    @property
+    def bending(self) -> list[tuple[int, Component]]:
+        """The components that bend, with their positions."""
+        return [(c, part) for c, part in enumerate(self.components) if part.bends]
+
+    @cached_property
+    def width(self) -> tuple[int, int, int]:
+        """How many weights there are: of lines, of landmarks, of waves."""
+        lines = n_waves = 0
+        for part in self.components:
+            times = 1 if part.treatment is None else self._rank(part.treatment)
+            if part.bends:
+                n_waves += 2 * part.frequencies.shape[1] * times
+            else:
+                lines += len(part.features) * times
+        return lines, len(self.landmarks), n_waves
+
+    def _rank(self, treatment: int) -> int:
+        return int(self.landmarks.treatments[treatment].shape[1])
+
+    def kernel(self, left: Inputs, right: Inputs, scale: Floats, length: Floats) -> Floats:
+        """Return the covariance of what bends between rows, (a, b), given scales and lengths."""
+        total = np.zeros((len(left), len(right)))
+        for c, part in self.bending:
+            if not scale[c]:
+                continue
+            by = length[part.lengths]
+            found = matern(left.features[:, part.features] / by, right.features[:, part.features] / by)
+            found *= scale[c] ** 2
+            if part.treatment is not None:
+                found *= left.treatments[part.treatment] @ right.treatments[part.treatment].T
+            total += found
+        return total
+
+    def variance(self, rows: Inputs, scale: Floats) -> Floats:
+        """Return the variance of what bends, (n,)."""
+        total = np.zeros(len(rows))
+        for c, part in self.bending:
+            size = scale[c] ** 2
+            if part.treatment is not None:
+                size = size * np.square(rows.treatments[part.treatment]).sum(axis=1)
+            total += size
+        return total
+
+    def root(self, scale: Floats, length: Floats) -> Floats:
+        """Return a triangular root of the covariance among landmarks."""
+        k = self.kernel(self.landmarks, self.landmarks, scale, length)
+        k.flat[:: len(k) + 1] += _JITTER * max(float(k.diagonal().max(initial=0.0)), 1e-300)
+        return np.linalg.cholesky(k)
+
+    def lines(self, rows: Inputs, scale: Floats) -> Floats:
+        """Return the terms of effects that are linear in features, (n, lines)."""
+        parts = [
+            scale[c] * _times(rows, part, rows.features[:, part.features])
+            for c, part in enumerate(self.components)
+            if not part.bends
+        ]
+        return np.hstack(parts) if parts else np.empty((len(rows), 0))
+
+    def waves(self, rows: Inputs, scale: Floats, length: Floats) -> Floats:
+        """Return random waves that have the covariance of what bends, (n, waves)."""
+        parts = []
+        for c, part in self.bending:
+            by = rows.features[:, part.features] / length[part.lengths]
+            parts.append(scale[c] * _times(rows, part, waves(by, part.frequencies)))
+        return np.hstack(parts) if parts else np.empty((len(rows), 0))
+
+    def matrix(self, values: Floats, scale: Floats, length: Floats) -> Floats:
+        """Return what `weights` are multiplied by at encoded rows, (n, weights)."""
+        rows = self.inputs(values)
+        parts = [
+            self.lines(rows, scale),
+            self.kernel(rows, self.landmarks, scale, length),
+            self.waves(rows, scale, length),
+        ]
+        return np.hstack(parts)
+
+    def weights(
+        self, noise: Floats, scale: Floats, length: Floats, root: Floats | None = None
+    ) -> Floats:
+        """Return what standard normal numbers say of the surface: c, v and a, (draws, weights).
+
+        Parameters
+        ----------
+        noise : ndarray of shape (draws, weights)
+            Coefficients of lines, w and a.
+        scale, length : ndarray
+            Scales of the components, and lengths.
+        root : ndarray of shape (landmarks, landmarks), optional
+            What `root` returns.
+        """
+        from scipy.linalg import solve_triangular
+
+        lines, landmarks, _ = self.width
+        c, w, a = np.split(noise, [lines, lines + landmarks], axis=1)
+        if not any(scale[k] for k, _ in self.bending):
+            return np.hstack([c, np.zeros_like(w), a])
+        root = self.root(scale, length) if root is None else root
+        far = self.waves(self.landmarks, scale, length)
+        told = w.T - solve_triangular(root, far @ a.T, lower=True)
+        v = solve_triangular(root, told, lower=True, trans=1)
+        return np.hstack([c, v.T, a])
+
+    def at(self, values: Floats, scale: Floats, length: Floats, weights: Floats) -> Floats:
+        """Return the surface at encoded rows, (draws, n); draws of equal scales go together.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n, columns), or (draws, n, columns)
+            Encoded rows; others for each draw, where they differ.
+        scale, length, weights : ndarray of shape (draws, ...)
+            Draws of the scales, the lengths and the weights.
+        """
+        out = np.empty((len(weights), values.shape[-2]))
+        for draws in alike(scale, length):
+            of = scale[draws[0]], length[draws[0]]
+            if values.ndim == 2:
+                out[draws] = weights[draws] @ self.matrix(values, *of).T
+                continue
+            for draw in draws:
+                out[draw] = self.matrix(values[draw], *of) @ weights[draw]
+        return out
+
+
+def alike(scale: Floats, length: Floats) -> list[NDArray[np.intp]]:
+    """Return the draws that have scales and lengths in common, set by set."""
+    _, codes = np.unique(np.hstack([scale, length]), axis=0, return_inverse=True)
+    codes = codes.ravel()
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+
+
+def _times(rows: Inputs, part: Component, made: Floats) -> Floats:
+    """Return terms multiplied by the treatment of a component."""
+    if part.treatment is None:
+        return made
+    u = rows.treatments[part.treatment]
+    return np.asarray((u[:, :, None] * made[:, None, :]).reshape(len(u), -1))
+
+
+def _treatment(schema: Schema, j: int, values: Floats, weights: Floats) -> Treatment:
+    column, codes = values[:, j], np.unique(values[:, j])
+    if schema.levels[j] is not None:
+        return Treatment(j, 0.0, 1.0, codes, False)
+    if len(codes) == 2:
+        return Treatment(j, float(codes.mean()), float(codes[1] - codes[0]), codes[:0], False)
+    center, scale = _moments(column, weights)
+    return Treatment(j, center, scale, codes[:0], True)
+
+
+def _moments(column: Floats, weights: Floats) -> tuple[float, float]:
+    center = float(np.average(column, weights=weights))
+    scale = float(np.sqrt(np.average(np.square(column - center), weights=weights)))
+    return center, scale if scale > 1e-13 * max(abs(center), 1e-300) else 1.0
+
+
+def _features(
+    schema: Schema, values: Floats, weights: Floats
+) -> Iterable[tuple[int, float | None, float, float]]:
+    """Iterate over what columns are as features."""
+    for j, levels in enumerate(schema.levels):
+        codes = [None] if levels is None else [float(code) for code in np.unique(values[:, j])]
+        for code in codes:
+            if code is None:
+                yield j, None, *_moments(values[:, j], weights)
+            else:
+                yield j, code, float(np.average(values[:, j] == code, weights=weights)), 1.0
+
+
+def _components(
+    surface: Surface, schema: Schema, rng: np.random.Generator
+) -> tuple[tuple[Component, ...], tuple[str, ...]]:
+    """Return the sum that a surface is, and what its lengths are called."""
+    treated = [treatment.j for treatment in surface.treatments]
+    names = [schema.names[j] for j in treated]
+    owner = [schema.names[j] for j, *_ in surface.columns]
+    is_x = [j not in treated for j, *_ in surface.columns]
+    by = [f"{schema.names[p.treatment]}|" for p in surface.propensities for _ in range(p.size)]
+    xs = [k for k, own in enumerate(is_x) if own]
+    with_propensity = xs + list(range(len(owner), len(owner) + len(by)))
+    owner += by
+    parts: list[Component] = []
+    labels: list[str] = []
+
+    def add(name: str, bends: bool, k: int | None, features: list[int]) -> None:
+        if not features:
+            return
+        owners = [owner[feature] for feature in features]
+        known = list(dict.fromkeys(owners))
+        lengths = [len(labels) + known.index(each) for each in owners] if bends else []
+        prefix = "" if k is None else f"{names[k]}:"
+        if bends:
+            labels.extend(f"{prefix}{each}" for each in known)
+        waves_of = frequencies(len(features), _WAVES if bends else 0, rng)
+        of = np.array(features, dtype=np.intp), np.array(lengths, dtype=np.intp), waves_of
+        parts.append(Component(name, bends, k, *of))
+
+    add("surface", True, None, with_propensity)
+    for k, treatment in enumerate(surface.treatments):
+        others = [i for i, (j, *_) in enumerate(surface.columns) if j != treatment.j]
+        if treatment.is_dose:
+            own = [i for i, (j, *_) in enumerate(surface.columns) if j == treatment.j]
+            add(names[k], True, None, own)
+        add(f"{names[k]}:line", False, k, others)
+        add(f"{names[k]}:surface", True, k, others)
+    return tuple(parts), tuple(labels)

@@ -1,0 +1,397 @@
+"""Draws of an equation that bends: scales and lengths by nodes, coefficients given them exactly.
+
+Which components there are is not known either: none, so that all is a straight line; a surface
+and effects that are the same for all rows; effects that differ. Each of these *forms* has weight
+in proportion to its odds and its evidence by Laplace's method; given it, log scales, log lengths
+and log sigma are Gaussian around their mode, and nodes are spread over that by a Sobol sequence. A
+posterior draw is one from the exact posterior given one node.
+
+Weights of nodes by their density would do worse: in twenty dimensions and more a few of them would
+have it all.
+
+References
+----------
+MacKay (1999). Comparison of approximate methods for handling hyperparameters. Neural Computation
+11:1035.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from interventional.data.seen import one_thread
+from interventional.data.seen_surface import SeenSurface
+from interventional.data.surface import Inputs, Surface
+from interventional.inference.descent import descend
+from interventional.inference.evidence import Evidence, Rows
+from interventional.inference.exact import LogDensity
+from interventional.numbers import Floats, blocks
+from interventional.scm.equations import Equation
+from interventional.scm.priors import normal_parameters
+from interventional.scm.surface_priors import SurfacePriors
+
+LEARNT_FROM = 1000  # rows at most that scales and lengths are learnt from
+NODES = 16  # of scales and lengths, over all forms
+_FEWEST = 4  # nodes of a form
+_UNLIKELY = 0.005  # forms that are left out
+_STEPS, _ENOUGH = 60, 0.02
+_DIFFERENCE = 0.1  # of log scales, for the curvature
+_FLATTEST = 0.5  # curvature in units of the priors', where these alone have 1
+_NOISE = 1e-3  # variance below which rounding to single precision matters
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """Scales and lengths if certain components are all that there is.
+
+    Attributes
+    ----------
+    evidence : Evidence
+        Their density.
+    mode : ndarray of shape (d,)
+        Where it is largest.
+    root : ndarray of shape (d, free)
+        A root of their covariance.
+    log_weight : float
+        The log of its evidence times its odds.
+    """
+
+    evidence: Evidence
+    mode: Floats
+    root: Floats
+    log_weight: float
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "Form":
+        """Return a form whose mode is found."""
+        single = _at_mode(evidence, evidence.mean)
+        _, _, sigma = evidence.split(single[0])
+        if sigma**2 < _NOISE and evidence.dtype is np.float32:
+            evidence = replace(evidence, dtype=np.float64)
+            single = _at_mode(evidence, single[0])
+        mode, value = single
+        free, spread = evidence.free, evidence.spread
+        at = evidence(mode)[1]
+        H = np.empty((len(free), len(free)))
+        for i, k in enumerate(free):
+            there = mode.copy()
+            # away from where there is no density
+            step = _DIFFERENCE if mode[k] < evidence.mean[k] else -_DIFFERENCE
+            there[k] += step
+            H[i] = ((evidence(there)[1] - at) / step)[free]
+        H = (H + H.T) / 2 * np.outer(spread[free], spread[free])
+        curvature, axes = np.linalg.eigh(H)
+        curvature = np.maximum(curvature, _FLATTEST)
+        root = np.zeros((len(mode), len(free)))
+        root[free] = spread[free, None] * axes / np.sqrt(curvature)
+        odds = np.log(evidence.priors.odds[evidence.on])
+        weight = odds - value - 0.5 * float(np.log(curvature).sum())
+        return cls(evidence, mode, root, weight)
+
+    def nodes(self, n: int, seed: int) -> Floats:
+        """Return so many values of theta, spread over their posterior, (n, d)."""
+        from scipy.special import ndtri
+        from scipy.stats import qmc
+
+        d = self.root.shape[1]
+        if d == 0:
+            return np.repeat(self.mode[None], n, axis=0)
+        size = int(np.ceil(np.log2(max(n, 1))))
+        z = ndtri(qmc.Sobol(d, rng=np.random.default_rng(seed)).random_base2(size)[:n])
+        return np.asarray(self.mode + z @ self.root.T)
+
+
+def _at_mode(evidence: Evidence, start: Floats) -> tuple[Floats, float]:
+    """Return the mode of theta, and minus the log density there."""
+    free, spread = evidence.free, evidence.spread[evidence.free]
+
+    def whole(x: Floats) -> Floats:
+        theta = start.copy()
+        theta[free] += spread * x
+        return theta
+
+    def of(x: Floats) -> tuple[float, Floats]:
+        value, gradient = evidence(whole(x))
+        return value, gradient[free] * spread
+
+    x, value = descend(of, np.zeros(len(free)), _STEPS, _ENOUGH)
+    return whole(x), value
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """An equation that bends, and its rows, in standard units.
+
+    Attributes
+    ----------
+    surface : Surface
+        What bends.
+    rows : Rows
+        The distinct rows.
+    priors : SurfacePriors
+        Of scales and lengths, in standard units.
+    unit, center : float
+        Standard deviation of the outcome, and what is subtracted from it.
+    of_line : ndarray of shape (terms,)
+        Prior standard deviations of the coefficients of the line, in raw units, that of the
+        intercept first where there is one.
+    mean : ndarray of shape (terms,)
+        Their prior means.
+    has_intercept : bool
+        Whether there is one.
+    shift : ndarray of shape (terms of the design,)
+        From the center of the prior of the intercept to the means of the terms.
+    log_sigma : callable
+        The log density of the prior of sigma, in standard units.
+    fixed : float or None
+        What sigma is fixed at.
+    """
+
+    surface: Surface
+    rows: Rows
+    priors: SurfacePriors
+    unit: float
+    of_line: Floats
+    mean: Floats
+    has_intercept: bool
+    shift: Floats
+    log_sigma: LogDensity
+    fixed: float | None
+
+    @classmethod
+    def of(cls, equation: Equation, seen: SeenSurface, log_sigma: LogDensity) -> "Problem":
+        """Return the problem of an equation.
+
+        `log_sigma` is the log density of sigma's prior in the units of the outcome.
+        """
+        design, priors = seen.design, equation.priors
+        terms, unit = design.matrix(seen.rows) - equation.center, seen.moments.y_scale
+        mean, sd = np.zeros(terms.shape[1]), np.zeros(terms.shape[1])
+        for group in priors.groups:
+            own = list(group.terms)
+            mean[own], sd[own] = normal_parameters(group.prior, len(own), group.name)
+        if priors.intercept is not None:
+            first = normal_parameters(priors.intercept, 1, "intercept")
+            mean, sd = np.concatenate([first[0], mean]), np.concatenate([first[1], sd])
+            terms = np.column_stack([np.ones(len(terms)), terms])
+        target = (seen.target - terms @ mean) / unit
+        inputs = design.surface.inputs(seen.rows)
+        rows = Rows(inputs, terms * sd / unit, target, seen.weights, seen.within / unit**2)
+        return cls(
+            design.surface,
+            rows,
+            SurfacePriors.of(design.surface, 1.0),
+            unit,
+            sd,
+            mean,
+            priors.intercept is not None,
+            seen.x_mean - equation.center,
+            lambda sigma: log_sigma(sigma * unit),
+            None if priors.fixed_sigma is None else priors.fixed_sigma / unit,
+        )
+
+    def learnt(self) -> list[Form]:
+        """Return what is learnt of scales and lengths, form by form; from some of many rows."""
+        n, rows = len(self.rows.target), self.rows
+        if n > LEARNT_FROM:
+            some = np.random.default_rng(1).permutation(n)[:LEARNT_FROM]
+            rows = rows.take(np.sort(some))
+        of = partial(Evidence, self.surface, rows, self.priors)
+        beside = {"log_sigma": self.log_sigma, "fixed": self.fixed}
+        return _each(Form.of, [of(on, **beside) for on in self.priors.odds])
+
+    def given(self, theta: Floats, n_draws: int, form: Form, rng: Generator) -> "Drawn":
+        """Return draws of coefficients given scales, lengths and sigma."""
+        scale, length, sigma = form.evidence.split(theta)
+        root = None
+        if any(scale[c] for c, _ in self.surface.bending):
+            root = self.surface.root(scale, length)
+        told = Told.of(self.surface, self.rows, scale, length, sigma, root)
+        own = told.drawn(rng.standard_normal((n_draws, told.size)))
+        q = self.rows.line.shape[1]
+        _, _, far = self.surface.width
+        waves = rng.standard_normal((n_draws, far))
+        of = scale * self.unit, length, None if root is None else root * self.unit
+        weights = self.surface.weights(np.hstack([own[:, q:], waves]), *of)
+        coefficients = self.mean + own[:, :q] * self.of_line
+        return Drawn(coefficients, weights, scale * self.unit, length, sigma * self.unit)
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What rows tell of the coefficients given scales and lengths.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (size,)
+        Their mean: of the line, of lines of effects, of landmarks; in units of their priors.
+    root : ndarray of shape (size, size)
+        A lower triangular root of their precision.
+    """
+
+    mean: Floats
+    root: Floats
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return len(self.mean)
+
+    @classmethod
+    def of(
+        cls,
+        surface: Surface,
+        rows: Rows,
+        scale: Floats,
+        length: Floats,
+        sigma: float,
+        root: Floats | None,
+    ) -> "Told":
+        """Return the posterior of a linear model in a basis of landmarks, given their root.
+
+        What these leave open of the surface at a row counts as noise of its own (FITC; Quiñonero
+        Candela and Rasmussen 2005, Journal of Machine Learning Research 6:1939); it is nothing
+        where each row is a landmark.
+        """
+        from scipy.linalg import cholesky, solve_triangular
+
+        q = rows.line.shape[1]
+        lines, landmarks, _ = surface.width
+        size = q + lines + landmarks
+        precision, by = np.eye(size), np.zeros(size)
+        for block in blocks(len(rows.target), 4 * size):
+            part = rows.take(np.arange(block.start, block.stop))
+            noise = sigma**2 / part.weights
+            A = np.zeros((len(part.target), size))
+            A[:, :q] = part.line
+            A[:, q : q + lines] = surface.lines(part.inputs, scale)
+            if root is not None and landmarks == len(rows.target):
+                A[:, q + lines :] = root[block]
+            elif root is not None:
+                between = surface.kernel(surface.landmarks, part.inputs, scale, length)
+                own = solve_triangular(root, between, lower=True, overwrite_b=True)
+                A[:, q + lines :] = own.T
+                left = surface.variance(part.inputs, scale) - np.square(own).sum(axis=0)
+                noise = noise + np.maximum(left, 0.0)
+            A /= np.sqrt(noise)[:, None]
+            precision += A.T @ A
+            by += A.T @ (part.target / np.sqrt(noise))
+        lower = cholesky(precision, lower=True)
+        half = solve_triangular(lower, by, lower=True)
+        return cls(solve_triangular(lower, half, lower=True, trans=1), lower)
+
+    def drawn(self, noise: Floats) -> Floats:
+        """Return draws made of standard normal numbers, (draws, size)."""
+        from scipy.linalg import solve_triangular
+
+        return np.asarray(self.mean + solve_triangular(self.root, noise.T, lower=True, trans=1).T)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Draws given one node.
+
+    Attributes
+    ----------
+    line : ndarray of shape (draws, terms)
+        Intercept and coefficients.
+    weights : ndarray of shape (draws, weights)
+        Those of the surface.
+    scale, length, sigma
+        The node.
+    """
+
+    line: Floats
+    weights: Floats
+    scale: Floats
+    length: Floats
+    sigma: float
+
+
+def draw(
+    equation: Equation, seen: SeenSurface, log_sigma: LogDensity, n_draws: int, rng: Generator
+) -> dict[str, Floats]:
+    """Draw from the posterior of an equation that bends.
+
+    Parameters
+    ----------
+    equation : Equation
+        The equation.
+    seen : SeenSurface
+        Its rows.
+    log_sigma : callable
+        The log density of the prior of sigma.
+    n_draws : int
+        How many draws.
+    rng : Generator
+        Source of randomness.
+
+    Returns
+    -------
+    dict
+        ``"intercept"`` (at the means of the terms), ``"beta"``, ``"sigma"``, ``"scale"``,
+        ``"length"`` and ``"weights"``, each of shape (draws, ...).
+    """
+    with one_thread():
+        problem = Problem.of(equation, seen, log_sigma)
+        found = problem.learnt()
+        log_weight = np.array([form.log_weight for form in found])
+        weight = np.exp(log_weight - log_weight.max())
+        weight /= weight.sum()
+        weight[weight < _UNLIKELY] = 0.0
+        weight /= weight.sum()
+        jobs = list(_nodes(found, weight, n_draws, rng))
+        parts = _each(lambda job: problem.given(job[1], job[2], job[0], job[3]), jobs)
+    order = rng.permutation(n_draws)
+
+    def joined(name: str) -> Floats:
+        rows = []
+        for part in parts:
+            value = np.asarray(getattr(part, name))
+            size = len(part.line)
+            shared = name in ("scale", "length", "sigma")
+            rows.append(np.broadcast_to(value, (size, *value.shape)) if shared else value)
+        return np.concatenate(rows)[order]
+
+    line, draws = joined("line"), {name: joined(name) for name in ("sigma", "scale", "length")}
+    draws["weights"] = joined("weights")
+    draws["beta"] = line[:, 1:] if problem.has_intercept else line
+    if problem.has_intercept:
+        draws["intercept"] = line[:, 0] + draws["beta"] @ problem.shift
+    return draws
+
+
+def _nodes(
+    found: list[Form], weight: Floats, n_draws: int, rng: Generator
+) -> Iterator[tuple[Form, Floats, int, Generator]]:
+    """Iterate over nodes: form, theta, how many draws, and their source of randomness."""
+    of_forms = _shared(weight, n_draws)
+    for form, share, n in zip(found, weight, of_forms, strict=True):
+        if not n:
+            continue
+        size = min(max(_FEWEST, round(NODES * share)), n)
+        nodes = form.nodes(size, int(rng.integers(1 << 31)))
+        for theta, own in zip(nodes, _shared(np.full(size, 1 / size), n), strict=True):
+            yield form, theta, own, np.random.default_rng(rng.integers(1 << 63))
+
+
+def _shared(weight: Floats, n: int) -> NDArray[np.intp]:
+    """Return how many of n each gets in proportion to its weight, none of them off by one."""
+    return np.diff(np.round(np.cumsum(np.concatenate([[0.0], weight])) * n).astype(np.intp))
+
+
+def _each(function: Any, jobs: list[Any]) -> list[Any]:
+    """Return what a function makes of each job, side by side where there are cores."""
+    import os
+
+    cores = min(os.process_cpu_count() or 1, len(jobs))
+    if cores < 2:
+        return [function(job) for job in jobs]
+    with ThreadPoolExecutor(cores) as pool:
+        return list(pool.map(function, jobs))

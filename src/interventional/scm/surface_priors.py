@@ -1,0 +1,53 @@
+"""What is taken for likely of scales and lengths of a surface, before data.
+
+In standard deviations of the outcome and of columns, so that no unit matters; chosen before any
+result of a benchmark was looked at. Which components there are is not known either: none, so that
+all is a straight line; a surface, beside which effects are the same for all rows; effects that
+differ.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from interventional.data.surface import Surface
+from interventional.numbers import Floats
+
+SCALE_SPREAD, LENGTH_SPREAD = 1.5, 1.0  # of logarithms
+_SURFACE, _DOSE, _EFFECT, _LINE = 0.7, 0.5, 0.3, 0.15  # medians of scales
+_LENGTH = np.exp(0.5)  # median of lengths, times the root of the number of columns
+_DIFFER = 4.0  # odds that effects differ, against a line, and against a surface where not
+
+
+@dataclass(frozen=True, eq=False)
+class SurfacePriors:
+    """Medians of log-normal priors, and odds.
+
+    Attributes
+    ----------
+    scale : ndarray of shape (components,)
+        Medians of the scales, in units of the outcome.
+    length : ndarray of shape (lengths,)
+        Medians of the lengths.
+    odds : mapping
+        Of which components there are.
+    """
+
+    scale: Floats
+    length: Floats
+    odds: Mapping[tuple[bool, ...], float]
+
+    @classmethod
+    def of(cls, surface: Surface, unit: float) -> "SurfacePriors":
+        """Return those of a surface, for outcomes with a standard deviation."""
+        scale, length = np.full(len(surface.components), _LINE), np.ones(len(surface.lengths))
+        for c, part in surface.bending:
+            of_x = _SURFACE if c == 0 else _DOSE
+            scale[c] = _EFFECT if part.treatment is not None else of_x
+            own = np.unique(part.lengths)
+            length[own] = _LENGTH * np.sqrt(len(own))
+        n = len(scale)
+        alike = tuple(part.treatment is None for part in surface.components)
+        odds = {(False,) * n: 1.0, alike: 1.0, (True,) * n: _DIFFER}
+        return cls(scale * unit, length, odds)
