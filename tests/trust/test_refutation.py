@@ -31,6 +31,7 @@ CHECKS = [
     "random common cause",
     "data subset",
     "consecutive rows",
+    "straight lines",
 ]
 UP = {"b": 1}, {"b": 0}
 
