@@ -496,7 +496,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         """
         size = checks.positive_size(n_samples)
         found = self._predictive(X)
-        target = self._read_outcome(found.matrix, X, y)
+        target = self._read_outcome(found.columns, X, y)
         labels = checks.labels_of(X, len(target))
         return checks.posterior_predictive(found, target, labels, size, generator(random_state))
 
@@ -589,7 +589,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         True
         """
         found = self._predictive(X)
-        target = self._read_outcome(found.matrix, X, y)
+        target = self._read_outcome(found.columns, X, y)
         densities = found.log_likelihood(target).held().reshape(*self.fitted_.shape, len(target))
         labels = checks.labels_of(X, len(target))
         outcome = self.fitted_.model.outcome
@@ -628,7 +628,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         True
         """
         found = self._predictive(X)
-        return found.log_density(self._read_outcome(found.matrix, X, y))
+        return found.log_density(self._read_outcome(found.columns, X, y))
 
     def build_model(self, X: Any, y: ArrayLike | None = None) -> "pm.Model":
         """Return the textbook PyMC model of these rows.

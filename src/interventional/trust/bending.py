@@ -31,6 +31,7 @@ _FEW = 2.0  # draws that may have as much where the p-value is the threshold
 _SEED = 20_170  # of signs: always the same
 _CLIP = 2.0  # standard deviations beyond which a column is not told from there
 _RANK = 1e-9  # of a term's size: what others leave of it that is less is rounding
+_DIGITS = 1e-12  # of an outcome's size: what is left of it that is less is rounding
 _LEFT = 0.1  # of an alternative's size: less that the terms leave of it are these terms' own
 _ROWS = 30.0  # as of how many rows an alternative must be, at least
 _SHARE = 0.25  # of the rows: more alternatives than that are not tried
@@ -157,8 +158,8 @@ def bending(fit: Linearised, columns: Floats, threshold: float) -> Bending | Non
     if n * blocks < basis.shape[1] + max(_FREE, basis.shape[1]):
         return None
     columns = columns - columns.mean(axis=0)
-    size = np.sqrt(np.square(columns).mean(axis=0))
-    columns = columns / np.where(size > 0, size, 1.0)
+    scale = np.sqrt(np.square(columns).mean(axis=0))
+    columns = columns / np.where(scale > 0, scale, 1.0)
     spread = fit.spread(columns)
     left = spread - basis @ (basis.T @ spread)
     tried = np.flatnonzero(_is_told(spread, left))[: int(_SHARE * n * blocks)]
@@ -167,9 +168,10 @@ def bending(fit: Linearised, columns: Floats, threshold: float) -> Bending | Non
     left = left[:, tried]
     left /= np.sqrt(np.square(left).sum(axis=0))
     residual = fit.residual.ravel()
+    size = float(residual @ residual)
     residual = residual - basis @ (basis.T @ residual)
     rss = float(residual @ residual)
-    if not rss > fit.least * (n * blocks - basis.shape[1]):
+    if not rss > max(fit.least * (n * blocks - basis.shape[1]), _DIGITS**2 * size):
         return None
     scores = _scores(left, residual[:, None])[:, 0]
     statistic = float(np.square(scores).sum())
