@@ -86,7 +86,7 @@ class MisfitWarning(UserWarning):
 
     Notes
     -----
-    Whether an equation bends is told by a wild bootstrap with a threshold of 0.002 over all
+    Whether an equation bends is told by a wild bootstrap with a threshold of 0.001 over all
     equations that the question rests on: of those of every family, in 2,000 rows at most. Squares
     and products that the terms of a `design` span are not tried.
 

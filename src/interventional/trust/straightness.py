@@ -19,7 +19,7 @@ from interventional.scm.equations import Equation, StructuralModel
 from interventional.scm.families import LOG, LOGIT, Family
 from interventional.trust.bending import Linearised, alternatives, basis_of, bending
 
-P_VALUE = 2e-3  # over the equations that a question rests on: a smaller one is told
+P_VALUE = 1e-3  # over the equations that a question rests on: a smaller one is told
 _CLEAR = 2.5  # studentised: what bends by more is named
 _NAMED = 3  # at most so many
 _MOST_TERMS = 600  # that an equation is tested with: their decomposition takes its time
