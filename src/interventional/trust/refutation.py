@@ -145,7 +145,7 @@ class _Answer:
     mean: float
     sd: float
     n_terms: int
-    tests: tuple[Bend, ...]
+    tests: tuple[Bend, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
