@@ -48,7 +48,7 @@ class Straightness:
     model: StructuralModel
     posteriors: Sequence[Posterior]
     seen: Accumulated
-    _found: dict[tuple[str, frozenset[str]], Bend | None] = field(
+    _found: dict[tuple[str, frozenset[str], float], Bend | None] = field(
         default_factory=dict, init=False, repr=False
     )
 
@@ -66,8 +66,9 @@ class Straightness:
             moved = {*forced, *regenerated}.intersection(equation.variables)
             if equation.node in nodes and moved:
                 asked.append((equation, posterior, frozenset(moved)))
-        every = (self._of(*each, P_VALUE / len(asked)) for each in asked)
-        return tuple(b for b in every if b is not None and b.p_value <= P_VALUE / len(asked))
+        threshold = P_VALUE / max(len(asked), 1)
+        every = (self._of(*each, threshold) for each in asked)
+        return tuple(b for b in every if b is not None and b.p_value <= threshold)
 
     @property
     def tests(self) -> list[Bend]:
@@ -78,7 +79,7 @@ class Straightness:
         self, equation: Equation, posterior: Posterior, moved: frozenset[str], threshold: float
     ) -> Bend | None:
         """Return how an equation bends, as found before if it was."""
-        key = equation.node, moved
+        key = equation.node, moved, threshold
         if key not in self._found:
             self._found[key] = self._tested(equation, posterior, moved, threshold)
         return self._found[key]
