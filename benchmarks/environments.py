@@ -39,8 +39,11 @@ def peer(name: str) -> ModuleType:
 def python_of(name: str) -> str:
     """Return the Python that runs a peer; make its environment if need be."""
     requirements = peer(name).REQUIREMENTS
-    if requirements is None:
-        return sys.executable
+    return sys.executable if requirements is None else python_with(name, requirements)
+
+
+def python_with(name: str, requirements: list[str]) -> str:
+    """Return the Python of an environment that has these packages; make it if need be."""
     folder = VENVS / name
     python = folder / "bin" / "python"
     stamp = folder / "requirements"

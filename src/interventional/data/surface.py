@@ -16,7 +16,9 @@ that among landmarks, the surface is
 
 with w and a standard normal. The first part is what landmarks tell of; the second, with random
 waves φ that have the kernel, is what they leave open: nothing at the landmarks, and all of it far
-from them (Wilson et al. 2021, pathwise conditioning). Both together are K(x, Z) v + φ(x) a.
+from them (Wilson et al. 2021, pathwise conditioning). Both together are K(x, Z) v + φ(x) a. Where
+all distinct rows are landmarks, one w stands for all that bends; where rows are more, each
+Gaussian process has one of its own, as sums of them would tell too little of each.
 
 References
 ----------
@@ -40,12 +42,13 @@ from interventional.data.propensity import Propensity
 from interventional.data.schema import Schema
 from interventional.numbers import Floats
 
-LANDMARKS = 500  # rows at most that a surface is told by
+LANDMARKS = 500  # rows at most that a surface is told by where they are all
+_SOME = 400  # rows that each process is told by where there are more
 _WAVES = 64  # of each process
 _JITTER = 1e-8  # of the variance of the surface, so that landmarks may be next to each other
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Inputs:
     """Rows as a surface takes them.
 
@@ -131,7 +134,7 @@ class Treatment:
         return np.asarray(own / np.sqrt(2.0))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Surface:
     """What bends in an equation.
 
@@ -149,6 +152,8 @@ class Surface:
         What each length is called.
     landmarks : Inputs
         The rows that it is told by.
+    are_all : bool
+        Whether these are all distinct rows.
     """
 
     columns: tuple[tuple[int, float | None, float, float], ...]
@@ -157,6 +162,7 @@ class Surface:
     components: tuple[Component, ...]
     lengths: tuple[str, ...]
     landmarks: Inputs
+    are_all: bool
 
     @classmethod
     def of(
@@ -178,7 +184,8 @@ class Surface:
         treated = [j for j in treated if len(np.unique(values[:, j])) > 1]
         treatments = tuple(_treatment(schema, j, values, weights) for j in treated)
         columns = tuple(_features(schema, values, weights))
-        bare = cls(columns, (), treatments, (), (), Inputs(np.empty((0, 0)), ()))
+        are_all = len(values) <= LANDMARKS
+        bare = cls(columns, (), treatments, (), (), Inputs(np.empty((0, 0)), ()), are_all)
         made = bare.inputs(values).features
         own = [k for k, (j, *_) in enumerate(columns) if j not in treated]
         found = (Propensity.of(made[:, own], own, t, values, weights) for t in treatments)
@@ -186,7 +193,7 @@ class Surface:
         whole = replace(bare, propensities=propensities)
         rng = np.random.default_rng(0)
         components, lengths = _components(whole, schema, rng)
-        some = rng.permutation(len(values))[:LANDMARKS]
+        some = rng.permutation(len(values))[: None if are_all else _SOME]
         landmarks = whole.inputs(values[np.sort(some)])
         return replace(whole, components=components, lengths=lengths, landmarks=landmarks)
 
@@ -207,6 +214,14 @@ class Surface:
         return [(c, part) for c, part in enumerate(self.components) if part.bends]
 
     @cached_property
+    def blocks(self) -> tuple[tuple[int, ...], ...]:
+        """The components that have landmarks in common."""
+        bending = [c for c, _ in self.bending]
+        if self.are_all:
+            return (tuple(bending),) if bending else ()
+        return tuple((c,) for c in bending)
+
+    @cached_property
     def width(self) -> tuple[int, int, int]:
         """How many weights there are: of lines, of landmarks, of waves."""
         lines = n_waves = 0
@@ -216,17 +231,20 @@ class Surface:
                 n_waves += 2 * part.frequencies.shape[1] * times
             else:
                 lines += len(part.features) * times
-        return lines, len(self.landmarks), n_waves
+        return lines, len(self.landmarks) * len(self.blocks), n_waves
 
     def _rank(self, treatment: int) -> int:
         return int(self.landmarks.treatments[treatment].shape[1])
 
-    def kernel(self, left: Inputs, right: Inputs, scale: Floats, length: Floats) -> Floats:
-        """Return the covariance of what bends between rows, (a, b), given scales and lengths."""
+    def kernel(
+        self, block: Sequence[int], left: Inputs, right: Inputs, scale: Floats, length: Floats
+    ) -> Floats:
+        """Return the covariance of some components between rows, (a, b)."""
         total = np.zeros((len(left), len(right)))
-        for c, part in self.bending:
+        for c in block:
             if not scale[c]:
                 continue
+            part = self.components[c]
             by = length[part.lengths]
             found = matern(left.features[:, part.features] / by, right.features[:, part.features] / by)
             found *= scale[c] ** 2
@@ -235,21 +253,31 @@ class Surface:
             total += found
         return total
 
-    def variance(self, rows: Inputs, scale: Floats) -> Floats:
-        """Return the variance of what bends, (n,)."""
+    def variance(self, block: Sequence[int], rows: Inputs, scale: Floats) -> Floats:
+        """Return the variance of some components, (n,)."""
         total = np.zeros(len(rows))
-        for c, part in self.bending:
+        for c in block:
+            part = self.components[c]
             size = scale[c] ** 2
             if part.treatment is not None:
                 size = size * np.square(rows.treatments[part.treatment]).sum(axis=1)
             total += size
         return total
 
-    def root(self, scale: Floats, length: Floats) -> Floats:
-        """Return a triangular root of the covariance among landmarks."""
-        k = self.kernel(self.landmarks, self.landmarks, scale, length)
-        k.flat[:: len(k) + 1] += _JITTER * max(float(k.diagonal().max(initial=0.0)), 1e-300)
-        return np.linalg.cholesky(k)
+    def roots(self, scale: Floats, length: Floats) -> list[Floats | None]:
+        """Return a triangular root of each block's covariance among landmarks.
+
+        None of one whose scales are zero.
+        """
+        found: list[Floats | None] = []
+        for block in self.blocks:
+            if not any(scale[c] for c in block):
+                found.append(None)
+                continue
+            k = self.kernel(block, self.landmarks, self.landmarks, scale, length)
+            k.flat[:: len(k) + 1] += _JITTER * float(k.diagonal().max())
+            found.append(np.linalg.cholesky(k))
+        return found
 
     def lines(self, rows: Inputs, scale: Floats) -> Floats:
         """Return the terms of effects that are linear in features, (n, lines)."""
@@ -260,10 +288,13 @@ class Surface:
         ]
         return np.hstack(parts) if parts else np.empty((len(rows), 0))
 
-    def waves(self, rows: Inputs, scale: Floats, length: Floats) -> Floats:
-        """Return random waves that have the covariance of what bends, (n, waves)."""
+    def waves(
+        self, block: Sequence[int], rows: Inputs, scale: Floats, length: Floats
+    ) -> Floats:
+        """Return random waves that have the covariance of some components, (n, waves)."""
         parts = []
-        for c, part in self.bending:
+        for c in block:
+            part = self.components[c]
             by = rows.features[:, part.features] / length[part.lengths]
             parts.append(scale[c] * _times(rows, part, waves(by, part.frequencies)))
         return np.hstack(parts) if parts else np.empty((len(rows), 0))
@@ -271,15 +302,17 @@ class Surface:
     def matrix(self, values: Floats, scale: Floats, length: Floats) -> Floats:
         """Return what `weights` are multiplied by at encoded rows, (n, weights)."""
         rows = self.inputs(values)
-        parts = [
-            self.lines(rows, scale),
-            self.kernel(rows, self.landmarks, scale, length),
-            self.waves(rows, scale, length),
-        ]
-        return np.hstack(parts)
+        of = scale, length
+        near = [self.kernel(block, rows, self.landmarks, *of) for block in self.blocks]
+        far = [self.waves(block, rows, *of) for block in self.blocks]
+        return np.hstack([self.lines(rows, scale), *near, *far])
 
     def weights(
-        self, noise: Floats, scale: Floats, length: Floats, root: Floats | None = None
+        self,
+        noise: Floats,
+        scale: Floats,
+        length: Floats,
+        roots: Sequence[Floats | None] | None = None,
     ) -> Floats:
         """Return what standard normal numbers say of the surface: c, v and a, (draws, weights).
 
@@ -289,20 +322,25 @@ class Surface:
             Coefficients of lines, w and a.
         scale, length : ndarray
             Scales of the components, and lengths.
-        root : ndarray of shape (landmarks, landmarks), optional
-            What `root` returns.
+        roots : sequence of ndarray or None, optional
+            What `roots` returns.
         """
         from scipy.linalg import solve_triangular
 
-        lines, landmarks, _ = self.width
-        c, w, a = np.split(noise, [lines, lines + landmarks], axis=1)
-        if not any(scale[k] for k, _ in self.bending):
-            return np.hstack([c, np.zeros_like(w), a])
-        root = self.root(scale, length) if root is None else root
-        far = self.waves(self.landmarks, scale, length)
-        told = w.T - solve_triangular(root, far @ a.T, lower=True)
-        v = solve_triangular(root, told, lower=True, trans=1)
-        return np.hstack([c, v.T, a])
+        lines, near, _ = self.width
+        roots = self.roots(scale, length) if roots is None else roots
+        found, size = noise.copy(), len(self.landmarks)
+        wave = lines + near
+        for k, (block, root) in enumerate(zip(self.blocks, roots, strict=True)):
+            own = slice(lines + k * size, lines + (k + 1) * size)
+            far = self.waves(block, self.landmarks, scale, length)
+            a, wave = noise[:, wave : wave + far.shape[1]], wave + far.shape[1]
+            if root is None:
+                found[:, own] = 0.0
+                continue
+            told = noise[:, own].T - solve_triangular(root, far @ a.T, lower=True)
+            found[:, own] = solve_triangular(root, told, lower=True, trans=1).T
+        return found
 
     def at(self, values: Floats, scale: Floats, length: Floats, weights: Floats) -> Floats:
         """Return the surface at encoded rows, (draws, n); draws of equal scales go together.

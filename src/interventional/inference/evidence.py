@@ -122,6 +122,11 @@ class Evidence:
         return scale, np.exp(length), float(np.exp(theta[-1]))
 
     @cached_property
+    def _arrays(self) -> "_Arrays":
+        n = len(self.rows.target)
+        return _Arrays(n, sum(self.on), self.dtype)
+
+    @cached_property
     def _held(self) -> tuple[Any, Any, Any, dict[int, Any]]:
         """Rows in the precision of the sums, and products of treatments."""
         inputs = self.rows.inputs.astype(self.dtype)
@@ -143,19 +148,22 @@ class Evidence:
             return nothing
         scale, length, sigma = self.split(theta)
         inputs, line, y, products = self._held
-        K = np.zeros((n, n), dtype=self.dtype)
+        K, spare = self._arrays.total, self._arrays.spare
+        K.fill(0.0)
         parts = {}
         for c, part in enumerate(self.surface.components):
             if not self.on[c]:
                 continue
             size, z = self.dtype(scale[c] ** 2), inputs.features[:, part.features]
+            k, slope = self._arrays.parts[len(parts)]
             if part.bends:
                 z = z / length[part.lengths].astype(self.dtype)
-                k, slope = matern_and_slope(z)
+                matern_and_slope(z, k, slope, spare)
             else:
-                k, slope = z @ z.T, None
+                np.matmul(z, z.T, out=k)
             if part.treatment is not None:
                 k *= products[part.treatment]
+                slope *= products[part.treatment]
             k *= size
             K += k
             parts[c] = (k, slope, z)
@@ -169,11 +177,9 @@ class Evidence:
         for c, (k, slope, z) in parts.items():
             part = self.surface.components[c]
             gradient[c] = 2 * np.vdot(W, k)
-            if slope is None:
+            if not part.bends:
                 continue
             slope *= W
-            if part.treatment is not None:
-                slope *= products[part.treatment]
             slope *= self.dtype(scale[c] ** 2)
             of = np.square(z).T @ slope.sum(axis=1) - np.einsum("ij,ij->j", slope @ z, z)
             np.add.at(gradient, c_n + part.lengths, 2 * of)
@@ -197,10 +203,9 @@ class Evidence:
         inverted, failed = inverse(root, lower=1, overwrite_c=1)
         if failed:
             return None
-        W = np.triu(inverted.T)
-        diagonal = W.diagonal().copy()
-        W = W + W.T
-        W.flat[:: len(W) + 1] = diagonal
+        upper, W = inverted.T, self._arrays.spare
+        upper *= self._arrays.half  # of it the upper triangle is the inverse
+        np.add(upper, upper.T, out=W)
         if line.shape[1]:  # Woodbury
             G = W @ line
             inner = (line.T @ G).astype(float)
@@ -211,10 +216,10 @@ class Evidence:
                 return None
             value += float(np.log(own.diagonal()).sum())
             G = np.linalg.solve(own, G.T.astype(float)).astype(self.dtype)
-            W -= G.T @ G
+            W -= np.matmul(G.T, G, out=upper)
         a = W @ y
         value += 0.5 * float(y.astype(float) @ a)
-        W -= np.outer(a, a)
+        W -= np.outer(a, a, out=upper)
         W *= self.dtype(0.5)
         return value, W
 
@@ -230,3 +235,24 @@ class Evidence:
             value -= float(prior[0])
             gradient[-1] -= float(prior[2] - prior[1]) / (2 * step)
         return value, gradient
+
+
+class _Arrays:
+    """Arrays of rows by rows, which are filled anew each time.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    size : int
+        Number of components.
+    dtype : dtype
+        Their precision.
+    """
+
+    def __init__(self, n: int, size: int, dtype: Any):
+        self.total = np.empty((n, n), dtype)
+        self.spare = np.empty((n, n), dtype)
+        self.parts = [(np.empty((n, n), dtype), np.zeros((n, n), dtype)) for _ in range(size)]
+        self.half = np.triu(np.ones((n, n), dtype))
+        self.half.flat[:: n + 1] = 0.5

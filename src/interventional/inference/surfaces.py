@@ -15,7 +15,8 @@ MacKay (1999). Comparison of approximate methods for handling hyperparameters. N
 11:1035.
 """
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,12 +37,13 @@ from interventional.scm.equations import Equation
 from interventional.scm.priors import normal_parameters
 from interventional.scm.surface_priors import SurfacePriors
 
-LEARNT_FROM = 1000  # rows at most that scales and lengths are learnt from
+LEARNT_FROM = 800  # rows at most that scales and lengths are learnt from
 NODES = 16  # of scales and lengths, over all forms
 _FEWEST = 4  # nodes of a form
 _UNLIKELY = 0.005  # forms that are left out
 _STEPS, _ENOUGH = 60, 0.02
 _DIFFERENCE = 0.1  # of log scales, for the curvature
+_FAR = 30.0  # log density less than that of the best form, at their modes: hopeless
 _FLATTEST = 0.5  # curvature in units of the priors', where these alone have 1
 _NOISE = 1e-3  # variance below which rounding to single precision matters
 
@@ -68,31 +70,16 @@ class Form:
     log_weight: float
 
     @classmethod
-    def of(cls, evidence: Evidence) -> "Form":
-        """Return a form whose mode is found."""
-        single = _at_mode(evidence, evidence.mean)
-        _, _, sigma = evidence.split(single[0])
-        if sigma**2 < _NOISE and evidence.dtype is np.float32:
-            evidence = replace(evidence, dtype=np.float64)
-            single = _at_mode(evidence, single[0])
-        mode, value = single
-        free, spread = evidence.free, evidence.spread
-        at = evidence(mode)[1]
-        H = np.empty((len(free), len(free)))
-        for i, k in enumerate(free):
-            there = mode.copy()
-            # away from where there is no density
-            step = _DIFFERENCE if mode[k] < evidence.mean[k] else -_DIFFERENCE
-            there[k] += step
-            H[i] = ((evidence(there)[1] - at) / step)[free]
-        H = (H + H.T) / 2 * np.outer(spread[free], spread[free])
-        curvature, axes = np.linalg.eigh(H)
+    def of(cls, evidence: Evidence, mode: Floats, value: float, hessian: Floats) -> "Form":
+        """Return a form, given minus the log density at its mode, and the curvature there."""
+        free, spread = evidence.free, evidence.spread[evidence.free]
+        hessian = (hessian + hessian.T) / 2 * np.outer(spread, spread)
+        curvature, axes = np.linalg.eigh(hessian)
         curvature = np.maximum(curvature, _FLATTEST)
         root = np.zeros((len(mode), len(free)))
-        root[free] = spread[free, None] * axes / np.sqrt(curvature)
+        root[free] = spread[:, None] * axes / np.sqrt(curvature)
         odds = np.log(evidence.priors.odds[evidence.on])
-        weight = odds - value - 0.5 * float(np.log(curvature).sum())
-        return cls(evidence, mode, root, weight)
+        return cls(evidence, mode, root, odds - value - 0.5 * float(np.log(curvature).sum()))
 
     def nodes(self, n: int, seed: int) -> Floats:
         """Return so many values of theta, spread over their posterior, (n, d)."""
@@ -107,8 +94,55 @@ class Form:
         return np.asarray(self.mode + z @ self.root.T)
 
 
-def _at_mode(evidence: Evidence, start: Floats) -> tuple[Floats, float]:
-    """Return the mode of theta, and minus the log density there."""
+def learnt(evidences: Sequence[Evidence]) -> list[Form]:
+    """Return what is learnt of scales and lengths, of each form that may have any weight.
+
+    Forms come in such an order that each holds those before it: it begins where they end, as a
+    wide one has other modes, far from all that a narrow one knows.
+    """
+    at_modes: list[tuple[Evidence, Floats, float]] = []
+    for evidence in evidences:
+        start = evidence.mean.copy()
+        for smaller, mode, _ in at_modes:
+            start[smaller.free] = mode[smaller.free]
+        at_modes.append(_at_mode(evidence, start))
+    least = min(value for _, _, value in at_modes)
+    near = [found for found in at_modes if found[2] < least + _FAR]
+    own = threading.local()
+
+    def slope(job: tuple[int, int]) -> Floats:
+        """Return a row of the curvature; each thread has arrays of its own."""
+        which, k = job
+        evidence, mode, _ = near[which]
+        copies = own.__dict__.setdefault("copies", {})
+        copy = copies.setdefault(which, replace(evidence))
+        # towards the prior: the other way there may be no density
+        step = _DIFFERENCE if mode[k] < evidence.mean[k] else -_DIFFERENCE
+        there = mode.copy()
+        there[k] += step
+        found = copy(there)[1] - copies.setdefault((which, "at"), copy(mode)[1])
+        return np.asarray(found[evidence.free] / step)
+
+    jobs = [(which, k) for which, found in enumerate(near) for k in found[0].free]
+    rows = iter(_each(slope, jobs))
+    forms = []
+    for evidence, mode, value in near:
+        free = len(evidence.free)
+        hessian = np.array([next(rows) for _ in range(free)]).reshape(free, free)
+        forms.append(Form.of(evidence, mode, value, hessian))
+    return forms
+
+
+def _at_mode(evidence: Evidence, start: Floats) -> tuple[Evidence, Floats, float]:
+    """Return the mode of theta, and minus the log density there; precisely where it matters."""
+    mode, value = _descended(evidence, start)
+    if evidence.split(mode)[2] ** 2 < _NOISE and evidence.dtype is np.float32:
+        evidence = replace(evidence, dtype=np.float64)
+        mode, value = _descended(evidence, mode)
+    return evidence, mode, value
+
+
+def _descended(evidence: Evidence, start: Floats) -> tuple[Floats, float]:
     free, spread = evidence.free, evidence.spread[evidence.free]
 
     def whole(x: Floats) -> Floats:
@@ -204,20 +238,19 @@ class Problem:
             rows = rows.take(np.sort(some))
         of = partial(Evidence, self.surface, rows, self.priors)
         beside = {"log_sigma": self.log_sigma, "fixed": self.fixed}
-        return _each(Form.of, [of(on, **beside) for on in self.priors.odds])
+        return learnt([of(on, **beside) for on in self.priors.odds])
 
     def given(self, theta: Floats, n_draws: int, form: Form, rng: Generator) -> "Drawn":
         """Return draws of coefficients given scales, lengths and sigma."""
         scale, length, sigma = form.evidence.split(theta)
-        root = None
-        if any(scale[c] for c, _ in self.surface.bending):
-            root = self.surface.root(scale, length)
-        told = Told.of(self.surface, self.rows, scale, length, sigma, root)
+        roots = self.surface.roots(scale, length)
+        told = Told.of(self.surface, self.rows, scale, length, sigma, roots)
         own = told.drawn(rng.standard_normal((n_draws, told.size)))
         q = self.rows.line.shape[1]
         _, _, far = self.surface.width
         waves = rng.standard_normal((n_draws, far))
-        of = scale * self.unit, length, None if root is None else root * self.unit
+        in_units = [None if root is None else root * self.unit for root in roots]
+        of = scale * self.unit, length, in_units
         weights = self.surface.weights(np.hstack([own[:, q:], waves]), *of)
         coefficients = self.mean + own[:, :q] * self.of_line
         return Drawn(coefficients, weights, scale * self.unit, length, sigma * self.unit)
@@ -251,9 +284,9 @@ class Told:
         scale: Floats,
         length: Floats,
         sigma: float,
-        root: Floats | None,
+        roots: Sequence[Floats | None],
     ) -> "Told":
-        """Return the posterior of a linear model in a basis of landmarks, given their root.
+        """Return the posterior of a linear model in a basis of landmarks, given their roots.
 
         What these leave open of the surface at a row counts as noise of its own (FITC; Quiñonero
         Candela and Rasmussen 2005, Journal of Machine Learning Research 6:1939); it is nothing
@@ -262,8 +295,8 @@ class Told:
         from scipy.linalg import cholesky, solve_triangular
 
         q = rows.line.shape[1]
-        lines, landmarks, _ = surface.width
-        size = q + lines + landmarks
+        lines, near, _ = surface.width
+        size, each = q + lines + near, len(surface.landmarks)
         precision, by = np.eye(size), np.zeros(size)
         for block in blocks(len(rows.target), 4 * size):
             part = rows.take(np.arange(block.start, block.stop))
@@ -271,13 +304,17 @@ class Told:
             A = np.zeros((len(part.target), size))
             A[:, :q] = part.line
             A[:, q : q + lines] = surface.lines(part.inputs, scale)
-            if root is not None and landmarks == len(rows.target):
-                A[:, q + lines :] = root[block]
-            elif root is not None:
-                between = surface.kernel(surface.landmarks, part.inputs, scale, length)
-                own = solve_triangular(root, between, lower=True, overwrite_b=True)
-                A[:, q + lines :] = own.T
-                left = surface.variance(part.inputs, scale) - np.square(own).sum(axis=0)
+            for k, (of, root) in enumerate(zip(surface.blocks, roots, strict=True)):
+                own = slice(q + lines + k * each, q + lines + (k + 1) * each)
+                if root is None:
+                    continue
+                if surface.are_all:
+                    A[:, own] = root[block]
+                    continue
+                between = surface.kernel(of, surface.landmarks, part.inputs, scale, length)
+                told = solve_triangular(root, between, lower=True, overwrite_b=True)
+                A[:, own] = told.T
+                left = surface.variance(of, part.inputs, scale) - np.square(told).sum(axis=0)
                 noise = noise + np.maximum(left, 0.0)
             A /= np.sqrt(noise)[:, None]
             precision += A.T @ A
@@ -386,7 +423,7 @@ def _shared(weight: Floats, n: int) -> NDArray[np.intp]:
     return np.diff(np.round(np.cumsum(np.concatenate([[0.0], weight])) * n).astype(np.intp))
 
 
-def _each(function: Any, jobs: list[Any]) -> list[Any]:
+def _each(function: Any, jobs: Sequence[Any]) -> list[Any]:
     """Return what a function makes of each job, side by side where there are cores."""
     import os
 
