@@ -1,7 +1,7 @@
-"""A straight equation is left in peace, one that bends is told, whatever units and order rows have.
+"""A straight equation is left in peace, one that bends is told, in any units and order of rows.
 
 How often, over many simulated data sets, is measured by `benchmarks/straightness.py`;
-docs/how_it_works/straightness.md shows it.
+docs/how_to/nonlinear.md shows it.
 """
 
 import pickle
@@ -122,7 +122,7 @@ class TestWarnings:
         said = str(only.message)
         assert said.startswith("E[gain | do(t = 1.0)] - E[gain | do(t = 0.0)]: the equation of")
         assert "the equation of 'gain' is linear in its terms, and the data are not" in said
-        assert "squares and products of columns, the square of 'c', 't' times 'b' above all" in said
+        assert "products of columns, the square of 'c', 't' times 'b' above all, explain" in said
         assert said.endswith('Fit with design="smooth".')
         assert np.isfinite(effect.average().mean()).all()
 

@@ -22,6 +22,7 @@ from interventional.numbers import Floats
 from interventional.scm.draft import Draft
 from interventional.scm.equations import StructuralModel
 from interventional.scm.families import FAMILIES
+from interventional.trust import straightness
 
 _KEPT = 0.8  # share of the rows in a data subset
 _ROUNDING = 1e-9  # of the size of an effect: two answers as near as this are the same
@@ -233,7 +234,7 @@ def refute(
         name: _judged(name, check, question, reference, listed(do), alpha)
         for name, check in checks.items()
     }
-    rows[_LINES] = _straight(reference, alpha)
+    rows[_LINES] = straightness.check(reference.tests, alpha)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("check")
     return table.astype({"passed": "boolean"})
 
@@ -473,25 +474,6 @@ def _judged(
         "passed": passed,
         "verdict": verdict if passed else f"{verdict}. So {_MEANING[name]}",
     }
-
-
-def _straight(reference: _Answer, alpha: float) -> dict[str, Any]:
-    """Return the row of the one check that is no refit: whether the equations bend."""
-    row: dict[str, Any] = {"expected": 0.0, "spread": np.nan, "allowed": np.nan}
-    if not reference.tests:
-        why = "no equation is linear in its terms, or the rows are too few to tell"
-        nothing = {"estimate": np.nan, "p_value": np.nan, "passed": None}
-        return row | nothing | {"verdict": f"Not applicable: {why}"}
-    worst = min(reference.tests, key=lambda bend: bend.p_value)
-    p_value = min(worst.p_value * len(reference.tests), 1.0)
-    verdict = (
-        f"Passed: squares and products of columns should explain nothing; in the equation of "
-        f"{worst.node!r} they explain {worst.share:.0%} of what it leaves (p = {p_value:.2g})"
-    )
-    if p_value < alpha:
-        verdict = f"Failed: {worst}. So effects and intervals may be wrong. {worst.remedy}"
-    found = {"estimate": worst.share, "p_value": p_value, "passed": p_value >= alpha}
-    return row | found | {"verdict": verdict}
 
 
 def _spread_judged(

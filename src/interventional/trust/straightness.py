@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -283,3 +284,30 @@ def _named(scores: Floats, names: Sequence[tuple[str, ...]]) -> tuple[tuple[str,
     order = sorted(largest, key=lambda name: -largest[name])
     clear = [name for name in order if largest[name] > _CLEAR]
     return tuple((clear or order)[:_NAMED])
+
+
+def check(tests: Sequence[Bend], alpha: float) -> dict[str, Any]:
+    """Return the row of `refute` that says whether equations bend: no refit, but a test of each.
+
+    Parameters
+    ----------
+    tests : sequence of Bend
+        What was found of the equations that an answer rests on.
+    alpha : float
+        How often the check may fail though all are straight.
+    """
+    row: dict[str, Any] = {"expected": 0.0, "spread": np.nan, "allowed": np.nan}
+    if not tests:
+        why = "no equation is linear in its terms, or the rows are too few to tell"
+        nothing = {"estimate": np.nan, "p_value": np.nan, "passed": None}
+        return row | nothing | {"verdict": f"Not applicable: {why}"}
+    worst = min(tests, key=lambda bend: bend.p_value)
+    p_value = min(worst.p_value * len(tests), 1.0)
+    verdict = (
+        f"Passed: squares and products of columns should explain nothing; in the equation of "
+        f"{worst.node!r} they explain {worst.share:.0%} of what it leaves (p = {p_value:.2g})"
+    )
+    if p_value < alpha:
+        verdict = f"Failed: {worst}. So effects and intervals may be wrong. {worst.remedy}"
+    found = {"estimate": worst.share, "p_value": p_value, "passed": p_value >= alpha}
+    return row | found | {"verdict": verdict}
