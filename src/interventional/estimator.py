@@ -1,7 +1,6 @@
 """`Estimator`: parameters, fitting, prediction and checks, as scikit-learn wants them."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -319,37 +318,6 @@ class Estimator(RegressorMixin, BaseEstimator):
         self._undetermined = ""
         self.coef_, self.intercept_ = self.fitted_.coefficients
         self.graph_ = self.fitted_.model.graph
-
-    def forget_rows(self) -> Self:
-        """Forget the rows that `fit` has kept, so that no file of the model holds any.
-
-        Up to 2,000 of them are kept, to test whether equations bend where a question rests on
-        them; without them none of these warns that it does. All else stays as it is. Where a graph
-        has queries that take regressions of their own, what these are fitted to stays, too.
-
-        Returns
-        -------
-        self
-
-        See Also
-        --------
-        MisfitWarning : What is then no longer said.
-
-        Examples
-        --------
-        >>> import pickle
-        >>> from interventional import BayesianInterventionRegressor
-        >>> from interventional.datasets import make_sales
-        >>> X, y = make_sales(random_state=0)
-        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
-        >>> before = len(pickle.dumps(model))
-        >>> len(pickle.dumps(model.forget_rows())) < before
-        True
-        """
-        self._check_fitted()
-        self._accumulated = replace(self._accumulated, kept=None)
-        self.fitted_ = replace(self.fitted_, seen=self._accumulated)
-        return self
 
     def predict(
         self, X: Any, return_std: bool = False

@@ -1,7 +1,8 @@
 """`BayesianInterventionRegressor`: causal questions to a fitted model."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -604,6 +605,37 @@ class BayesianInterventionRegressor(Estimator):
             alpha=alpha,
             random_state=random_state,
         )
+
+    def forget_rows(self) -> Self:
+        """Forget the rows that `fit` has kept, so that no file of the model holds any.
+
+        Up to 2,000 of them are kept, to test whether equations bend where a question rests on
+        them; without them none of these warns that it does. All else stays as it is. Where a graph
+        has queries that take regressions of their own, what these are fitted to stays, too.
+
+        Returns
+        -------
+        self
+
+        See Also
+        --------
+        MisfitWarning : What is then no longer said.
+
+        Examples
+        --------
+        >>> import pickle
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> before = len(pickle.dumps(model))
+        >>> len(pickle.dumps(model.forget_rows())) < before
+        True
+        """
+        self._check_fitted()
+        self._accumulated = replace(self._accumulated, kept=None)
+        self.fitted_ = replace(self.fitted_, seen=self._accumulated)
+        return self
 
     def _units(self, X: Any, *dos: Do | None) -> tuple[Fitted, Units]:
         """Return the model that knows all levels in X and of those forced, and the rows."""

@@ -183,7 +183,8 @@ def bending(fit: Linearised, columns: Floats, threshold: float) -> Bending | Non
         drawn -= basis @ (basis.T @ drawn)
         exceed += int((np.square(_scores(left, drawn)).sum(axis=0) >= statistic).sum())
         total += drawn.shape[1]
-        if exceed > max(_UNCLEAR, threshold) * total or (1 + total) * threshold >= _FEW:
+        enough = (1 + total) * threshold
+        if exceed > max(_UNCLEAR, threshold) * total or 1 + exceed <= enough or enough >= _FEW:
             break
     found = np.zeros(spread.shape[1])
     found[tried] = np.abs(scores)
