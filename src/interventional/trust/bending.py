@@ -235,4 +235,4 @@ def _share(left: Floats, residual: Floats, rank: int) -> float:
     basis = basis_of(left)
     free = len(residual) - rank
     rest = 1.0 - np.square(basis.T @ residual).sum() / (residual @ residual)
-    return max(1.0 - rest * free / max(free - basis.shape[1], 1), 0.0)
+    return float(max(1.0 - rest * free / max(free - basis.shape[1], 1), 0.0))
