@@ -74,7 +74,8 @@ class Straightness:
     @property
     def tests(self) -> list[Bend]:
         """What was found of the equations that questions rested on so far, bent or not."""
-        return [bend for bend in self._found.values() if bend is not None]
+        each = {key[:2]: bend for key, bend in self._found.items()}
+        return [bend for bend in each.values() if bend is not None]
 
     def _of(
         self, equation: Equation, posterior: Posterior, moved: frozenset[str], threshold: float
