@@ -10,6 +10,7 @@ by maximum likelihood and its normal approximation.
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
@@ -50,6 +51,7 @@ class ClosedForm(BayesianInterventionRegressor):
     """The regression of y on all columns under flat priors, one column forced."""
 
     insists = False  # whether there is a prior of the coefficient of b
+    fitted_ = SimpleNamespace(tests=())  # of straightness: benchmarks/straightness.py
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         A, y = design(X), np.asarray(y, dtype=float)

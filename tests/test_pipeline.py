@@ -30,6 +30,8 @@ from sklearn.preprocessing import (
 
 from interventional import BayesianInterventionRegressor, intervene, numbers
 
+# Sales bend, and what is tested is what steps before a line come to.
+pytestmark = pytest.mark.filterwarnings("ignore:.* linear in its terms")
 FLAT = {
     "beta": Prior("Flat"),
     "intercept": Prior("Flat"),

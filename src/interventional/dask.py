@@ -31,7 +31,7 @@ from interventional.intervention.do import (
 )
 from interventional.intervention.route import refuse_two_regressions
 from interventional.intervention.words import Do, Kind, difference, estimand
-from interventional.trust import between, extrapolation
+from interventional.trust import extrapolation, misfit
 
 
 def accumulate(
@@ -120,7 +120,7 @@ def ask(
         else difference(fitted.model.outcome, do, baseline, kind)
     )
     extrapolation.warn_of_numbers(fitted.training, forced, words)
-    between.warn(between.told(fitted.model, fitted.posteriors, *_moved(fitted, answers)), words)
+    misfit.warn(misfit.told(fitted.straightness, *_moved(fitted, answers)), words)
     shipped, asked = _shipped(fitted), dask.delayed(_asked, pure=False)
     parts = []
     for k, (rows, *values) in enumerate(

@@ -70,18 +70,28 @@ class ExtrapolationWarning(UserWarning):
 class MisfitWarning(UserWarning):
     """What the model takes for granted, and an answer rests on, is not what the data say.
 
-    Groups whose coefficients are learnt together are taken to have nothing to do with what is
-    forced. The message names a forced column whose slopes within groups of rows and between them
-    are not the same, the groups, both slopes, and the remedy: ``within=True``.
+    Of two things, each with its remedy in the message:
+
+    - *An equation bends.* It is linear in its terms, and squares of its columns, or products with
+      what is forced, explain more of what it leaves than chance does. The message names the
+      equation, the columns that bend the most, how much they explain, and ``design="smooth"``.
+    - *Slopes differ.* Groups whose coefficients are learnt together are taken to have nothing to
+      do with what is forced. The message names a forced column whose slopes within groups of rows
+      and between them are not the same, the groups, both slopes, and ``within=True``.
 
     See Also
     --------
-    BayesianInterventionRegressor : Its parameters `groups` and `within`.
+    BayesianInterventionRegressor : Its parameters `design`, `groups` and `within`.
+    BayesianInterventionRegressor.refute : The first as a check.
 
     Notes
     -----
-    The test is Mundlak's (1978), with a threshold of 0.001. It is made of Gaussian and lognormal
-    equations that the exact engine draws, and of no others.
+    Whether an equation bends is told by a wild bootstrap with a threshold of 0.001 over all
+    equations that the question rests on: of those of every family, in 2,000 rows at most. Squares
+    and products that the terms of a `design` span are not tried.
+
+    Whether slopes differ is told by Mundlak's test (1978), with a threshold of 0.001, of Gaussian
+    and lognormal equations that the exact engine draws, and of no others.
 
     Examples
     --------

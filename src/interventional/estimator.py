@@ -31,7 +31,7 @@ from interventional.data.smooth import SMOOTH
 from interventional.data.table import Table, is_distributed, read_table
 from interventional.errors import UndeterminedError
 from interventional.fitted import Fitted
-from interventional.fitting import conditioned, no_partial_fit, takes_positive
+from interventional.fitting import accumulated, conditioned, no_partial_fit, takes_positive
 from interventional.inference.engines import ENGINES
 from interventional.inference.posterior import Sampling
 from interventional.intervention.simulation import simulate, with_drawn
@@ -198,8 +198,8 @@ class Estimator(RegressorMixin, BaseEstimator):
             parsed = self._draft(schema, values, name_of(y))
             warn_of_weights(weights, are_precisions=parsed.fixes_sigma)
             seen = parsed.as_seen(parsed.outcome, target)
-            accumulated = Accumulated.of(schema, parsed.columns, values, seen, weights, name_of(y))
-            self._condition(parsed, accumulated, values, target, weights)
+            total = accumulated(parsed, values, seen, weights, name_of(y))
+            self._condition(parsed, total, values, target, weights)
         return self
 
     @available_if(_takes_batches)
@@ -281,7 +281,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         warn_of_weights(weights, are_precisions=parsed.fixes_sigma)
         parsed.refuse_outcome_among(values, target, name_of(y))
         target = parsed.as_seen(parsed.outcome, target)
-        return Accumulated.of(schema, parsed.columns, values, target, weights, name_of(y))
+        return accumulated(parsed, values, target, weights, name_of(y))
 
     def _read_rows(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, first: bool = True
@@ -305,16 +305,16 @@ class Estimator(RegressorMixin, BaseEstimator):
     def _condition(
         self,
         parsed: Draft,
-        accumulated: Accumulated,
+        total: Accumulated,
         values: Floats | None = None,
         target: Floats | None = None,
         weights: Floats | None = None,
     ) -> None:
         """Draw from the posterior, given rows, or what is left of rows that came in batches."""
         self.fitted_ = conditioned(
-            parsed, accumulated, self._sampling(), self.confounding, values, target, weights
+            parsed, total, self._sampling(), self.confounding, values, target, weights
         )
-        self._accumulated = accumulated
+        self._accumulated = total
         self._undetermined = ""
         self.coef_, self.intercept_ = self.fitted_.coefficients
         self.graph_ = self.fitted_.model.graph

@@ -13,7 +13,7 @@ from interventional.answers.contents import Contents
 from interventional.answers.outcomes import Outcomes, outcomes_of
 from interventional.answers.population import Populations
 from interventional.answers.samples import Contrast, Held, Samples, at_once
-from interventional.answers.support import AVERAGED, Support, joined
+from interventional.answers.support import AVERAGED, Bend, Support, joined
 from interventional.data.accumulation import Accumulated
 from interventional.data.schema import Wrong, refuse
 from interventional.data.table import Table, Units
@@ -47,8 +47,9 @@ from interventional.scm.equations import StructuralModel
 from interventional.scm.predictive import Predictive
 from interventional.scm.roles import positive
 from interventional.scm.unseen import combining, extended, more_levels, unseen_levels
-from interventional.trust import between, confounding, extrapolation
+from interventional.trust import confounding, extrapolation, misfit
 from interventional.trust.overlap import Training
+from interventional.trust.straightness import Straightness
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -123,6 +124,17 @@ class Fitted:
     def training(self) -> Training:
         """What the columns of the rows of fit were, to hold questions against."""
         return Training.of(self.seen)
+
+    @cached_property
+    def straightness(self) -> Straightness:
+        """Whether equations bend: tested when a question rests on them."""
+        return Straightness(self.model, self.posteriors, self.seen)
+
+    @property
+    def tests(self) -> list[Bend]:
+        """What was found of the equations and regressions that questions rested on so far."""
+        regressed = (each.tests for each in self._by_regression.values())
+        return sum(regressed, self.straightness.tests)
 
     @cached_property
     def draws(self) -> dict[str, Floats]:
@@ -396,7 +408,7 @@ class Fitted:
         """Return how well the training rows support a query."""
         asked, query = self.serving(query)
         found = extrapolation.judge(asked.model, asked.training, query, apart=apart)
-        return between.beside(found, asked.model, asked.posteriors, query)
+        return misfit.beside(found, asked.straightness, query)
 
     def outcomes(
         self,

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from interventional.data.accumulation import Accumulated
+from interventional.data.kept import Kept
 from interventional.fitted import Fitted
+from interventional.graph.identification import own_columns
 from interventional.inference.engines import infer_all
 from interventional.inference.own import OwnRegressions
 from interventional.inference.posterior import Sampling
@@ -18,7 +20,7 @@ from interventional.trust import between, confounding
 
 def conditioned(
     parsed: Draft,
-    accumulated: Accumulated,
+    total: Accumulated,
     sampling: Sampling,
     biases: Mapping[Any, Any] | None,
     values: Floats | None = None,
@@ -31,7 +33,7 @@ def conditioned(
     ----------
     parsed : Draft
         What the model is.
-    accumulated : Accumulated
+    total : Accumulated
         What the rows were, as sums.
     sampling : Sampling
         How to draw.
@@ -40,15 +42,48 @@ def conditioned(
     values, target, weights
         Encoded rows, outcomes and weights; None of rows that came in batches.
     """
-    model, seen = specify(parsed, values, target, weights, accumulated)
-    parsed.refuse_outcome_among(values, target, accumulated.named)
+    model, seen = specify(parsed, values, target, weights, total)
+    parsed.refuse_outcome_among(values, target, total.named)
     priors = confounding.parse(biases or {}, model)
     posteriors = infer_all(model, seen, parsed.inference, sampling)
     posteriors = between.compared(model, seen, posteriors, values)
     shape = sampling.chains, sampling.draws
     drawn = confounding.draw(priors, model, shape, sampling.seed) if priors else {}
     own = OwnRegressions.of(parsed, sampling, values, target, weights)
-    return Fitted.of(model, posteriors, sampling.seed, accumulated, drawn, own)
+    return Fitted.of(model, posteriors, sampling.seed, total, drawn, own)
+
+
+def accumulated(
+    parsed: Draft, values: Floats, seen: Floats, weights: Floats | None, named: str | None
+) -> Accumulated:
+    """Return what is left of rows: sums over them, and some of them as they are.
+
+    Parameters
+    ----------
+    parsed : Draft
+        What the model is.
+    values : ndarray of shape (n, columns)
+        Encoded rows.
+    seen : ndarray of shape (n,)
+        Their outcomes, as inference sees them.
+    weights : ndarray of shape (n,) or None
+        Their weights.
+    named : str or None
+        What the user calls the outcome.
+    """
+    rows = values, seen, weights
+    return Accumulated.of(parsed.schema, parsed.columns, *rows, named, kept(parsed, *rows))
+
+
+def kept(parsed: Draft, values: Floats, seen: Floats, weights: Floats | None) -> Kept:
+    """Return some of the rows, of all columns that an equation or a query's regression has."""
+    names, graph = parsed.schema.names, parsed.graph
+    columns = {*parsed.read, *parsed.columns}
+    if graph is not None and graph.confounded:
+        columns |= {names.index(name) for name in own_columns(graph, parsed.outcome)}
+    first = next((groupings[0].columns for groupings in parsed.groups.values()), ())
+    groups = tuple(map(names.index, first))
+    return Kept.of(parsed.schema, tuple(sorted(columns)), values, seen, weights, groups)
 
 
 def no_partial_fit(family: Any, outcome: str | None, noise: Any, design: Any) -> str | None:

@@ -33,7 +33,7 @@ from interventional.intervention.steps import (
 from interventional.intervention.words import Kind
 from interventional.numbers import Floats, is_large, rows_of_chunk, slices
 from interventional.regressor import BayesianInterventionRegressor
-from interventional.trust import between, extrapolation
+from interventional.trust import extrapolation, misfit
 
 _NODES = 20  # of the Gauss-Hermite rule behind an inverse transform: exp(2 z) to the last digit
 _TRIED = 1000  # rows that tell what the steps derive from what
@@ -97,7 +97,7 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
     outcomes = answered(estimator, X, do, kind=kind)
     support = contents_of(outcomes).support
     extrapolation.warn(support, outcomes.estimand)
-    between.warn(support, outcomes.estimand)
+    misfit.warn(support, outcomes.estimand)
     return outcomes
 
 

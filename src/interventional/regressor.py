@@ -1,7 +1,8 @@
 """`BayesianInterventionRegressor`: causal questions to a fitted model."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from interventional.data.reading import restored
 from interventional.data.table import Units, is_distributed
 from interventional.estimator import Estimator
 from interventional.fitted import Do, Fitted, Kind
-from interventional.trust import between, extrapolation
+from interventional.trust import extrapolation, misfit
 
 if TYPE_CHECKING:
     from interventional.trust.sensitivity import Sensitivity
@@ -206,8 +207,11 @@ class BayesianInterventionRegressor(Estimator):
             out of a column's range, or to what rows with such covariates did not have; or any row
             farther out of the range than the range is wide. `Outcomes.support` says it row by row.
         MisfitWarning
-            If a column that is forced, or follows, has another slope within `groups` than between
-            them, and `within` is False: the answer is confounded by what the groups differ in.
+            If an equation between what is forced and y bends where its terms do not: squares of
+            its columns, or products with what is forced or follows, explain more of what it leaves
+            than chance does. Or if a column that is forced, or follows, has another slope within
+            `groups` than between them, and `within` is False: the answer is confounded by what the
+            groups differ in.
 
         See Also
         --------
@@ -520,7 +524,7 @@ class BayesianInterventionRegressor(Estimator):
         sample_weight : array-like of shape (n,), optional
             As in `fit`. A row of weight 3 becomes three rows.
         n_repeats : int, default 20
-            Refits a check; five checks there are, and one fit to all rows.
+            Refits a check; five checks refit, and there is one fit to all rows.
         alpha : float, default 0.01
             How often a check may fail though the model is right.
         random_state : int, RandomState or None, default 0
@@ -546,6 +550,9 @@ class BayesianInterventionRegressor(Estimator):
             consecutive rows
                 One of `n_repeats` runs of consecutive rows left out in turn: the same effect. It
                 does not apply where a row has a weight above 1: its copies have no order.
+            straight lines
+                No refit: squares of columns, and products with what is forced, explain nothing of
+                what the equations leave. ``estimate`` is the share that they do explain.
 
         Raises
         ------
@@ -584,6 +591,7 @@ class BayesianInterventionRegressor(Estimator):
         random common cause       2.1       2.1    True
         data subset               2.1       2.1    True
         consecutive rows          2.1       2.1    True
+        straight lines            0.0       0.0    True
         """
         from interventional.trust import refutation
 
@@ -604,6 +612,37 @@ class BayesianInterventionRegressor(Estimator):
             alpha=alpha,
             random_state=random_state,
         )
+
+    def forget_rows(self) -> Self:
+        """Forget the rows that `fit` has kept, so that no file of the model holds any.
+
+        Up to 2,000 of them are kept, to test whether equations bend where a question rests on
+        them; without them none of these warns that it does. All else stays as it is. Where a graph
+        has queries that take regressions of their own, what these are fitted to stays, too.
+
+        Returns
+        -------
+        self
+
+        See Also
+        --------
+        MisfitWarning : What is then no longer said.
+
+        Examples
+        --------
+        >>> import pickle
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> before = len(pickle.dumps(model))
+        >>> len(pickle.dumps(model.forget_rows())) < before
+        True
+        """
+        self._check_fitted()
+        self._accumulated = replace(self._accumulated, kept=None)
+        self.fitted_ = replace(self.fitted_, seen=self._accumulated)
+        return self
 
     def _units(self, X: Any, *dos: Do | None) -> tuple[Fitted, Units]:
         """Return the model that knows all levels in X and of those forced, and the rows."""
@@ -635,7 +674,7 @@ def _warn(outcomes: Outcomes, estimand: str) -> None:
     """Warn where the data do not support an answer, or speak against the model of it."""
     support = contents_of(outcomes).support
     extrapolation.warn(support, estimand)
-    between.warn(support, estimand)
+    misfit.warn(support, estimand)
 
 
 def _refuse_dask(method: str, X: Any) -> None:

@@ -62,7 +62,7 @@ def models():
         "flat": estimator().fit(X, y),
         "graph": estimator(graph=GRAPH).fit(X, y),
         "quadratic": estimator(graph="x -> m -> y; x -> y", design={"y": square}).fit(numbers, y),
-        "log": log.fit(numbers, np.exp(y / 4)),
+        "log": log.fit(numbers, np.expm1(y / 4 + 3)),
         "steps": make_pipeline(square, estimator()).fit(numbers, y),
     }
 

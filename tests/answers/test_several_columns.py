@@ -18,7 +18,7 @@ def asked():
     X["g"] = pd.Categorical(X["g"], ["q", "p"])  # not in the order of the alphabet
     X["h"] = rng.choice(["u", "v", "w"], N)
     X = X[(X["g"] == "p") | (X["h"] != "w")]  # a pair that does not occur
-    y = X["t"] + (X["g"] == "p") * (1 + X["t"]) + rng.normal(size=len(X))
+    y = X["t"] + (X["g"] == "p") + rng.normal(size=len(X))
     model = BayesianInterventionRegressor(draws=100, random_state=0).fit(X, y)
     return model, X, model.intervene(X, {"t": lambda X: X["t"] + 0.1})
 

@@ -31,6 +31,7 @@ CHECKS = [
     "random common cause",
     "data subset",
     "consecutive rows",
+    "straight lines",
 ]
 UP = {"b": 1}, {"b": 0}
 
@@ -64,7 +65,7 @@ def test_a_right_model_passes_and_its_numbers_are_right(data):
     effect = make(random_state=0).fit(X, y).effect(X, *UP).average()
     error = effect.std()[0] * np.sqrt(2 / FAST["draws"])
     assert found["expected"].iloc[:2].tolist() == [0, 0]
-    assert abs(found["expected"].iloc[2:] - effect.mean()[0]).max() < N_STANDARD_ERRORS * error
+    assert abs(found["expected"].iloc[2:5] - effect.mean()[0]).max() < N_STANDARD_ERRORS * error
     # Least squares, and its standard errors: of an outcome without effect, and on 4 rows in 5.
     A = np.column_stack([np.ones(len(X)), X])
     noise = np.linalg.lstsq(A, y)[1][0] / (len(X) - 4)
@@ -283,7 +284,7 @@ def test_the_closed_form_is_the_estimator():
 
 
 def test_false_alarms_are_as_rare_as_they_say():
-    shares = share_failing("**right:** linear, 50 rows", 10, alpha=0.2)
+    shares = share_failing("**right:** linear, 50 rows", 10, alpha=0.2).dropna()
     error = np.sqrt(0.2 * 0.8 / 10)
     assert (shares < 0.2 + N_STANDARD_ERRORS * error).all(), shares
     assert shares.sum() > 0

@@ -129,6 +129,7 @@ class TestRealData:
         assert len(beyond) > 0.5 * len(X)
         assert beyond.mean() < 0.05 * X["treat"].mean()
 
+    @pytest.mark.filterwarnings("ignore:.* linear in its terms")  # weight bends with age
     def test_silent_where_covariates_overlap(self):
         people = nhefs_complete.load_pandas().data
         X = people[["qsmk", "sex", "race", "age", "education", "smokeintensity", "wt71"]]

@@ -57,6 +57,43 @@ class Gap:
         )
 
 
+@dataclass(frozen=True)
+class Bend:
+    """What an equation that is linear in its terms lacks.
+
+    Attributes
+    ----------
+    node : str
+        Whose equation it is.
+    parts : tuple of tuple of str
+        What bends, the clearest first: a column whose square is lacking, or two whose product is.
+    share : float
+        How much of the variance of the equation's residuals squares and products explain.
+    p_value : float
+        Of all of them together.
+    remedy : str
+        What mends it, in words.
+    """
+
+    node: str
+    parts: tuple[tuple[str, ...], ...]
+    share: float
+    p_value: float
+    remedy: str
+
+    def __str__(self) -> str:
+        """Say it."""
+        said = [
+            f"the square of {part[0]!r}" if len(part) == 1 else f"{part[0]!r} times {part[1]!r}"
+            for part in self.parts
+        ]
+        return (
+            f"the equation of {self.node!r} is linear in its terms, and the data are not "
+            f"(p = {self.p_value:.1g}): squares and products of columns, {', '.join(said)} above "
+            f"all, explain {self.share:.0%} of what it leaves"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Support:
     """How well the data support what each row is forced to.
@@ -77,8 +114,9 @@ class Support:
         Whether any forced value is farther outside the range than the range is wide.
     reasons : tuple of str
         What is not supported, in words.
-    gaps : tuple of Gap
-        Slopes that the answer rests on and that differ within groups and between them.
+    misfits : tuple of Gap or Bend
+        What the answer rests on and the data speak against: slopes that differ within groups and
+        between them, and equations that bend.
     """
 
     supported: NDArray[np.bool_]
@@ -87,7 +125,7 @@ class Support:
     overlap: Floats
     is_far: bool = False
     reasons: tuple[str, ...] = ()
-    gaps: tuple[Gap, ...] = ()
+    misfits: tuple[Gap | Bend, ...] = ()
 
     @classmethod
     def of_observed(cls, n: int) -> "Support":
@@ -120,5 +158,5 @@ def joined(left: Support | str, right: Support | str) -> Support | str:
         np.minimum(left.overlap, right.overlap),
         left.is_far or right.is_far,
         tuple(dict.fromkeys(left.reasons + right.reasons)),
-        tuple(dict.fromkeys(left.gaps + right.gaps)),
+        tuple(dict.fromkeys(left.misfits + right.misfits)),
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from interventional.data.cells import Cells
 from interventional.data.design import TreatmentCoding
+from interventional.data.kept import Kept
 from interventional.data.schema import Schema
 from interventional.data.seen import Factor, SufficientStatistics
 from interventional.numbers import Floats
@@ -35,6 +36,8 @@ class Accumulated:
         How many rows had which combination of few-valued columns; None if that is not known.
     named : str or None
         What the user's Series of outcomes was called, of the first rows that came.
+    kept : Kept or None
+        Some of the rows themselves.
     """
 
     schema: Schema
@@ -42,6 +45,7 @@ class Accumulated:
     factor: Factor
     cells: Cells | None = None
     named: str | None = None
+    kept: Kept | None = None
 
     @classmethod
     def of(
@@ -52,6 +56,7 @@ class Accumulated:
         target: Floats,
         weights: Floats | None,
         named: str | None = None,
+        kept: Kept | None = None,
     ) -> "Accumulated":
         """Reduce encoded rows.
 
@@ -69,6 +74,8 @@ class Accumulated:
             Frequencies of the rows.
         named : str, optional
             What the user's Series of outcomes is called.
+        kept : Kept, optional
+            Some of the rows themselves.
         """
         coding = _coding(schema, columns)
 
@@ -79,7 +86,8 @@ class Accumulated:
                 yield block, target[rows], None if weights is None else weights[rows]
 
         factor = Factor.of(blocks(), len(coding.picks) + 1)
-        return cls(schema, columns, factor, Cells.of(schema, columns, values, weights), named)
+        cells = Cells.of(schema, columns, values, weights)
+        return cls(schema, columns, factor, cells, named, kept)
 
     def __add__(self, other: "Accumulated") -> "Accumulated":
         """Return what both one's rows and the other's are."""
@@ -96,8 +104,11 @@ class Accumulated:
         cells = None
         if self.cells is not None and other.cells is not None:
             cells = self.cells.merged(other.cells, self.schema, other.schema, schema)
+        kept = None
+        if self.kept is not None and other.kept is not None:
+            kept = self.kept.merged(other.kept, self.schema, other.schema, schema)
         factor = self._coded_as(schema) + other._coded_as(schema)
-        return Accumulated(schema, self.columns, factor, cells, self.named)
+        return Accumulated(schema, self.columns, factor, cells, self.named, kept)
 
     @property
     def positions(self) -> dict[int, slice]:

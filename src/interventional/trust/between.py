@@ -14,10 +14,8 @@ equation, as what delta would explain is no variation by chance; but not where t
 learnt without them, which make the statistic less, settle it already.
 """
 
-import warnings
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,20 +23,17 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from scipy.special import chdtrc, fdtrc
 
-from interventional.answers.samples import Chunked
-from interventional.answers.support import Gap, Support
+from interventional.answers.support import Gap
 from interventional.data.by_level import Cut
 from interventional.data.seen import Seen
 from interventional.data.seen_by_level import SeenByLevel
-from interventional.errors import MisfitWarning, UndeterminedError
+from interventional.errors import UndeterminedError
 from interventional.inference.components import Marginal
 from interventional.inference.correlations import partial
 from interventional.inference.levels import Levels
 from interventional.inference.modes import likelihood
 from interventional.inference.posterior import Posterior
 from interventional.inference.varying import Problem
-from interventional.intervention.do import Forced
-from interventional.intervention.forward import Query
 from interventional.numbers import Floats
 from interventional.scm.equations import Equation, StructuralModel
 
@@ -48,7 +43,6 @@ _ALIKE = 1e-4  # of a mean's size: what others leave of it that is less is nothi
 P_VALUE = 1e-3  # a smaller one is told
 MATTERS = 0.5  # posterior standard deviations: a bias with which 95% intervals hold 92% of truths
 _LEAST = 8.0  # log of the ratio to what is typical below which a scale is none
-_PACKAGE = str(Path(__file__).parents[1])
 
 
 def compared(
@@ -83,16 +77,6 @@ def compared(
     return found
 
 
-def beside(
-    support: Support, model: StructuralModel, posteriors: Sequence[Posterior], query: Query
-) -> Support:
-    """Return the support of a query with the slopes that differ, among those it rests on."""
-    if not any(posterior.gaps for posterior in posteriors):
-        return support
-    moved = {name for name, held in query.forced.items() if _is_moved(model, query, name, held)}
-    return replace(support, gaps=told(model, posteriors, moved, query.regenerated))
-
-
 def told(
     model: StructuralModel,
     posteriors: Sequence[Posterior],
@@ -112,37 +96,12 @@ def told(
     forced, regenerated : collection of str
         The columns that are forced, and those that follow.
     """
+    if not any(posterior.gaps for posterior in posteriors):
+        return ()
     nodes, columns = (*regenerated, model.outcome), (*forced, *regenerated)
     every = (gap for posterior in posteriors for gap in posterior.gaps)
     differ = (g for g in every if g.p_value < P_VALUE and g.shift > MATTERS)
     return tuple(g for g in differ if g.node in nodes and g.column in columns)
-
-
-def warn(support: Support | str | Sequence[Gap], estimand: str) -> None:
-    """Warn, at the user's line, of slopes that are not the same within groups as between.
-
-    Parameters
-    ----------
-    support : Support, or sequence of Gap
-        How well the data support an answer, or what differs; a str if nobody knows.
-    estimand : str
-        What is answered, in words.
-    """
-    gaps = support.gaps if isinstance(support, Support) else support
-    if gaps and not isinstance(gaps, str):
-        warnings.warn(
-            f"{estimand}: {'; '.join(map(str, gaps))}. That is a mixture of the two, "
-            "confounded by what the groups differ in. Fit with within=True: the groups' means "
-            "then are regressors too, and the answer is the one within groups",
-            MisfitWarning,
-            skip_file_prefixes=(_PACKAGE,),
-        )
-
-
-def _is_moved(model: StructuralModel, query: Query, name: str, held: Forced) -> bool:
-    """Whether a column is forced to what it is not already."""
-    at = model.schema.names.index(name)
-    return isinstance(held, Chunked) or not np.array_equal(held, query.values[:, at])
 
 
 def _of_equation(

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from interventional.answers.outcomes import contents_of
+from interventional.answers.support import Bend
 from interventional.data.table import Table, Units
 from interventional.errors import ExtrapolationWarning, MisfitWarning, listed
 from interventional.intervention.do import encoded, forced_columns, parse_do
@@ -21,12 +22,14 @@ from interventional.numbers import Floats
 from interventional.scm.draft import Draft
 from interventional.scm.equations import StructuralModel
 from interventional.scm.families import FAMILIES
+from interventional.trust import straightness
 
 _KEPT = 0.8  # share of the rows in a data subset
 _ROUNDING = 1e-9  # of the size of an effect: two answers as near as this are the same
 _TINY = 1e-100  # its square is above zero
 _PLACEBO, _DUMMY = "placebo column", "dummy outcome"
 _CAUSE, _SUBSET, _BLOCKS = "random common cause", "data subset", "consecutive rows"
+_LINES = "straight lines"
 _CLAIMS = {
     _PLACEBO: "with {forced} permuted the effect should be 0",
     _DUMMY: "with the outcome permuted the effect should be 0",
@@ -122,16 +125,28 @@ class _Question:
             over["population"] = list(dict.fromkeys(known.names.values()))
         effect = effect.average(self.weights, **over)
         n_terms = len(model.coef_) + bool(model.fit_intercept)
-        return _Answer(float(effect.mean()[0]), float(effect.std()[0]), n_terms)
+        tests = tuple(model.fitted_.tests)
+        return _Answer(float(effect.mean()[0]), float(effect.std()[0]), n_terms, tests)
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """Posterior mean and sd of an average effect; how many terms the outcome's equation has."""
+    """What a fit answers.
+
+    Attributes
+    ----------
+    mean, sd : float
+        Posterior mean and standard deviation of an average effect.
+    n_terms : int
+        How many terms the outcome's equation has.
+    tests : tuple of Bend
+        How the equations bend that the answer rests on.
+    """
 
     mean: float
     sd: float
     n_terms: int
+    tests: tuple[Bend, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,6 +234,7 @@ def refute(
         name: _judged(name, check, question, reference, listed(do), alpha)
         for name, check in checks.items()
     }
+    rows[_LINES] = straightness.check(reference.tests, alpha)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("check")
     return table.astype({"passed": "boolean"})
 
