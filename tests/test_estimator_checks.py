@@ -52,6 +52,12 @@ def test_exact(estimator, check):
 
 
 @pytest.mark.slow
+@parametrize_with_checks([BayesianInterventionRegressor(design="smooth", draws=50)])
+def test_smooth(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:NUTS has not converged:sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks([NUTS])
 def test_nuts(estimator, check):

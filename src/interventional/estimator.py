@@ -55,7 +55,7 @@ _POSTERIOR = ("fitted_", "coef_", "intercept_", "graph_")
 
 def _takes_batches(estimator: "Estimator") -> bool:
     """Whether there is a `partial_fit`."""
-    why = no_partial_fit(estimator.family, estimator.outcome, estimator.noise)
+    why = no_partial_fit(estimator.family, estimator.outcome, estimator.noise, estimator.design)
     if why is not None:
         raise AttributeError(why)
     return True

@@ -86,8 +86,14 @@ def kept(parsed: Draft, values: Floats, seen: Floats, weights: Floats | None) ->
     return Kept.of(parsed.schema, tuple(sorted(columns)), values, seen, weights, groups)
 
 
-def no_partial_fit(family: Any, outcome: str | None, noise: Any) -> str | None:
+def no_partial_fit(family: Any, outcome: str | None, noise: Any, design: Any) -> str | None:
     """Say why batches do not add up, whatever the columns; None where they may."""
+    bends = design.values() if isinstance(design, Mapping) else [design]
+    if any(isinstance(each, str) for each in bends):
+        return (
+            "design='smooth' is fitted to all rows at once, so that batches do not add up; call "
+            "fit with all rows in memory"
+        )
     if noise is not None:
         return "with noise= batches do not add up; call fit with all rows in memory"
     outcome = outcome or DEFAULT_OUTCOME

@@ -56,11 +56,18 @@ class BayesianInterventionRegressor(Estimator):
         ``y ~ Normal(mu, sqrt(sigma**2 + noise**2))``, as in meta-analysis and calibration. With
         ``priors={"sigma": Prior("DiracDelta", c=0.0)}`` they are all the noise there is. For
         Gaussian outcomes. New outcomes have the noise of their rows; a graph need not name it.
-    design : transformer or dict of str to transformer, optional
+    design : transformer, "smooth" or dict of str to these, optional
         A scikit-learn transformer from the columns to the design matrix, such as
         `SplineTransformer` or `PolynomialFeatures`, that needs no y to be fitted; with a graph
         from the regressors of y's equation, or by node. By default numbers enter as they are, and
         categories, strings and objects by treatment coding.
+        ``"smooth"`` adds Gaussian processes to that line: a surface over all columns, each with a
+        relevance that is learnt, and effects of `treatments` that differ from row to row and
+        bend; where rows are straight, it is the line. For Gaussian and lognormal equations.
+    treatments : column or list of columns, optional
+        The columns that are meant to be forced: numbers, 0 and 1, or levels. ``design="smooth"``
+        learns their effects apart from what else moves the outcome, and allows for the treatment
+        that was to be expected of each row; other designs do not ask.
     priors : str or dict of str to Prior or str, optional
         `pymc_extras.prior.Prior` of ``"beta"`` (every coefficient), of the terms of one column by
         its name, of one term by its name, of ``"intercept"``, and of ``"sigma"``, ``"nu"``,

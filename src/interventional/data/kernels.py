@@ -5,8 +5,8 @@ A Gaussian process with the kernel
 .. math:: k(r) = (1 + \sqrt 5 r + 5 r^2 / 3) e^{-\sqrt 5 r}, \quad
     r^2 = \sum_j (x_j - x'_j)^2 / \ell_j^2
 
-is twice differentiable: it bends, and follows kinks and steps better than smoother ones do. What is
-given here is divided by the lengths already.
+is twice differentiable: it bends, and follows kinks and steps better than smoother ones do. What
+is given here is divided by the lengths already.
 
 References
 ----------

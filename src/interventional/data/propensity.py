@@ -1,14 +1,12 @@
 """What a treatment is expected to be given the other columns, as numbers a row."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from interventional.data.treatments import Treatment
 from interventional.numbers import Floats
-
-if TYPE_CHECKING:
-    from interventional.data.surface import Treatment
 
 _PENALTY = 0.3  # C of the logistic regression: a weak ridge on standardised columns and squares
 _CLIP = np.log(0.98 / 0.02)  # log odds beyond which rows have next to nobody to be compared with
@@ -51,7 +49,7 @@ class Propensity:
         cls,
         rows: Floats,
         features: list[int],
-        treatment: "Treatment",
+        treatment: Treatment,
         values: Floats,
         weights: Floats,
     ) -> "Propensity | None":

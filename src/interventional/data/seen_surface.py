@@ -68,7 +68,8 @@ class SeenSurface:
         order = np.lexsort((target, codes))
         codes, y, each = codes[order], target[order], each[order]
         mean = np.bincount(codes, each * y, len(distinct)) / counts
-        within = np.bincount(codes, each * np.square(y - mean[codes]), len(distinct))
+        off = np.square(y - mean[codes])
+        within = np.asarray(np.bincount(codes, each * off, len(distinct)))
         matrix = design.matrix(distinct[codes])
         line = sufficient_statistics(matrix, y, each, intercept=intercept)
         return cls(line, design, distinct, mean, counts, within)

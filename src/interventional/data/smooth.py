@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from interventional.data.design import TreatmentCoding
 from interventional.data.schema import Schema
@@ -104,14 +105,15 @@ class SmoothDesign:
         return np.hstack([self.matrix(values), self.surface.matrix(values, scale, length)])
 
 
-def merged(rows: Floats, weights: Floats | None) -> tuple[Floats, Floats, Floats]:
+def merged(rows: Floats, weights: Floats | None) -> tuple[Floats, NDArray[np.intp], Floats]:
     """Return the distinct rows in order, which of them each row is, and how often each occurs."""
     distinct, codes = np.unique(rows, axis=0, return_inverse=True)
-    codes = codes.ravel()
+    codes = codes.ravel().astype(np.intp)
     # sorted: sums must not depend on the order of the rows
     order = slice(None) if weights is None else np.lexsort((weights, codes))
     counts = np.bincount(codes[order], None if weights is None else weights[order], len(distinct))
     known = counts > 0
     if known.all():
-        return distinct, codes, counts.astype(np.float64)
-    return distinct[known], (np.cumsum(known) - 1)[codes], counts[known].astype(np.float64)
+        return distinct, codes, np.asarray(counts, dtype=np.float64)
+    codes = (np.cumsum(known) - 1)[codes].astype(np.intp)
+    return distinct[known], codes, np.asarray(counts[known], dtype=np.float64)

@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 from interventional.data.kernels import frequencies, matern, waves
 from interventional.data.propensity import Propensity
 from interventional.data.schema import Schema
+from interventional.data.treatments import Treatment, moments
 from interventional.numbers import Floats
 
 LANDMARKS = 500  # rows at most that a surface is told by where they are all
@@ -103,37 +104,6 @@ class Component:
     frequencies: Floats
 
 
-@dataclass(frozen=True)
-class Treatment:
-    """A column that is meant to be forced.
-
-    Attributes
-    ----------
-    j : int
-        Its position.
-    center, scale : float
-        Its middle, and what it is divided by, where it has numbers.
-    codes : ndarray
-        Its levels, where it has some.
-    is_dose : bool
-        Whether it has three numbers or more.
-    """
-
-    j: int
-    center: float
-    scale: float
-    codes: Floats
-    is_dose: bool
-
-    def about_middle(self, values: Floats) -> Floats:
-        """Return what effects are multiplied by, (n, 1), or (n, levels)."""
-        column = values[:, self.j]
-        if not len(self.codes):
-            return np.asarray(((column - self.center) / self.scale)[:, None])
-        own = (column[:, None] == self.codes) - 1 / len(self.codes)
-        return np.asarray(own / np.sqrt(2.0))
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Surface:
     """What bends in an equation.
@@ -182,7 +152,7 @@ class Surface:
             How often each occurs.
         """
         treated = [j for j in treated if len(np.unique(values[:, j])) > 1]
-        treatments = tuple(_treatment(schema, j, values, weights) for j in treated)
+        treatments = tuple(Treatment.of(schema, j, values, weights) for j in treated)
         columns = tuple(_features(schema, values, weights))
         are_all = len(values) <= LANDMARKS
         bare = cls(columns, (), treatments, (), (), Inputs(np.empty((0, 0)), ()), are_all)
@@ -246,7 +216,9 @@ class Surface:
                 continue
             part = self.components[c]
             by = length[part.lengths]
-            found = matern(left.features[:, part.features] / by, right.features[:, part.features] / by)
+            found = matern(
+                left.features[:, part.features] / by, right.features[:, part.features] / by
+            )
             found *= scale[c] ** 2
             if part.treatment is not None:
                 found *= left.treatments[part.treatment] @ right.treatments[part.treatment].T
@@ -288,9 +260,7 @@ class Surface:
         ]
         return np.hstack(parts) if parts else np.empty((len(rows), 0))
 
-    def waves(
-        self, block: Sequence[int], rows: Inputs, scale: Floats, length: Floats
-    ) -> Floats:
+    def waves(self, block: Sequence[int], rows: Inputs, scale: Floats, length: Floats) -> Floats:
         """Return random waves that have the covariance of some components, (n, waves)."""
         parts = []
         for c in block:
@@ -379,22 +349,6 @@ def _times(rows: Inputs, part: Component, made: Floats) -> Floats:
     return np.asarray((u[:, :, None] * made[:, None, :]).reshape(len(u), -1))
 
 
-def _treatment(schema: Schema, j: int, values: Floats, weights: Floats) -> Treatment:
-    column, codes = values[:, j], np.unique(values[:, j])
-    if schema.levels[j] is not None:
-        return Treatment(j, 0.0, 1.0, codes, False)
-    if len(codes) == 2:
-        return Treatment(j, float(codes.mean()), float(codes[1] - codes[0]), codes[:0], False)
-    center, scale = _moments(column, weights)
-    return Treatment(j, center, scale, codes[:0], True)
-
-
-def _moments(column: Floats, weights: Floats) -> tuple[float, float]:
-    center = float(np.average(column, weights=weights))
-    scale = float(np.sqrt(np.average(np.square(column - center), weights=weights)))
-    return center, scale if scale > 1e-13 * max(abs(center), 1e-300) else 1.0
-
-
 def _features(
     schema: Schema, values: Floats, weights: Floats
 ) -> Iterable[tuple[int, float | None, float, float]]:
@@ -403,7 +357,7 @@ def _features(
         codes = [None] if levels is None else [float(code) for code in np.unique(values[:, j])]
         for code in codes:
             if code is None:
-                yield j, None, *_moments(values[:, j], weights)
+                yield j, None, *moments(values[:, j], weights)
             else:
                 yield j, code, float(np.average(values[:, j] == code, weights=weights)), 1.0
 

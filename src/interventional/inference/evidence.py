@@ -8,7 +8,7 @@ straight line in units of their priors,
 whose density and gradient need one Cholesky factor of K. That of the log lengths is taken without
 a tensor of rows, rows and columns: with A the slope of the kernel times
 :math:`(K^{-1} - K^{-1} y y' K^{-1}) / 2`, it is
-:math:`2 \sum_i z_{ij}^2 (A 1)_i - 2 z_j' A z_j` for standardised columns z divided by their length.
+:math:`2 \sum_i z_{ij}^2 (A 1)_i - 2 z_j' A z_j` for columns z divided by their length.
 
 Rows that are the same but for y count as their mean, with noise of variance sigma² / weight, and
 the squares about that mean, which tell of sigma alone.
@@ -134,7 +134,11 @@ class Evidence:
         line = self.rows.line.astype(self.dtype)
         return inputs, line, self.rows.target.astype(self.dtype), products
 
-    def __call__(self, theta: Floats) -> tuple[float, Floats]:
+    def value(self, theta: Floats) -> float:
+        """Return the value alone, in a third of the time."""
+        return self(theta, value_only=True)[0]
+
+    def __call__(self, theta: Floats, *, value_only: bool = False) -> tuple[float, Floats]:
         """Return value and gradient; an infinite value where there is none."""
         nothing = np.inf, np.zeros(len(theta))
         c_n, n = len(self.on), len(self.rows.target)
@@ -150,7 +154,7 @@ class Evidence:
         inputs, line, y, products = self._held
         K, spare = self._arrays.total, self._arrays.spare
         K.fill(0.0)
-        parts = {}
+        parts: dict[int, tuple[Any, Any, Any]] = {}
         for c, part in enumerate(self.surface.components):
             if not self.on[c]:
                 continue
@@ -169,11 +173,17 @@ class Evidence:
             parts[c] = (k, slope, z)
         noise = sigma**2 / self.rows.weights
         K.flat[:: n + 1] += (noise + _JITTER).astype(self.dtype)
+        more = self.rows.weights.sum() - n
+        within = self.rows.within.sum() / sigma**2
+        beside = more * theta[-1] + 0.5 * within
+        gradient = np.zeros(len(theta))
+        if value_only:
+            value = self._value(K, line, y)
+            return nothing if value is None else self._with_prior(theta, value + beside, gradient)
         found = self._solved(K, line, y)
         if found is None:
             return nothing
         value, W = found
-        gradient = np.zeros(len(theta))
         for c, (k, slope, z) in parts.items():
             part = self.surface.components[c]
             gradient[c] = 2 * np.vdot(W, k)
@@ -183,11 +193,25 @@ class Evidence:
             slope *= self.dtype(scale[c] ** 2)
             of = np.square(z).T @ slope.sum(axis=1) - np.einsum("ij,ij->j", slope @ z, z)
             np.add.at(gradient, c_n + part.lengths, 2 * of)
-        more = self.rows.weights.sum() - n
-        within = self.rows.within.sum() / sigma**2
-        value += more * theta[-1] + 0.5 * within
         gradient[-1] = 2 * W.diagonal().astype(float) @ noise + more - within
-        return self._with_prior(theta, value, gradient)
+        return self._with_prior(theta, value + beside, gradient)
+
+    def _value(self, K: Any, line: Any, y: Any) -> float | None:
+        """Return minus the log density of y."""
+        single = self.dtype is np.float32
+        factor = lapack.spotrf if single else lapack.dpotrf
+        solve = lapack.strtrs if single else lapack.dtrtrs
+        root, failed = factor(K.T, lower=1, clean=0, overwrite_a=1)
+        if failed:
+            return None
+        value = float(np.log(root.diagonal().astype(float)).sum())
+        both, _ = solve(root, np.column_stack([y, line]), lower=1)
+        z, B = both[:, 0].astype(float), both[:, 1:].astype(float)
+        inner = B.T @ B
+        inner.flat[:: len(inner) + 1] += 1.0
+        own = np.linalg.cholesky(inner)
+        value += float(np.log(own.diagonal()).sum())
+        return value + 0.5 * float(z @ z - np.square(np.linalg.solve(own, B.T @ z)).sum())
 
     def _solved(self, K: Any, line: Any, y: Any) -> tuple[float, Any] | None:
         """Return minus the log density of y, and half the inverse less an outer product."""

@@ -19,7 +19,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 
 from interventional.data.seen import one_thread
 from interventional.data.seen_surface import SeenSurface
-from interventional.data.surface import Inputs, Surface
+from interventional.data.surface import Surface
 from interventional.inference.descent import descend
 from interventional.inference.evidence import Evidence, Rows
 from interventional.inference.exact import LogDensity
@@ -37,9 +36,11 @@ from interventional.scm.equations import Equation
 from interventional.scm.priors import normal_parameters
 from interventional.scm.surface_priors import SurfacePriors
 
-LEARNT_FROM = 800  # rows at most that scales and lengths are learnt from
-NODES = 16  # of scales and lengths, over all forms
+LEARNT_FROM, LEARNT_FROM_MANY = 800, 1500  # rows at most that scales and lengths are learnt from
+NODES, FEWER = 16, 8  # of scales and lengths, over all forms; where each takes seconds
+MANY, VERY_MANY = 2000, 20_000  # rows beyond which they are learnt from more; nodes are fewer
 _FEWEST = 4  # nodes of a form
+_CANDIDATES = 4  # of which each node is one
 _UNLIKELY = 0.005  # forms that are left out
 _STEPS, _ENOUGH = 60, 0.02
 _DIFFERENCE = 0.1  # of log scales, for the curvature
@@ -81,17 +82,34 @@ class Form:
         odds = np.log(evidence.priors.odds[evidence.on])
         return cls(evidence, mode, root, odds - value - 0.5 * float(np.log(curvature).sum()))
 
-    def nodes(self, n: int, seed: int) -> Floats:
-        """Return so many values of theta, spread over their posterior, (n, d)."""
+    def nodes(self, n: int, seed: int) -> tuple[Floats, NDArray[np.intp]]:
+        """Return values of theta, spread over their posterior, and how many of n each is.
+
+        The density of scales falls slowly towards zero and fast the other way. So candidates count
+        as much as their density says, to a power that leaves half of them.
+        """
         from scipy.special import ndtri
         from scipy.stats import qmc
 
         d = self.root.shape[1]
         if d == 0:
-            return np.repeat(self.mode[None], n, axis=0)
-        size = int(np.ceil(np.log2(max(n, 1))))
-        z = ndtri(qmc.Sobol(d, rng=np.random.default_rng(seed)).random_base2(size)[:n])
-        return np.asarray(self.mode + z @ self.root.T)
+            return self.mode[None], np.array([n])
+        size = int(np.ceil(np.log2(_CANDIDATES * n)))
+        z = ndtri(qmc.Sobol(d, rng=np.random.default_rng(seed)).random_base2(size))
+        theta = self.mode + z @ self.root.T
+        own = threading.local()
+
+        def value(at: Floats) -> float:
+            copy = own.__dict__.setdefault("copy", replace(self.evidence))
+            return copy.value(at)
+
+        log_density = -np.array(_each(value, list(theta)))
+        known = np.isfinite(log_density)
+        theta, z, log_density = theta[known], z[known], log_density[known]
+        log_weight = log_density + 0.5 * np.square(z).sum(axis=1)
+        weight = tempered(log_weight - log_weight.max(), len(z) / 2)
+        counts = _shared(weight, n)
+        return theta[counts > 0], counts[counts > 0]
 
 
 def learnt(evidences: Sequence[Evidence]) -> list[Form]:
@@ -233,12 +251,13 @@ class Problem:
     def learnt(self) -> list[Form]:
         """Return what is learnt of scales and lengths, form by form; from some of many rows."""
         n, rows = len(self.rows.target), self.rows
-        if n > LEARNT_FROM:
-            some = np.random.default_rng(1).permutation(n)[:LEARNT_FROM]
+        most = LEARNT_FROM if n <= MANY else LEARNT_FROM_MANY
+        if n > most:
+            some = np.random.default_rng(1).permutation(n)[:most]
             rows = rows.take(np.sort(some))
-        of = partial(Evidence, self.surface, rows, self.priors)
-        beside = {"log_sigma": self.log_sigma, "fixed": self.fixed}
-        return learnt([of(on, **beside) for on in self.priors.odds])
+        of = self.surface, rows, self.priors
+        beside = self.log_sigma, self.fixed
+        return learnt([Evidence(*of, on, *beside) for on in self.priors.odds])
 
     def given(self, theta: Floats, n_draws: int, form: Form, rng: Generator) -> "Drawn":
         """Return draws of coefficients given scales, lengths and sigma."""
@@ -293,12 +312,13 @@ class Told:
         where each row is a landmark.
         """
         from scipy.linalg import cholesky, solve_triangular
+        from scipy.linalg.blas import dsyrk
 
         q = rows.line.shape[1]
         lines, near, _ = surface.width
         size, each = q + lines + near, len(surface.landmarks)
-        precision, by = np.eye(size), np.zeros(size)
-        for block in blocks(len(rows.target), 4 * size):
+        precision, by = np.eye(size, order="F"), np.zeros(size)
+        for block in blocks(len(rows.target), size):
             part = rows.take(np.arange(block.start, block.stop))
             noise = sigma**2 / part.weights
             A = np.zeros((len(part.target), size))
@@ -317,7 +337,8 @@ class Told:
                 left = surface.variance(of, part.inputs, scale) - np.square(told).sum(axis=0)
                 noise = noise + np.maximum(left, 0.0)
             A /= np.sqrt(noise)[:, None]
-            precision += A.T @ A
+            # the lower triangle alone
+            precision = dsyrk(1.0, A.T, 1.0, precision, lower=1, overwrite_c=1)
             by += A.T @ (part.target / np.sqrt(noise))
         lower = cholesky(precision, lower=True)
         half = solve_triangular(lower, by, lower=True)
@@ -383,7 +404,8 @@ def draw(
         weight /= weight.sum()
         weight[weight < _UNLIKELY] = 0.0
         weight /= weight.sum()
-        jobs = list(_nodes(found, weight, n_draws, rng))
+        n_nodes = NODES if len(seen.rows) <= VERY_MANY else FEWER
+        jobs = list(_nodes(found, weight, n_nodes, n_draws, rng))
         parts = _each(lambda job: problem.given(job[1], job[2], job[0], job[3]), jobs)
     order = rng.permutation(n_draws)
 
@@ -405,29 +427,49 @@ def draw(
 
 
 def _nodes(
-    found: list[Form], weight: Floats, n_draws: int, rng: Generator
+    found: list[Form], weight: Floats, n_nodes: int, n_draws: int, rng: Generator
 ) -> Iterator[tuple[Form, Floats, int, Generator]]:
     """Iterate over nodes: form, theta, how many draws, and their source of randomness."""
     of_forms = _shared(weight, n_draws)
     for form, share, n in zip(found, weight, of_forms, strict=True):
         if not n:
             continue
-        size = min(max(_FEWEST, round(NODES * share)), n)
-        nodes = form.nodes(size, int(rng.integers(1 << 31)))
-        for theta, own in zip(nodes, _shared(np.full(size, 1 / size), n), strict=True):
+        size = min(max(_FEWEST, round(n_nodes * share)), n)
+        nodes, counts = form.nodes(size, int(rng.integers(1 << 31)))
+        for theta, own in zip(nodes, _shared(counts / size, n), strict=True):
             yield form, theta, own, np.random.default_rng(rng.integers(1 << 63))
+
+
+def tempered(log_weight: Floats, least: float) -> Floats:
+    """Return weights, to the highest power up to one that has so large an effective size."""
+
+    def at(power: float) -> Floats:
+        weight = np.exp(power * log_weight)
+        return np.asarray(weight / weight.sum())
+
+    low, high = 0.0, 1.0
+    if 1 / np.square(at(1.0)).sum() >= least:
+        return at(1.0)
+    for _ in range(30):
+        middle = (low + high) / 2
+        if 1 / np.square(at(middle)).sum() >= least:
+            low = middle
+        else:
+            high = middle
+    return at(low)
 
 
 def _shared(weight: Floats, n: int) -> NDArray[np.intp]:
     """Return how many of n each gets in proportion to its weight, none of them off by one."""
-    return np.diff(np.round(np.cumsum(np.concatenate([[0.0], weight])) * n).astype(np.intp))
+    reached = np.round(np.cumsum(np.concatenate([[0.0], weight])) * n).astype(np.intp)
+    return np.asarray(reached[1:] - reached[:-1])
 
 
 def _each(function: Any, jobs: Sequence[Any]) -> list[Any]:
     """Return what a function makes of each job, side by side where there are cores."""
-    import os
+    import joblib
 
-    cores = min(os.process_cpu_count() or 1, len(jobs))
+    cores = min(joblib.cpu_count(), len(jobs))
     if cores < 2:
         return [function(job) for job in jobs]
     with ThreadPoolExecutor(cores) as pool:

@@ -270,7 +270,6 @@ class Expected(Answer):
             return None  # its coefficient is another in each row
         return _linear(reached, query, self.parameters)
 
-
     def _bent(self) -> Closed | None:
         """Return the closed form of an outcome that bends, where nothing is regenerated."""
         of_y, query = self.model.of_outcome, self.query

@@ -17,6 +17,7 @@ from interventional.errors import listed, unknown
 from interventional.graph.causal_graph import over_columns
 from interventional.graph.identification import own_columns
 from interventional.numbers import Floats
+from interventional.scm.by_node import designs_by_node, priors_by_node, treated
 from interventional.scm.equations import check_names
 from interventional.scm.families import (
     DEFAULT,
@@ -358,7 +359,7 @@ def draft(
             f"noise={noise!r} is for Gaussian outcomes, to whose variance it adds; the family of "
             f"{outcome!r} is {families[outcome]!r}"
         )
-    designs = _designs(design, nodes, outcome)
+    designs = designs_by_node(design, nodes, outcome)
     taken = _taken(regressions, schema, families)
     bends = [node for node, own in designs.items() if isinstance(own, str)]
     check_names(outcome, schema, taken | {node + own for node in bends for own in OF_SURFACE})
@@ -368,8 +369,8 @@ def draft(
         graph,
         regressions,
         designs,
-        _treatments(treatments, schema, outcome),
-        _priors_by_node(priors, nodes, outcome),
+        treated(treatments, schema, outcome),
+        priors_by_node(priors, nodes, outcome),
         parse_groups(groups, nodes, outcome, schema),
         within,
         families,
@@ -443,55 +444,3 @@ def _taken(regressions: list[Regression], schema: Schema, families: Mapping[str,
         taken |= {node + suffix for suffix in suffixes}
         taken |= {v for j, v in zip(columns, variables, strict=True) if v != schema.names[j]}
     return taken
-
-
-def _by_node(given: Any, nodes: list[str], outcome: str, what: str) -> Mapping[str, Any]:
-    """Return what is given for each node; what is no mapping is for the outcome."""
-    if not isinstance(given, Mapping):
-        return {} if given is None else {outcome: given}
-    for node in given:
-        if node not in nodes:
-            raise ValueError(unknown(f"node in {what}:", node, nodes))
-    return given
-
-
-def _designs(given: Any, nodes: list[str], outcome: str) -> Mapping[str, Any]:
-    """Return the design of each node: a transformer, or the word for one that bends."""
-    designs = _by_node(given, nodes, outcome, "design")
-    for design in designs.values():
-        if isinstance(design, str) and design != SMOOTH:
-            raise ValueError(unknown("design", design, [SMOOTH]))
-    return designs
-
-
-def _treatments(given: Any, schema: Schema, outcome: str) -> tuple[str, ...]:
-    """Return the columns that are meant to be forced, in the order of the table."""
-    if given is None:
-        return ()
-    if isinstance(given, str) or not isinstance(given, Sequence | np.ndarray):
-        given = [given]
-    found = set()
-    for key in given:
-        if key == outcome:
-            raise ValueError(f"treatments: {key!r} is the outcome, which is not forced")
-        try:
-            found.add(schema.position(key))
-        except (KeyError, ValueError):
-            raise ValueError(unknown("column in treatments:", key, schema.names)) from None
-    return tuple(schema.names[j] for j in sorted(found))
-
-
-def _priors_by_node(given: Any, nodes: list[str], outcome: str) -> dict[str, Any]:
-    """Return the priors of each equation: mappings by node, all other entries for the outcome."""
-    if given is None or not isinstance(given, Mapping):
-        return {outcome: {"beta": given} if isinstance(given, str) else given}
-    nested = {node: inner for node, inner in given.items() if isinstance(inner, Mapping)}
-    for node in nested:
-        if node not in nodes:
-            raise ValueError(unknown("equation in priors:", node, nodes))
-    own = {key: prior for key, prior in given.items() if key not in nested}
-    if outcome in nested and own:
-        raise ValueError(
-            f"priors: {listed(own)} and {outcome!r} both are for the outcome's equation"
-        )
-    return {outcome: own, **nested} if own else dict(nested)

@@ -124,7 +124,8 @@ def _add_surface(equation: Equation, columns: list[Any]) -> Any:
     from interventional.scm.surface_op import SurfaceOp, WeightsOp
 
     name, surface, priors = equation.node, equation.surface, equation.priors.surface
-    assert surface is not None and priors is not None
+    assert surface is not None
+    assert priors is not None
     odds = np.array(list(priors.odds.values()))
     form = pm.Categorical(f"{name}_form", odds / odds.sum())
     dims = {ending: f"{name}_{ending}" for ending in ("component", "range", "weight")}

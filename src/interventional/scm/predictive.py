@@ -119,7 +119,9 @@ class Predictive:
     def _eta(self, rows: slice, picked: NDArray[np.intp] | None = None) -> Floats:
         """Return the linear predictor, (draws, rows)."""
         names = self.equation.parameters
-        known = self._linear if picked is None else self._of({n: self.draws[n][picked] for n in names})
+        known = (
+            self._linear if picked is None else self._of({n: self.draws[n][picked] for n in names})
+        )
         eta = known.samples(rows)
         if self.offset is not None:
             eta += self.offset[rows]

@@ -44,7 +44,8 @@ class SurfaceOp(Op):
             values = np.broadcast_to(values, (draws, *values.shape[1:]))
         of = (np.broadcast_to(each, (draws, each.shape[-1])) for each in (scale, length, weights))
         found = self.surface.at(values, *of)
-        output_storage[0][0] = found if node.outputs[0].ndim > 1 else found[0]
+        is_one = max(np.ndim(each) for each in inputs) == 1
+        output_storage[0][0] = found[0] if is_one else found
 
     def infer_shape(self, node: Apply, shapes: list[Any]) -> list[Any]:
         """Return the number of draws, where there are several, and of rows."""

@@ -1,7 +1,7 @@
 """What is taken for likely of scales and lengths of a surface, before data.
 
-In standard deviations of the outcome and of columns, so that no unit matters; chosen before any
-result of a benchmark was looked at. Which components there are is not known either: none, so that
+In standard deviations of the outcome and of columns, so that no unit matters; chosen on other data
+sets than those that are reported. Which components there are is not known either: none, so that
 all is a straight line; a surface, beside which effects are the same for all rows; effects that
 differ.
 """
@@ -16,7 +16,7 @@ from interventional.numbers import Floats
 
 SCALE_SPREAD, LENGTH_SPREAD = 1.5, 1.0  # of logarithms
 _SURFACE, _DOSE, _EFFECT, _LINE = 0.7, 0.5, 0.3, 0.15  # medians of scales
-_LENGTH = np.exp(0.5)  # median of lengths, times the root of the number of columns
+_LENGTH = np.exp(1.0)  # median of lengths, times the root of the number of columns
 _DIFFER = 4.0  # odds that effects differ, against a line, and against a surface where not
 
 
