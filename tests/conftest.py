@@ -15,11 +15,18 @@ matplotlib.use("Agg")
 
 TESTS = Path(__file__).parent
 OF_SUPPORT = ("test_support.py", "test_overlap.py", "test_docs.py", "test_examples.py")
+OF_MISFIT = ("test_straightness.py", "test_between.py", "test_docs.py", "test_examples.py")
 
 
 def pytest_collection_modifyitems(items):
-    """Tests of other things force numbers that are easy to compute with, seen or not."""
+    """Tests of other things force numbers that are easy to compute with, seen or not.
+
+    Nor are their few rows always straight, nor told so: without an intercept, with each row
+    weighed for hundreds, in one of a hundred simulations.
+    """
     for item in items:
+        if TESTS in item.path.parents and item.path.name not in OF_MISFIT:
+            item.add_marker(pytest.mark.filterwarnings("ignore::interventional.MisfitWarning"))
         if TESTS in item.path.parents and item.path.name not in OF_SUPPORT:
             item.add_marker(
                 pytest.mark.filterwarnings("ignore::interventional.ExtrapolationWarning")
