@@ -198,12 +198,10 @@ class Evidence:
 
     def _value(self, K: Any, line: Any, y: Any) -> float | None:
         """Return minus the log density of y."""
-        single = self.dtype is np.float32
-        factor = lapack.spotrf if single else lapack.dpotrf
-        solve = lapack.strtrs if single else lapack.dtrtrs
-        root, failed = factor(K.T, lower=1, clean=0, overwrite_a=1)
+        root, failed = self._root(K)
         if failed:
             return None
+        solve = lapack.strtrs if self.dtype is np.float32 else lapack.dtrtrs
         value = float(np.log(root.diagonal().astype(float)).sum())
         both, _ = solve(root, np.column_stack([y, line]), lower=1)
         z, B = both[:, 0].astype(float), both[:, 1:].astype(float)
@@ -213,16 +211,19 @@ class Evidence:
         value += float(np.log(own.diagonal()).sum())
         return value + 0.5 * float(z @ z - np.square(np.linalg.solve(own, B.T @ z)).sum())
 
-    def _solved(self, K: Any, line: Any, y: Any) -> tuple[float, Any] | None:
-        """Return minus the log density of y, and half the inverse less an outer product."""
-        single = self.dtype is np.float32
-        factor, inverse = (
-            (lapack.spotrf, lapack.spotri) if single else (lapack.dpotrf, lapack.dpotri)
-        )
+    def _root(self, K: Any) -> tuple[Any, int]:
+        """Return a lower triangular root in place of a matrix, and whether there is none."""
+        factor = lapack.spotrf if self.dtype is np.float32 else lapack.dpotrf
         # K is symmetric: to LAPACK, which counts by columns, its upper triangle is the lower.
         root, failed = factor(K.T, lower=1, clean=0, overwrite_a=1)
+        return root, int(failed)
+
+    def _solved(self, K: Any, line: Any, y: Any) -> tuple[float, Any] | None:
+        """Return minus the log density of y, and half the inverse less an outer product."""
+        root, failed = self._root(K)
         if failed:
             return None
+        inverse = lapack.spotri if self.dtype is np.float32 else lapack.dpotri
         value = float(np.log(root.diagonal().astype(float)).sum())
         inverted, failed = inverse(root, lower=1, overwrite_c=1)
         if failed:

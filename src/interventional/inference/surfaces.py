@@ -126,20 +126,19 @@ def learnt(evidences: Sequence[Evidence]) -> list[Form]:
         at_modes.append(_at_mode(evidence, start))
     least = min(value for _, _, value in at_modes)
     near = [found for found in at_modes if found[2] < least + _FAR]
+    at = [evidence(mode)[1] for evidence, mode, _ in near]
     own = threading.local()
 
     def slope(job: tuple[int, int]) -> Floats:
         """Return a row of the curvature; each thread has arrays of its own."""
         which, k = job
         evidence, mode, _ = near[which]
-        copies = own.__dict__.setdefault("copies", {})
-        copy = copies.setdefault(which, replace(evidence))
+        copy = own.__dict__.setdefault(str(which), replace(evidence))
         # towards the prior: the other way there may be no density
         step = _DIFFERENCE if mode[k] < evidence.mean[k] else -_DIFFERENCE
         there = mode.copy()
         there[k] += step
-        found = copy(there)[1] - copies.setdefault((which, "at"), copy(mode)[1])
-        return np.asarray(found[evidence.free] / step)
+        return np.asarray((copy(there)[1] - at[which])[evidence.free] / step)
 
     jobs = [(which, k) for which, found in enumerate(near) for k in found[0].free]
     rows = iter(_each(slope, jobs))
@@ -188,8 +187,8 @@ class Problem:
         The distinct rows.
     priors : SurfacePriors
         Of scales and lengths, in standard units.
-    unit, center : float
-        Standard deviation of the outcome, and what is subtracted from it.
+    unit : float
+        Standard deviation of the outcome.
     of_line : ndarray of shape (terms,)
         Prior standard deviations of the coefficients of the line, in raw units, that of the
         intercept first where there is one.
