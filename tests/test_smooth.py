@@ -305,7 +305,8 @@ def test_its_density_is_the_models():
         at = {name: np.zeros_like(value) for name, value in point.items()}
         at["y_form"] = np.array(list(problem.priors.odds).index(on))
         at["y_size_log__"] = np.log(scale * problem.unit)
-        at["y_length_log__"] = np.log(length)
+        stretched = np.log(length / problem.priors.length)
+        at["y_stretch"] = np.linalg.solve(problem.priors.root, stretched)
         at["y_sigma_log__"] = np.array(np.log(sigma * problem.unit))
 
         def joint(flat):

@@ -53,9 +53,11 @@ def test_the_density_is_a_normal_one(on, dtype, error):
 
     def expected(theta):
         scale, length, sigma = of.split(theta)
-        off = (theta[:-1] - of.mean[:-1]) / of.spread[:-1]
         free = of.free[of.free < len(theta) - 1]
-        prior = -0.5 * np.square(off[free]).sum() + halfnorm(scale=2).logpdf(sigma) + theta[-1]
+        covariance_of_prior = (of.root @ of.root.T)[np.ix_(free, free)]
+        of_theta = multivariate_normal(of.mean[free], covariance_of_prior) if len(free) else None
+        prior = 0.0 if of_theta is None else of_theta.logpdf(theta[free])
+        prior += halfnorm(scale=2).logpdf(sigma) + theta[-1]
         dense = covariance(surface, rows, scale, length, sigma)
         return prior + multivariate_normal(np.zeros(len(dense)), dense).logpdf(rows.target)
 
@@ -65,12 +67,20 @@ def test_the_density_is_a_normal_one(on, dtype, error):
 
 
 def test_priors_are_those_that_are_written():
+    """Scales are independent; a column's length in effects goes with that in the surface."""
     surface, rows = problem()
     of = evidence(surface, rows)
-    scales, lengths = len(surface.components), len(surface.lengths)
-    np.testing.assert_array_equal(of.spread[:scales], SCALE_SPREAD)
-    np.testing.assert_array_equal(of.spread[scales:-1], LENGTH_SPREAD)
-    assert lengths == len(of.mean) - scales - 1
+    covariance_of_prior = of.root @ of.root.T
+    scales, names = len(surface.components), list(surface.lengths)
+    assert len(of.mean) == scales + len(names) + 1
+    sd = np.sqrt(covariance_of_prior.diagonal())
+    np.testing.assert_allclose(sd[:scales], SCALE_SPREAD)
+    np.testing.assert_allclose(sd[scales:-1], LENGTH_SPREAD)
+    expected = np.eye(len(of.mean))
+    for name in ("a", "k"):
+        pair = [scales + names.index(name), scales + names.index(f"t:{name}")]
+        expected[np.ix_(pair, pair)] = [[1, 0.8], [0.8, 1]]
+    np.testing.assert_allclose(covariance_of_prior / np.outer(sd, sd), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("on", [(True, True, True), (True, False, False), (False, False, False)])

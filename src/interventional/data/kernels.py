@@ -22,34 +22,41 @@ import numpy as np
 
 from interventional.numbers import Floats
 
-_ROOT = np.sqrt(5.0)
+ROOT = float(np.sqrt(5.0))
 _DOF = 5.0  # of the Student t that the frequencies of the kernel have
 
 
 def matern(left: Any, right: Any) -> Any:
     """Return the kernel between rows, (a, d) and (b, d), as (a, b)."""
-    r = left @ (-2 * right.T)
-    _distances(left, right, r)
+    root = left.dtype.type(ROOT)
+    r = for_distances(root * left)[0] @ for_distances(root * right)[1].T
+    _distances(r)
     k = np.exp(-r)
     k *= 1 + r * (1 + r / 3)
     return k
 
 
-def matern_and_slope(rows: Any, k: Any, slope: Any, spare: Any) -> None:
+def for_distances(rows: Any) -> tuple[Any, Any]:
+    """Return two arrays, (n, d + 2), the products of whose rows are the squares of distances."""
+    square, ones = np.square(rows).sum(axis=1), np.ones(len(rows), rows.dtype)
+    return np.column_stack([rows, square, ones]), np.column_stack([-2 * rows, ones, square])
+
+
+def matern_and_slope(left: Any, right: Any, k: Any, slope: Any, spare: Any) -> None:
     r"""Put the kernel between rows, and its slope in log lengths, into arrays that there are.
 
-    The derivative of k with respect to :math:`\log \ell_j` is the slope times
-    :math:`(x_j - x'_j)^2 / \ell_j^2`.
+    The derivative of k with respect to :math:`\log \ell_j` is the slope times a third of
+    :math:`5 (x_j - x'_j)^2 / \ell_j^2`.
 
     Parameters
     ----------
-    rows : ndarray of shape (n, d)
-        The rows.
-    k, slope, spare : ndarray of shape (n, n)
+    left, right : ndarray of shape (a, d + 2), (b, d + 2)
+        What `for_distances` returns of rows times the root of 5.
+    k, slope, spare : ndarray of shape (a, b)
         Where to put it; to make arrays anew takes longer than to fill them.
     """
-    np.matmul(rows, -2 * rows.T, out=k)
-    _distances(rows, rows, k)
+    np.matmul(left, right.T, out=k)
+    _distances(k)
     np.negative(k, out=slope)
     np.exp(slope, out=slope)
     np.add(k, 1, out=spare)
@@ -58,16 +65,12 @@ def matern_and_slope(rows: Any, k: Any, slope: Any, spare: Any) -> None:
     k += spare
     k *= slope
     slope *= spare
-    slope *= k.dtype.type(5 / 3)
 
 
-def _distances(left: Any, right: Any, products: Any) -> None:
-    """Make √5 times the distances of -2 times the products of rows, in place."""
-    products += np.square(left).sum(axis=1)[:, None]
-    products += np.square(right).sum(axis=1)
-    np.maximum(products, 0, out=products)
-    np.sqrt(products, out=products)
-    products *= products.dtype.type(_ROOT)
+def _distances(squares: Any) -> None:
+    """Make distances of their squares, which rounding may have made less than zero, in place."""
+    np.maximum(squares, 0, out=squares)
+    np.sqrt(squares, out=squares)
 
 
 def frequencies(size: int, n: int, rng: np.random.Generator) -> Floats:

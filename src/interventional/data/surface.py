@@ -38,6 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interventional.data.kernels import frequencies, matern, waves
+from interventional.data.lapack import factor, solve
 from interventional.data.propensity import Propensity
 from interventional.data.schema import Schema
 from interventional.data.treatments import Treatment, moments
@@ -248,13 +249,15 @@ class Surface:
                 continue
             k = self.kernel(block, self.landmarks, self.landmarks, scale, length)
             k.flat[:: len(k) + 1] += _JITTER * float(k.diagonal().max())
-            found.append(np.linalg.cholesky(k))
+            if not factor(k):
+                raise np.linalg.LinAlgError("a covariance among landmarks has no root")
+            found.append(np.tril(k))
         return found
 
     def lines(self, rows: Inputs, scale: Floats) -> Floats:
         """Return the terms of effects that are linear in features, (n, lines)."""
         parts = [
-            scale[c] * _times(rows, part, rows.features[:, part.features])
+            scale[c] * times(rows, part.treatment, rows.features[:, part.features])
             for c, part in enumerate(self.components)
             if not part.bends
         ]
@@ -266,7 +269,7 @@ class Surface:
         for c in block:
             part = self.components[c]
             by = rows.features[:, part.features] / length[part.lengths]
-            parts.append(scale[c] * _times(rows, part, waves(by, part.frequencies)))
+            parts.append(scale[c] * times(rows, part.treatment, waves(by, part.frequencies)))
         return np.hstack(parts) if parts else np.empty((len(rows), 0))
 
     def matrix(self, values: Floats, scale: Floats, length: Floats) -> Floats:
@@ -295,8 +298,6 @@ class Surface:
         roots : sequence of ndarray or None, optional
             What `roots` returns.
         """
-        from scipy.linalg import solve_triangular
-
         lines, near, _ = self.width
         roots = self.roots(scale, length) if roots is None else roots
         found, size = noise.copy(), len(self.landmarks)
@@ -308,8 +309,11 @@ class Surface:
             if root is None:
                 found[:, own] = 0.0
                 continue
-            told = noise[:, own].T - solve_triangular(root, far @ a.T, lower=True)
-            found[:, own] = solve_triangular(root, told, lower=True, trans=1).T
+            left_open = a @ far.T
+            solve(root, left_open)
+            told = noise[:, own] - left_open
+            solve(root, told, transposed=True)
+            found[:, own] = told
         return found
 
     def at(self, values: Floats, scale: Floats, length: Floats, weights: Floats) -> Floats:
@@ -341,12 +345,12 @@ def alike(scale: Floats, length: Floats) -> list[NDArray[np.intp]]:
     return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
 
 
-def _times(rows: Inputs, part: Component, made: Floats) -> Floats:
-    """Return terms multiplied by the treatment of a component."""
-    if part.treatment is None:
+def times(rows: Inputs, treatment: int | None, made: Any) -> Any:
+    """Return terms multiplied by a treatment, if there is one; (n, terms times its columns)."""
+    if treatment is None:
         return made
-    u = rows.treatments[part.treatment]
-    return np.asarray((u[:, :, None] * made[:, None, :]).reshape(len(u), -1))
+    u = rows.treatments[treatment]
+    return (u[:, :, None] * made[:, None, :]).reshape(len(u), -1)
 
 
 def _features(

@@ -20,8 +20,10 @@ _ROUNDING = 1e-3  # in value, that is no difference
 _CURVED = 1e-6
 
 
-def descend(f: ValueAndGradient, x: Floats, most: int, enough: float) -> tuple[Floats, float]:
-    """Return where a function is smallest, and its value there.
+def descend(
+    f: ValueAndGradient, x: Floats, inverse: Floats, most: int, enough: float
+) -> tuple[Floats, float, Floats]:
+    """Return where a function is smallest, its value there, and the inverse of its curvature.
 
     By BFGS with backtracking (Nocedal and Wright 2006, section 6.1).
 
@@ -31,15 +33,16 @@ def descend(f: ValueAndGradient, x: Floats, most: int, enough: float) -> tuple[F
         Returns value and gradient; an infinite value where there is none.
     x : ndarray of shape (d,)
         Where to begin; coordinates should have sizes alike.
+    inverse : ndarray of shape (d, d)
+        What is known of the inverse of the curvature.
     most : int
         Steps at most.
     enough : float
         What two steps in a row gain less than where it ends.
     """
     value, gradient = f(x)
-    inverse = _steepest(gradient)
     small = 0
-    for step in range(most if len(x) else 0):
+    for _ in range(most if len(x) else 0):
         direction = -inverse @ gradient
         if not direction @ gradient < 0:
             inverse = _steepest(gradient)
@@ -56,8 +59,6 @@ def descend(f: ValueAndGradient, x: Floats, most: int, enough: float) -> tuple[F
         moved, bent = length * direction, found - gradient
         curvature = moved @ bent
         if curvature > _CURVED:
-            if step == 0:
-                inverse = np.eye(len(x)) * curvature / (bent @ bent)
             turn = np.eye(len(x)) - np.outer(moved, bent) / curvature
             inverse = turn @ inverse @ turn.T + np.outer(moved, moved) / curvature
         gain = value - there
@@ -65,7 +66,7 @@ def descend(f: ValueAndGradient, x: Floats, most: int, enough: float) -> tuple[F
         small = small + 1 if gain < enough else 0
         if small == 2:
             break
-    return x, value
+    return x, value, inverse
 
 
 def _steepest(gradient: Floats) -> Floats:

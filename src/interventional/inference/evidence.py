@@ -1,14 +1,15 @@
 r"""The density of the scales and lengths of a surface, given rows; coefficients integrated out.
 
-With K the covariance of the surface, that of lines among it, and noise, and B the terms of the
-straight line in units of their priors,
+With K the covariance of what bends, and noise, and B the terms of lines in units of their priors,
 
 .. math:: y \sim N(0, K + B B'),
 
 whose density and gradient need one Cholesky factor of K. That of the log lengths is taken without
 a tensor of rows, rows and columns: with A the slope of the kernel times
-:math:`(K^{-1} - K^{-1} y y' K^{-1}) / 2`, it is
-:math:`2 \sum_i z_{ij}^2 (A 1)_i - 2 z_j' A z_j` for columns z divided by their length.
+:math:`((K + B B')^{-1} - (K + B B')^{-1} y y' (K + B B')^{-1}) / 2`, it is
+:math:`\sum_{ik} A_{ik} (z_{ij} - z_{kj})^2` for columns z divided by their length, a square that
+is multiplied out. All matrices of rows by rows are symmetric: only what is on and below the
+diagonal is made, in strips of rows that stay in a processor's cache.
 
 Rows that are the same but for y count as their mean, with noise of variance sigma² / weight, and
 the squares about that mean, which tell of sigma alone.
@@ -20,17 +21,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
+from scipy.linalg import blas
 
-from interventional.data.kernels import matern_and_slope
-from interventional.data.surface import Inputs, Surface
+from interventional.data.kernels import ROOT, for_distances, matern_and_slope
+from interventional.data.lapack import factor, invert, solve
+from interventional.data.surface import Component, Inputs, Surface, times
 from interventional.inference.exact import LogDensity
 from interventional.numbers import Floats
-from interventional.scm.surface_priors import LENGTH_SPREAD, SCALE_SPREAD, SurfacePriors
+from interventional.scm.surface_priors import SCALE_SPREAD, SurfacePriors
 
 _LEAST, _MOST = -7.0, 4.0  # of log scales
 _SHORTEST, _LONGEST = -3.0, 7.0  # of log lengths
 _JITTER = 1e-6
+_GRID = 4096  # values of log sigma that its prior is known at
+_IN_CACHE, _FEWEST = 1 << 16, 16  # numbers of a strip, and rows of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,10 +114,23 @@ class Evidence:
         return np.log(np.concatenate(medians))
 
     @cached_property
-    def spread(self) -> Floats:
-        """Prior standard deviations of theta; of log sigma a unit."""
-        sizes = len(self.on), len(self.surface.lengths), 1
-        return np.repeat([SCALE_SPREAD, LENGTH_SPREAD, 1.0], sizes)
+    def root(self) -> Floats:
+        """A lower triangular root of the prior covariance of theta; of log sigma a unit."""
+        n, root = len(self.on), np.eye(len(self.mean))
+        root[:n, :n] *= SCALE_SPREAD
+        root[n:-1, n:-1] = self.priors.root
+        return root
+
+    @cached_property
+    def free_root(self) -> Floats:
+        """The same of what there is: a column has a length in effects if it has one in all."""
+        return np.asarray(self.root[np.ix_(self.free, self.free)])
+
+    @cached_property
+    def _to_standard(self) -> tuple[NDArray[np.intp], Floats]:
+        """Positions of what there is but log sigma, and the inverse of their root."""
+        n = int((self.free < len(self.mean) - 1).sum())
+        return self.free[:n], np.linalg.inv(self.free_root[:n, :n])
 
     def split(self, theta: Floats) -> tuple[Floats, Floats, float]:
         """Return scales, zero where there are none, lengths and sigma."""
@@ -124,24 +141,36 @@ class Evidence:
     @cached_property
     def _arrays(self) -> "_Arrays":
         n = len(self.rows.target)
-        return _Arrays(n, sum(self.on), self.dtype)
+        bends = sum(on and part.bends for on, part in zip(self.on, self._parts, strict=True))
+        return _Arrays(n, bends, self.dtype)
+
+    @property
+    def _parts(self) -> tuple[Component, ...]:
+        return self.surface.components
 
     @cached_property
-    def _held(self) -> tuple[Any, Any, Any, dict[int, Any]]:
-        """Rows in the precision of the sums, and products of treatments."""
-        inputs = self.rows.inputs.astype(self.dtype)
-        products = {k: u @ u.T for k, u in enumerate(inputs.treatments)}
-        line = self.rows.line.astype(self.dtype)
-        return inputs, line, self.rows.target.astype(self.dtype), products
+    def _held(self) -> "_Held":
+        """Rows in the precision of the sums."""
+        return _Held.of(self.surface, self.rows, self.on, self.dtype)
+
+    @cached_property
+    def _of_sigma(self) -> Any:
+        """The log density of log sigma as a spline, as PyMC's own takes a millisecond."""
+        from scipy.interpolate import CubicSpline
+
+        at = np.linspace(_LEAST, _MOST, _GRID)
+        density = np.asarray(self.log_sigma(np.exp(at)) + at)
+        known = np.isfinite(density)
+        return CubicSpline(at[known], density[known], extrapolate=False)
 
     def value(self, theta: Floats) -> float:
-        """Return the value alone, in a third of the time."""
+        """Return the value alone, in half of the time."""
         return self(theta, value_only=True)[0]
 
     def __call__(self, theta: Floats, *, value_only: bool = False) -> tuple[float, Floats]:
         """Return value and gradient; an infinite value where there is none."""
-        nothing = np.inf, np.zeros(len(theta))
-        c_n, n = len(self.on), len(self.rows.target)
+        gradient, c_n, n = np.zeros(len(theta)), len(self.on), len(self.rows.target)
+        nothing = np.inf, gradient
         if not (
             (theta[:c_n] > _LEAST).all()
             and (theta[:c_n] < _MOST).all()
@@ -151,89 +180,80 @@ class Evidence:
         ):
             return nothing
         scale, length, sigma = self.split(theta)
-        inputs, line, y, products = self._held
-        K, spare = self._arrays.total, self._arrays.spare
-        K.fill(0.0)
-        parts: dict[int, tuple[Any, Any, Any]] = {}
-        for c, part in enumerate(self.surface.components):
-            if not self.on[c]:
-                continue
-            size, z = self.dtype(scale[c] ** 2), inputs.features[:, part.features]
-            k, slope = self._arrays.parts[len(parts)]
-            if part.bends:
-                z = z / length[part.lengths].astype(self.dtype)
-                matern_and_slope(z, k, slope, spare)
-            else:
-                np.matmul(z, z.T, out=k)
-            if part.treatment is not None:
-                k *= products[part.treatment]
-                slope *= products[part.treatment]
-            k *= size
-            K += k
-            parts[c] = (k, slope, z)
         noise = sigma**2 / self.rows.weights
-        K.flat[:: n + 1] += (noise + _JITTER).astype(self.dtype)
-        more = self.rows.weights.sum() - n
-        within = self.rows.within.sum() / sigma**2
+        divided = self._covariance(scale, length, noise)
+        more, within = self.rows.weights.sum() - n, self.rows.within.sum() / sigma**2
         beside = more * theta[-1] + 0.5 * within
-        gradient = np.zeros(len(theta))
+        B = self._held.terms(scale)
+        root = self._arrays.total
+        if not factor(root):
+            return nothing
+        # in double precision, as thousands of them are added
+        half = float(np.log(root.diagonal().astype(float)).sum())
         if value_only:
-            value = self._value(K, line, y)
-            return nothing if value is None else self._with_prior(theta, value + beside, gradient)
-        found = self._solved(K, line, y)
+            value = self._value(root, B)
+            return self._with_prior(theta, half + value + beside, gradient)
+        found = self._solved(B) if invert(root) else None
         if found is None:
             return nothing
-        value, W = found
-        for c, (k, slope, z) in parts.items():
-            part = self.surface.components[c]
-            gradient[c] = 2 * np.vdot(W, k)
-            if not part.bends:
-                continue
-            slope *= W
-            slope *= self.dtype(scale[c] ** 2)
-            of = np.square(z).T @ slope.sum(axis=1) - np.einsum("ij,ij->j", slope @ z, z)
-            np.add.at(gradient, c_n + part.lengths, 2 * of)
-        gradient[-1] = 2 * W.diagonal().astype(float) @ noise + more - within
-        return self._with_prior(theta, value + beside, gradient)
+        value, outer = found
+        own = self._slopes(outer, scale, divided, gradient)
+        gradient[-1] = 2 * own @ noise + more - within
+        return self._with_prior(theta, half + value + beside, gradient)
 
-    def _value(self, K: Any, line: Any, y: Any) -> float | None:
-        """Return minus the log density of y."""
-        root, failed = self._root(K)
-        if failed:
-            return None
-        solve = lapack.strtrs if self.dtype is np.float32 else lapack.dtrtrs
-        value = float(np.log(root.diagonal().astype(float)).sum())
-        both, _ = solve(root, np.column_stack([y, line]), lower=1)
-        z, B = both[:, 0].astype(float), both[:, 1:].astype(float)
+    def _covariance(self, scale: Floats, length: Floats, noise: Floats) -> list[Any]:
+        """Make the covariance of what bends and noise, on and below the diagonal.
+
+        Returns what bending components are functions of, divided by lengths.
+        """
+        held, arrays = self._held, self._arrays
+        K = arrays.total
+        divided = [
+            held.features[:, part.features] * (ROOT / length[part.lengths]).astype(self.dtype)
+            for _, part in held.bending
+        ]
+        pairs = [for_distances(z) for z in divided]
+        for s, (a, b) in enumerate(arrays.strips):
+            strip, spare = K[a:b, :b], arrays.spare(a, b)
+            if not pairs:
+                strip.fill(0.0)
+            for i, (c, part) in enumerate(held.bending):
+                (left, right), (k, slope) = pairs[i], arrays.parts[i][s]
+                matern_and_slope(left[a:b], right[:b], k, slope, spare)
+                k *= self.dtype(scale[c] ** 2)
+                if part.treatment is not None:
+                    u = held.treatments[part.treatment]
+                    k *= np.matmul(u[a:b], u[:b].T, out=spare)
+                if i:
+                    strip += k
+                else:
+                    strip[:] = k
+        K.flat[:: len(K) + 1] += (noise + _JITTER).astype(self.dtype)
+        return divided
+
+    def _value(self, root: Any, B: Any) -> float:
+        """Return minus the log density of y, but for the determinant of a root."""
+        columns = np.ascontiguousarray(np.vstack([self._held.target, B.T]))
+        solve(root, columns)
+        z, B = columns[0].astype(float), columns[1:].T.astype(float)
         inner = B.T @ B
         inner.flat[:: len(inner) + 1] += 1.0
         own = np.linalg.cholesky(inner)
-        value += float(np.log(own.diagonal()).sum())
+        value = float(np.log(own.diagonal()).sum())
         return value + 0.5 * float(z @ z - np.square(np.linalg.solve(own, B.T @ z)).sum())
 
-    def _root(self, K: Any) -> tuple[Any, int]:
-        """Return a lower triangular root in place of a matrix, and whether there is none."""
-        factor = lapack.spotrf if self.dtype is np.float32 else lapack.dpotrf
-        # K is symmetric: to LAPACK, which counts by columns, its upper triangle is the lower.
-        root, failed = factor(K.T, lower=1, clean=0, overwrite_a=1)
-        return root, int(failed)
+    def _solved(self, B: Any) -> tuple[float, Any] | None:
+        """Return minus the log density of y, but for the determinant of K, given its inverse.
 
-    def _solved(self, K: Any, line: Any, y: Any) -> tuple[float, Any] | None:
-        """Return minus the log density of y, and half the inverse less an outer product."""
-        root, failed = self._root(K)
-        if failed:
-            return None
-        inverse = lapack.spotri if self.dtype is np.float32 else lapack.dpotri
-        value = float(np.log(root.diagonal().astype(float)).sum())
-        inverted, failed = inverse(root, lower=1, overwrite_c=1)
-        if failed:
-            return None
-        upper, W = inverted.T, self._arrays.spare
-        upper *= self._arrays.half  # of it the upper triangle is the inverse
-        np.add(upper, upper.T, out=W)
-        if line.shape[1]:  # Woodbury
-            G = W @ line
-            inner = (line.T @ G).astype(float)
+        And M, with which half the slope of the density in the covariance is this inverse less M'M.
+        """
+        multiply = blas.ssymm if self.dtype is np.float32 else blas.dsymm
+        y = self._held.target
+        both = multiply(1.0, self._arrays.total.T, np.column_stack([y, B]), lower=0)
+        a, G = both[:, 0], both[:, 1:]
+        value = 0.0
+        if B.shape[1]:  # Woodbury
+            inner = (B.T @ G).astype(float)
             inner.flat[:: len(inner) + 1] += 1.0
             try:
                 own = np.linalg.cholesky(inner)
@@ -241,25 +261,99 @@ class Evidence:
                 return None
             value += float(np.log(own.diagonal()).sum())
             G = np.linalg.solve(own, G.T.astype(float)).astype(self.dtype)
-            W -= np.matmul(G.T, G, out=upper)
-        a = W @ y
-        value += 0.5 * float(y.astype(float) @ a)
-        W -= np.outer(a, a, out=upper)
-        W *= self.dtype(0.5)
-        return value, W
+            a = a - G.T @ (G @ y)
+            outer = np.vstack([G, a])
+        else:
+            outer = a[None]
+        return value + 0.5 * float(y.astype(float) @ a), outer
+
+    def _slopes(self, outer: Any, scale: Floats, divided: list[Any], gradient: Floats) -> Floats:
+        """Fill in the slopes in log scales and lengths; return those in variances of the noise."""
+        held, arrays, c_n = self._held, self._arrays, len(self.on)
+        own = np.zeros(len(self.rows.target))
+        squares = [np.square(z) for z in divided]
+        for s, (a, b) in enumerate(arrays.strips):
+            W = np.matmul(outer[:, a:b].T, outer[:, :b], out=arrays.spare(a, b))
+            np.subtract(arrays.total[a:b, :b], W, out=W)
+            W[:, a:] *= arrays.below[: b - a, : b - a]
+            own[a:b] = W[:, a:].diagonal()
+            for c, terms in held.lines:
+                # each pair of rows once, and half of those with themselves
+                gradient[c] += 2 * scale[c] ** 2 * float(np.vdot(terms[a:b], W @ terms[:b]))
+            for i, (c, part) in enumerate(held.bending):
+                k, slope = arrays.parts[i][s]
+                gradient[c] += 2 * float(np.vdot(W, k))
+                slope *= W
+                z, square, of = divided[i], squares[i], 0.0
+                for v in held.multiples(part):
+                    left, right = v[a:b], v[:b]
+                    of = of + (left * (slope @ right)).T @ square[a:b]
+                    of = of + (right * (slope.T @ left)).T @ square[:b]
+                    of = of - 2 * ((left * z[a:b]) * (slope @ (right * z[:b]))).sum(axis=0)
+                np.add.at(gradient, c_n + part.lengths, scale[c] ** 2 / 3 * np.ravel(of))
+        return own
 
     def _with_prior(self, theta: Floats, value: float, gradient: Floats) -> tuple[float, Floats]:
-        own = self.free[self.free < len(theta) - 1]
-        off = (theta[own] - self.mean[own]) / self.spread[own]
+        own, standard = self._to_standard
+        off = standard @ (theta[own] - self.mean[own])
         value += 0.5 * float(off @ off)
-        gradient[own] += off / self.spread[own]
+        gradient[own] += standard.T @ off
         if self.fixed is None:
-            step = 1e-4
-            around = theta[-1] + np.array([0.0, -step, step])
-            prior = self.log_sigma(np.exp(around)) + around
-            value -= float(prior[0])
-            gradient[-1] -= float(prior[2] - prior[1]) / (2 * step)
+            prior = self._of_sigma(theta[-1])
+            if np.isnan(prior):
+                return np.inf, np.zeros(len(theta))
+            value -= float(prior)
+            gradient[-1] -= float(self._of_sigma(theta[-1], 1))
         return value, gradient
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """Rows in the precision of the sums.
+
+    Attributes
+    ----------
+    features : ndarray of shape (n, features)
+    treatments : tuple of ndarray of shape (n, r)
+    line : ndarray of shape (n, terms)
+    target : ndarray of shape (n,)
+    lines : list of (int, ndarray of shape (n, terms))
+        The components that there are and that are lines, by their position.
+    bending : list of (int, Component)
+        The components that there are and that bend.
+    """
+
+    features: Any
+    treatments: tuple[Any, ...]
+    line: Any
+    target: Any
+    lines: list[tuple[int, Any]]
+    bending: list[tuple[int, Component]]
+
+    @classmethod
+    def of(cls, surface: Surface, rows: Rows, on: tuple[bool, ...], dtype: Any) -> "_Held":
+        """Return rows as the components that are on see them."""
+        inputs = rows.inputs.astype(dtype)
+        parts = [(c, part) for c, part in enumerate(surface.components) if on[c]]
+        lines = [
+            (c, times(inputs, part.treatment, inputs.features[:, part.features]))
+            for c, part in parts
+            if not part.bends
+        ]
+        bending = [(c, part) for c, part in parts if part.bends]
+        line, target = rows.line.astype(dtype), rows.target.astype(dtype)
+        return cls(inputs.features, inputs.treatments, line, target, lines, bending)
+
+    def terms(self, scale: Floats) -> Any:
+        """Return the terms of all lines, (n, terms), in units of their priors."""
+        scaled = [terms * terms.dtype.type(scale[c]) for c, terms in self.lines]
+        return np.hstack([self.line, *scaled])
+
+    def multiples(self, part: Component) -> list[Any]:
+        """Return columns, (n, 1), of which products of a component's treatment are the sum."""
+        if part.treatment is None:
+            return [np.ones((len(self.target), 1), self.line.dtype)]
+        return list(self.treatments[part.treatment].T[:, :, None])
 
 
 class _Arrays:
@@ -270,14 +364,23 @@ class _Arrays:
     n : int
         Number of rows.
     size : int
-        Number of components.
+        Number of components that bend.
     dtype : dtype
         Their precision.
     """
 
     def __init__(self, n: int, size: int, dtype: Any):
-        self.total = np.empty((n, n), dtype)
-        self.spare = np.empty((n, n), dtype)
-        self.parts = [(np.empty((n, n), dtype), np.zeros((n, n), dtype)) for _ in range(size)]
-        self.half = np.triu(np.ones((n, n), dtype))
-        self.half.flat[:: n + 1] = 0.5
+        rows = max(_FEWEST, _IN_CACHE // n)
+        self.strips = [(a, min(a + rows, n)) for a in range(0, n, rows)]
+        self.total = np.zeros((n, n), dtype)
+        self.parts = [
+            [(np.empty((b - a, b), dtype), np.empty((b - a, b), dtype)) for a, b in self.strips]
+            for _ in range(size)
+        ]
+        self.below = np.tril(np.ones((rows, rows), dtype))
+        self.below.flat[:: rows + 1] = 0.5
+        self._spare = np.empty(rows * n, dtype)
+
+    def spare(self, a: int, b: int) -> Any:
+        """Return an array of the shape of a strip."""
+        return self._spare[: (b - a) * b].reshape(b - a, b)

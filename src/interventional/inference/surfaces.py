@@ -25,6 +25,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from interventional.data.lapack import factor, solve
 from interventional.data.seen import one_thread
 from interventional.data.seen_surface import SeenSurface
 from interventional.data.surface import Surface
@@ -43,6 +44,7 @@ _FEWEST = 4  # nodes of a form
 _CANDIDATES = 4  # of which each node is one
 _UNLIKELY = 0.005  # forms that are left out
 _STEPS, _ENOUGH = 60, 0.02
+_INVERSE = 0.3  # of the curvature, before anything is known of it; 1 is the priors'
 _DIFFERENCE = 0.1  # of log scales, for the curvature
 _FAR = 30.0  # log density less than that of the best form, at their modes: hopeless
 _FLATTEST = 0.5  # curvature in units of the priors', where these alone have 1
@@ -73,12 +75,11 @@ class Form:
     @classmethod
     def of(cls, evidence: Evidence, mode: Floats, value: float, hessian: Floats) -> "Form":
         """Return a form, given minus the log density at its mode, and the curvature there."""
-        free, spread = evidence.free, evidence.spread[evidence.free]
-        hessian = (hessian + hessian.T) / 2 * np.outer(spread, spread)
-        curvature, axes = np.linalg.eigh(hessian)
+        free, prior = evidence.free, evidence.free_root
+        curvature, axes = np.linalg.eigh(prior.T @ (hessian + hessian.T) @ prior / 2)
         curvature = np.maximum(curvature, _FLATTEST)
         root = np.zeros((len(mode), len(free)))
-        root[free] = spread[:, None] * axes / np.sqrt(curvature)
+        root[free] = prior @ axes / np.sqrt(curvature)
         odds = np.log(evidence.priors.odds[evidence.on])
         return cls(evidence, mode, root, odds - value - 0.5 * float(np.log(curvature).sum()))
 
@@ -115,15 +116,17 @@ class Form:
 def learnt(evidences: Sequence[Evidence]) -> list[Form]:
     """Return what is learnt of scales and lengths, of each form that may have any weight.
 
-    Forms come in such an order that each holds those before it: it begins where they end, as a
-    wide one has other modes, far from all that a narrow one knows.
+    Forms come in such an order that each holds those before it: it begins where they end, and
+    with what they know of the curvature, as a wide one has other modes, far from all that a narrow
+    one knows.
     """
     at_modes: list[tuple[Evidence, Floats, float]] = []
+    start = evidences[0].mean.copy()
+    inverse = np.diag(np.full(len(start), _INVERSE))
+    inverse[-1, -1] = 0.5 / float(evidences[0].rows.weights.sum())  # that of log sigma
     for evidence in evidences:
-        start = evidence.mean.copy()
-        for smaller, mode, _ in at_modes:
-            start[smaller.free] = mode[smaller.free]
-        at_modes.append(_at_mode(evidence, start))
+        at_modes.append(_at_mode(evidence, start, inverse))
+        start = at_modes[-1][1].copy()
     least = min(value for _, _, value in at_modes)
     near = [found for found in at_modes if found[2] < least + _FAR]
     at = [evidence(mode)[1] for evidence, mode, _ in near]
@@ -150,28 +153,32 @@ def learnt(evidences: Sequence[Evidence]) -> list[Form]:
     return forms
 
 
-def _at_mode(evidence: Evidence, start: Floats) -> tuple[Evidence, Floats, float]:
-    """Return the mode of theta, and minus the log density there; precisely where it matters."""
-    mode, value = _descended(evidence, start)
+def _at_mode(evidence: Evidence, start: Floats, inverse: Floats) -> tuple[Evidence, Floats, float]:
+    """Return the mode of theta, and minus the log density there; precisely where it matters.
+
+    What is learnt of the inverse of the curvature is put in its place.
+    """
+    mode, value = _descended(evidence, start, inverse)
     if evidence.split(mode)[2] ** 2 < _NOISE and evidence.dtype is np.float32:
         evidence = replace(evidence, dtype=np.float64)
-        mode, value = _descended(evidence, mode)
+        mode, value = _descended(evidence, mode, inverse)
     return evidence, mode, value
 
 
-def _descended(evidence: Evidence, start: Floats) -> tuple[Floats, float]:
-    free, spread = evidence.free, evidence.spread[evidence.free]
+def _descended(evidence: Evidence, start: Floats, inverse: Floats) -> tuple[Floats, float]:
+    free, root = evidence.free, evidence.free_root
+    own = np.ix_(free, free)
 
     def whole(x: Floats) -> Floats:
         theta = start.copy()
-        theta[free] += spread * x
+        theta[free] += root @ x
         return theta
 
     def of(x: Floats) -> tuple[float, Floats]:
         value, gradient = evidence(whole(x))
-        return value, gradient[free] * spread
+        return value, root.T @ gradient[free]
 
-    x, value = descend(of, np.zeros(len(free)), _STEPS, _ENOUGH)
+    x, value, inverse[own] = descend(of, np.zeros(len(free)), inverse[own], _STEPS, _ENOUGH)
     return whole(x), value
 
 
@@ -283,7 +290,7 @@ class Told:
     mean : ndarray of shape (size,)
         Their mean: of the line, of lines of effects, of landmarks; in units of their priors.
     root : ndarray of shape (size, size)
-        A lower triangular root of their precision.
+        A root of their precision, on and below the diagonal.
     """
 
     mean: Floats
@@ -310,13 +317,10 @@ class Told:
         Candela and Rasmussen 2005, Journal of Machine Learning Research 6:1939); it is nothing
         where each row is a landmark.
         """
-        from scipy.linalg import cholesky, solve_triangular
-        from scipy.linalg.blas import dsyrk
-
         q = rows.line.shape[1]
         lines, near, _ = surface.width
         size, each = q + lines + near, len(surface.landmarks)
-        precision, by = np.eye(size, order="F"), np.zeros(size)
+        precision, by = np.eye(size), np.zeros(size)
         for block in blocks(len(rows.target), size):
             part = rows.take(np.arange(block.start, block.stop))
             noise = sigma**2 / part.weights
@@ -330,24 +334,26 @@ class Told:
                 if surface.are_all:
                     A[:, own] = root[block]
                     continue
-                between = surface.kernel(of, surface.landmarks, part.inputs, scale, length)
-                told = solve_triangular(root, between, lower=True, overwrite_b=True)
-                A[:, own] = told.T
-                left = surface.variance(of, part.inputs, scale) - np.square(told).sum(axis=0)
+                between = surface.kernel(of, part.inputs, surface.landmarks, scale, length)
+                solve(root, between)
+                A[:, own] = between
+                left = surface.variance(of, part.inputs, scale) - np.square(between).sum(axis=1)
                 noise = noise + np.maximum(left, 0.0)
             A /= np.sqrt(noise)[:, None]
-            # the lower triangle alone
-            precision = dsyrk(1.0, A.T, 1.0, precision, lower=1, overwrite_c=1)
+            precision += A.T @ A
             by += A.T @ (part.target / np.sqrt(noise))
-        lower = cholesky(precision, lower=True)
-        half = solve_triangular(lower, by, lower=True)
-        return cls(solve_triangular(lower, half, lower=True, trans=1), lower)
+        factor(precision)
+        mean = by[None]
+        solve(precision, mean)
+        solve(precision, mean, transposed=True)
+        return cls(mean[0], precision)
 
     def drawn(self, noise: Floats) -> Floats:
         """Return draws made of standard normal numbers, (draws, size)."""
-        from scipy.linalg import solve_triangular
-
-        return np.asarray(self.mean + solve_triangular(self.root, noise.T, lower=True, trans=1).T)
+        found = noise.copy()
+        solve(self.root, found, transposed=True)
+        found += self.mean
+        return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from interventional.data.grouped import Design
 from interventional.data.smooth import SmoothDesign
 from interventional.numbers import Floats
 from interventional.scm.equations import Equation, Regeneration, StructuralModel, with_errors
-from interventional.scm.surface_priors import LENGTH_SPREAD, SCALE_SPREAD
+from interventional.scm.surface_priors import SCALE_SPREAD
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -133,7 +133,9 @@ def _add_surface(equation: Equation, columns: list[Any]) -> Any:
     size = pm.LogNormal(f"{name}_size", log_scale, SCALE_SPREAD, dims=dims["component"])
     on = pt.as_tensor(np.array(list(priors.odds), dtype=float))
     scale = pm.Deterministic(f"{name}_scale", on[form] * size, dims=dims["component"])
-    length = pm.LogNormal(f"{name}_length", log_length, LENGTH_SPREAD, dims=dims["range"])
+    stretch = pm.Normal(f"{name}_stretch", 0.0, 1.0, dims=dims["range"])
+    length = pt.exp(log_length + pt.dot(priors.root, stretch))
+    length = pm.Deterministic(f"{name}_length", length, dims=dims["range"])
     noise = pm.Normal(f"{name}_noise", 0.0, 1.0, dims=dims["weight"])
     weights = WeightsOp(surface)(noise, scale, length)
     weights = pm.Deterministic(f"{name}_weights", weights, dims=dims["weight"])

@@ -10,7 +10,17 @@ DEFAULT_OUTCOME = "y"
 _RESERVED = ("obs", "chain", "draw")
 # What the model appends to the name of a node.
 SUFFIXES = ("_mu", "_beta", "_intercept", "_term", "_residual", "_weights")
-OF_SURFACE = ("_form", "_size", "_scale", "_length", "_noise", "_weight", "_component", "_range")
+OF_SURFACE = (
+    "_form",
+    "_size",
+    "_scale",
+    "_length",
+    "_stretch",
+    "_noise",
+    "_weight",
+    "_component",
+    "_range",
+)
 
 
 def outcome_name(

@@ -3,7 +3,8 @@
 In standard deviations of the outcome and of columns, so that no unit matters; chosen on other data
 sets than those that are reported. Which components there are is not known either: none, so that
 all is a straight line; a surface, beside which effects are the same for all rows; effects that
-differ.
+differ. What matters for the outcome is likely to matter for effects: the length that a column has
+in a surface, and that in effects, have a correlation.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from interventional.numbers import Floats
 SCALE_SPREAD, LENGTH_SPREAD = 1.5, 1.0  # of logarithms
 _SURFACE, _DOSE, _EFFECT, _LINE = 0.7, 0.5, 0.3, 0.15  # medians of scales
 _LENGTH = np.exp(1.0)  # median of lengths, times the root of the number of columns
+_IN_COMMON = 0.8  # correlation of the log lengths of a column
 _DIFFER = 4.0  # odds that effects differ, against a line, and against a surface where not
 
 
@@ -30,12 +32,15 @@ class SurfacePriors:
         Medians of the scales, in units of the outcome.
     length : ndarray of shape (lengths,)
         Medians of the lengths.
+    root : ndarray of shape (lengths, lengths)
+        A lower triangular root of the covariance of log lengths.
     odds : mapping
         Of which components there are.
     """
 
     scale: Floats
     length: Floats
+    root: Floats
     odds: Mapping[tuple[bool, ...], float]
 
     @classmethod
@@ -47,7 +52,15 @@ class SurfacePriors:
             scale[c] = _EFFECT if part.treatment is not None else of_x
             own = np.unique(part.lengths)
             length[own] = _LENGTH * np.sqrt(len(own))
-        n = len(scale)
+        n, root = len(scale), LENGTH_SPREAD * np.eye(len(length))
+        first = surface.components[0]  # what x does by itself, of which effects come after
+        lengths = dict(zip(first.features.tolist(), first.lengths.tolist(), strict=True))
+        for _, part in surface.bending:
+            for feature, own in zip(part.features, part.lengths, strict=True):
+                of_x = lengths.get(int(feature), own)
+                if of_x != own:
+                    root[own, of_x] = LENGTH_SPREAD * _IN_COMMON
+                    root[own, own] = LENGTH_SPREAD * np.sqrt(1 - _IN_COMMON**2)
         alike = tuple(part.treatment is None for part in surface.components)
         odds = {(False,) * n: 1.0, alike: 1.0, (True,) * n: _DIFFER}
-        return cls(scale * unit, length, odds)
+        return cls(scale * unit, length, root, odds)
