@@ -1,6 +1,7 @@
 """What counts as a number, how many are held at a time, and where random ones come from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
 from numbers import Real
@@ -61,6 +62,7 @@ def converting(what: str) -> Iterator[None]:
 BLOCK = 1 << 20  # numbers of a block that are in the making at a time: 8 MB
 CHUNK = 1 << 20  # numbers that are drawn from one source of noise: which decides what is drawn
 AT_ONCE = 1 << 24  # numbers that are computed when they are asked for, and held
+_WORTH_A_THREAD = 1 << 14
 MOST = 1 << 30  # numbers that are held at all: 8 GB
 
 # Streams of random numbers: the second number of a key, whose first is the seed. Of regenerated
@@ -70,6 +72,22 @@ OF_FORCED = 1 << 20
 OF_LEVELS = OF_BIASES = 1 << 21
 OF_QUERIES = 1 << 22
 OF_GROUPS = 1 << 23
+
+
+def side_by_side(
+    function: Callable[[Any], Any], jobs: Sequence[Any], size: int = MOST
+) -> list[Any]:
+    """Return what a function makes of each job, in threads where there are cores and much to do.
+
+    `size` is how many numbers a job goes over.
+    """
+    import joblib
+
+    cores = min(joblib.cpu_count(), len(jobs)) if size > _WORTH_A_THREAD else 1
+    if cores < 2:
+        return [function(job) for job in jobs]
+    with ThreadPoolExecutor(cores) as pool:
+        return list(pool.map(function, jobs))
 
 
 def is_large(n_draws: int, n: int) -> bool:

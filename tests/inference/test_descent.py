@@ -12,11 +12,9 @@ def test_a_bowl_has_its_bottom():
     def bowl(x):
         return 0.5 * x @ A @ x - b @ x, A @ x - b
 
-    x, value, inverse = descend(bowl, np.zeros(6), np.eye(6), 200, 1e-12)
+    x, value = descend(bowl, np.zeros(6), np.eye(6), 200, 1e-12)
     np.testing.assert_allclose(x, np.linalg.solve(A, b), atol=1e-4)
     np.testing.assert_allclose(value, bowl(x)[0])
-    ratios = np.linalg.eigvals(inverse @ A).real  # BFGS learns it on its way
-    assert 0.3 < ratios.min() <= ratios.max() < 3
 
 
 def test_what_is_known_of_the_curvature_saves_steps():
@@ -35,7 +33,7 @@ def test_what_is_known_of_the_curvature_saves_steps():
 
 def test_a_valley_is_followed():
     start = np.array([-1.0, 1.0])
-    x, value, _ = descend(lambda x: (rosen(x), rosen_der(x)), start, np.eye(2), 500, 1e-12)
+    x, value = descend(lambda x: (rosen(x), rosen_der(x)), start, np.eye(2), 500, 1e-12)
     np.testing.assert_allclose(x, 1.0, atol=0.05)
     assert value < 1e-3
 
@@ -46,11 +44,11 @@ def test_where_there_is_no_value_no_step_goes():
             return np.inf, np.zeros(1)
         return (x[0] - 0.9) ** 2, 2 * (x - 0.9)
 
-    x, _, _ = descend(walled, np.array([-30.0]), np.eye(1), 200, 1e-12)
+    x, _ = descend(walled, np.array([-30.0]), np.eye(1), 200, 1e-12)
     np.testing.assert_allclose(x, 0.9, atol=0.05)
 
 
 def test_nothing_to_move():
-    x, value, _ = descend(lambda x: (3.0, np.zeros(0)), np.zeros(0), np.eye(0), 10, 1e-6)
+    x, value = descend(lambda x: (3.0, np.zeros(0)), np.zeros(0), np.eye(0), 10, 1e-6)
     assert len(x) == 0
     assert value == 3.0

@@ -23,16 +23,27 @@ import numpy as np
 from interventional.numbers import Floats
 
 ROOT = float(np.sqrt(5.0))
+IN_CACHE = 1 << 16  # numbers of an array that is gone over many times
 _DOF = 5.0  # of the Student t that the frequencies of the kernel have
 
 
 def matern(left: Any, right: Any) -> Any:
     """Return the kernel between rows, (a, d) and (b, d), as (a, b)."""
     root = left.dtype.type(ROOT)
-    r = for_distances(root * left)[0] @ for_distances(root * right)[1].T
-    _distances(r)
-    k = np.exp(-r)
-    k *= 1 + r * (1 + r / 3)
+    own, other = for_distances(root * left)[0], for_distances(root * right)[1].T
+    k = np.empty((len(left), len(right)), left.dtype)
+    rows = max(1, IN_CACHE // max(1, len(right)))
+    for start in range(0, len(left), rows):
+        r = k[start : start + rows]
+        np.matmul(own[start : start + rows], other, out=r)
+        _distances(r)
+        shrunk = np.negative(r)
+        np.exp(shrunk, out=shrunk)
+        by = r * r.dtype.type(1 / 3)
+        by += 1
+        r *= by
+        r += 1
+        r *= shrunk
     return k
 
 

@@ -102,7 +102,9 @@ class SmoothDesign:
 
     def at(self, values: Floats, scale: Floats, length: Floats) -> Floats:
         """Return the terms of rows, and what weights of the surface are multiplied by."""
-        return np.hstack([self.matrix(values), self.surface.matrix(values, scale, length)])
+        return np.hstack(
+            [self.matrix(values), self.surface.matrix(self.surface.inputs(values), scale, length)]
+        )
 
 
 def merged(rows: Floats, weights: Floats | None) -> tuple[Floats, NDArray[np.intp], Floats]:

@@ -2,7 +2,7 @@ r"""A surface that bends over columns: what it is made of, as numbers.
 
 .. math:: f(x) + \sum_k u_k (\delta_k' x + g_k(x)) + h_k(t_k)
 
-with Gaussian processes f, g and h. x are the columns but the treatments t, the numbers among them
+with Gaussian processes f, g and h; where t is a number, g is a function of t too. x are the columns but the treatments t, the numbers among them
 standardised, levels as indicators, and for f the expected treatment given x besides
 (`propensity`): so what confounds is not taken for effects (Hahn, Murray and Carvalho 2020). u is a
 treatment about its middle: -1/2 and 1/2 where it has two values, indicators of its levels about
@@ -42,7 +42,7 @@ from interventional.data.lapack import factor, solve
 from interventional.data.propensity import Propensity
 from interventional.data.schema import Schema
 from interventional.data.treatments import Treatment, moments
-from interventional.numbers import Floats
+from interventional.numbers import Floats, side_by_side
 
 LANDMARKS = 500  # rows at most that a surface is told by where they are all
 _SOME = 400  # rows that each process is told by where there are more
@@ -272,9 +272,8 @@ class Surface:
             parts.append(scale[c] * times(rows, part.treatment, waves(by, part.frequencies)))
         return np.hstack(parts) if parts else np.empty((len(rows), 0))
 
-    def matrix(self, values: Floats, scale: Floats, length: Floats) -> Floats:
-        """Return what `weights` are multiplied by at encoded rows, (n, weights)."""
-        rows = self.inputs(values)
+    def matrix(self, rows: Inputs, scale: Floats, length: Floats) -> Floats:
+        """Return what `weights` are multiplied by at rows, (n, weights)."""
         of = scale, length
         near = [self.kernel(block, rows, self.landmarks, *of) for block in self.blocks]
         far = [self.waves(block, rows, *of) for block in self.blocks]
@@ -326,23 +325,27 @@ class Surface:
         scale, length, weights : ndarray of shape (draws, ...)
             Draws of the scales, the lengths and the weights.
         """
-        out = np.empty((len(weights), values.shape[-2]))
-        for draws in alike(scale, length):
+        out, shared = np.empty((len(weights), values.shape[-2])), values.ndim == 2
+        rows = self.inputs(values) if shared else None
+
+        def given(draws: NDArray[np.intp]) -> None:
             of = scale[draws[0]], length[draws[0]]
-            if values.ndim == 2:
-                out[draws] = weights[draws] @ self.matrix(values, *of).T
-                continue
+            if rows is not None:
+                out[draws] = weights[draws] @ self.matrix(rows, *of).T
+                return
             for draw in draws:
-                out[draw] = self.matrix(values[draw], *of) @ weights[draw]
+                out[draw] = self.matrix(self.inputs(values[draw]), *of) @ weights[draw]
+
+        side_by_side(given, alike(scale, length), out.shape[1] * len(self.landmarks))
         return out
 
 
 def alike(scale: Floats, length: Floats) -> list[NDArray[np.intp]]:
     """Return the draws that have scales and lengths in common, set by set."""
-    _, codes = np.unique(np.hstack([scale, length]), axis=0, return_inverse=True)
-    codes = codes.ravel()
-    order = np.argsort(codes, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    known: dict[bytes, list[int]] = {}
+    for draw, row in enumerate(np.hstack([scale, length])):
+        known.setdefault(row.tobytes(), []).append(draw)
+    return [np.array(draws) for draws in known.values()]
 
 
 def times(rows: Inputs, treatment: int | None, made: Any) -> Any:
@@ -397,9 +400,8 @@ def _components(
     add("surface", True, None, with_propensity)
     for k, treatment in enumerate(surface.treatments):
         others = [i for i, (j, *_) in enumerate(surface.columns) if j != treatment.j]
-        if treatment.is_dose:
-            own = [i for i, (j, *_) in enumerate(surface.columns) if j == treatment.j]
-            add(names[k], True, None, own)
+        own = [i for i, (j, *_) in enumerate(surface.columns) if j == treatment.j]
+        add(names[k], True, None, own if treatment.is_dose else [])
         add(f"{names[k]}:line", False, k, others)
-        add(f"{names[k]}:surface", True, k, others)
+        add(f"{names[k]}:surface", True, k, others + own if treatment.is_dose else others)
     return tuple(parts), tuple(labels)

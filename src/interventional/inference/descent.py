@@ -22,8 +22,8 @@ _CURVED = 1e-6
 
 def descend(
     f: ValueAndGradient, x: Floats, inverse: Floats, most: int, enough: float
-) -> tuple[Floats, float, Floats]:
-    """Return where a function is smallest, its value there, and the inverse of its curvature.
+) -> tuple[Floats, float]:
+    """Return where a function is smallest, and its value there.
 
     By BFGS with backtracking (Nocedal and Wright 2006, section 6.1).
 
@@ -34,7 +34,7 @@ def descend(
     x : ndarray of shape (d,)
         Where to begin; coordinates should have sizes alike.
     inverse : ndarray of shape (d, d)
-        What is known of the inverse of the curvature.
+        What is known beforehand of the inverse of the curvature.
     most : int
         Steps at most.
     enough : float
@@ -66,7 +66,7 @@ def descend(
         small = small + 1 if gain < enough else 0
         if small == 2:
             break
-    return x, value, inverse
+    return x, value
 
 
 def _steepest(gradient: Floats) -> Floats:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas
 
-from interventional.data.kernels import ROOT, for_distances, matern_and_slope
+from interventional.data.kernels import IN_CACHE, ROOT, for_distances, matern_and_slope
 from interventional.data.lapack import factor, invert, solve
 from interventional.data.surface import Component, Inputs, Surface, times
 from interventional.inference.exact import LogDensity
@@ -34,7 +34,7 @@ _LEAST, _MOST = -7.0, 4.0  # of log scales
 _SHORTEST, _LONGEST = -3.0, 7.0  # of log lengths
 _JITTER = 1e-6
 _GRID = 4096  # values of log sigma that its prior is known at
-_IN_CACHE, _FEWEST = 1 << 16, 16  # numbers of a strip, and rows of it
+_FEWEST = 16  # rows of a strip
 
 
 @dataclass(frozen=True, eq=False)
@@ -370,7 +370,7 @@ class _Arrays:
     """
 
     def __init__(self, n: int, size: int, dtype: Any):
-        rows = max(_FEWEST, _IN_CACHE // n)
+        rows = max(_FEWEST, IN_CACHE // n)
         self.strips = [(a, min(a + rows, n)) for a in range(0, n, rows)]
         self.total = np.zeros((n, n), dtype)
         self.parts = [

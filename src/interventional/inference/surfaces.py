@@ -17,9 +17,7 @@ MacKay (1999). Comparison of approximate methods for handling hyperparameters. N
 
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -32,7 +30,7 @@ from interventional.data.surface import Surface
 from interventional.inference.descent import descend
 from interventional.inference.evidence import Evidence, Rows
 from interventional.inference.exact import LogDensity
-from interventional.numbers import Floats, blocks
+from interventional.numbers import Floats, blocks, side_by_side
 from interventional.scm.equations import Equation
 from interventional.scm.priors import normal_parameters
 from interventional.scm.surface_priors import SurfacePriors
@@ -104,7 +102,7 @@ class Form:
             copy = own.__dict__.setdefault("copy", replace(self.evidence))
             return copy.value(at)
 
-        log_density = -np.array(_each(value, list(theta)))
+        log_density = -np.array(side_by_side(value, list(theta)))
         known = np.isfinite(log_density)
         theta, z, log_density = theta[known], z[known], log_density[known]
         log_weight = log_density + 0.5 * np.square(z).sum(axis=1)
@@ -116,17 +114,14 @@ class Form:
 def learnt(evidences: Sequence[Evidence]) -> list[Form]:
     """Return what is learnt of scales and lengths, of each form that may have any weight.
 
-    Forms come in such an order that each holds those before it: it begins where they end, and
-    with what they know of the curvature, as a wide one has other modes, far from all that a narrow
-    one knows.
+    Forms come in such an order that each holds those before it: it begins where they end, as a
+    wide one has other modes, far from all that a narrow one knows.
     """
     at_modes: list[tuple[Evidence, Floats, float]] = []
-    start = evidences[0].mean.copy()
-    inverse = np.diag(np.full(len(start), _INVERSE))
-    inverse[-1, -1] = 0.5 / float(evidences[0].rows.weights.sum())  # that of log sigma
+    start = evidences[0].mean
     for evidence in evidences:
-        at_modes.append(_at_mode(evidence, start, inverse))
-        start = at_modes[-1][1].copy()
+        at_modes.append(_at_mode(evidence, start))
+        start = at_modes[-1][1]
     least = min(value for _, _, value in at_modes)
     near = [found for found in at_modes if found[2] < least + _FAR]
     at = [evidence(mode)[1] for evidence, mode, _ in near]
@@ -144,7 +139,7 @@ def learnt(evidences: Sequence[Evidence]) -> list[Form]:
         return np.asarray((copy(there)[1] - at[which])[evidence.free] / step)
 
     jobs = [(which, k) for which, found in enumerate(near) for k in found[0].free]
-    rows = iter(_each(slope, jobs))
+    rows = iter(side_by_side(slope, jobs))
     forms = []
     for evidence, mode, value in near:
         free = len(evidence.free)
@@ -153,21 +148,19 @@ def learnt(evidences: Sequence[Evidence]) -> list[Form]:
     return forms
 
 
-def _at_mode(evidence: Evidence, start: Floats, inverse: Floats) -> tuple[Evidence, Floats, float]:
-    """Return the mode of theta, and minus the log density there; precisely where it matters.
-
-    What is learnt of the inverse of the curvature is put in its place.
-    """
-    mode, value = _descended(evidence, start, inverse)
+def _at_mode(evidence: Evidence, start: Floats) -> tuple[Evidence, Floats, float]:
+    """Return the mode of theta, and minus the log density there; precisely where it matters."""
+    mode, value = _descended(evidence, start)
     if evidence.split(mode)[2] ** 2 < _NOISE and evidence.dtype is np.float32:
         evidence = replace(evidence, dtype=np.float64)
-        mode, value = _descended(evidence, mode, inverse)
+        mode, value = _descended(evidence, mode)
     return evidence, mode, value
 
 
-def _descended(evidence: Evidence, start: Floats, inverse: Floats) -> tuple[Floats, float]:
+def _descended(evidence: Evidence, start: Floats) -> tuple[Floats, float]:
     free, root = evidence.free, evidence.free_root
-    own = np.ix_(free, free)
+    inverse = np.full(len(evidence.mean), _INVERSE)
+    inverse[-1] = 0.5 / float(evidence.rows.weights.sum())  # that of log sigma
 
     def whole(x: Floats) -> Floats:
         theta = start.copy()
@@ -178,7 +171,7 @@ def _descended(evidence: Evidence, start: Floats, inverse: Floats) -> tuple[Floa
         value, gradient = evidence(whole(x))
         return value, root.T @ gradient[free]
 
-    x, value, inverse[own] = descend(of, np.zeros(len(free)), inverse[own], _STEPS, _ENOUGH)
+    x, value = descend(of, np.zeros(len(free)), np.diag(inverse[free]), _STEPS, _ENOUGH)
     return whole(x), value
 
 
@@ -411,7 +404,7 @@ def draw(
         weight /= weight.sum()
         n_nodes = NODES if len(seen.rows) <= VERY_MANY else FEWER
         jobs = list(_nodes(found, weight, n_nodes, n_draws, rng))
-        parts = _each(lambda job: problem.given(job[1], job[2], job[0], job[3]), jobs)
+        parts = side_by_side(lambda job: problem.given(job[1], job[2], job[0], job[3]), jobs)
     order = rng.permutation(n_draws)
 
     def joined(name: str) -> Floats:
@@ -468,14 +461,3 @@ def _shared(weight: Floats, n: int) -> NDArray[np.intp]:
     """Return how many of n each gets in proportion to its weight, none of them off by one."""
     reached = np.round(np.cumsum(np.concatenate([[0.0], weight])) * n).astype(np.intp)
     return np.asarray(reached[1:] - reached[:-1])
-
-
-def _each(function: Any, jobs: Sequence[Any]) -> list[Any]:
-    """Return what a function makes of each job, side by side where there are cores."""
-    import joblib
-
-    cores = min(joblib.cpu_count(), len(jobs))
-    if cores < 2:
-        return [function(job) for job in jobs]
-    with ThreadPoolExecutor(cores) as pool:
-        return list(pool.map(function, jobs))
