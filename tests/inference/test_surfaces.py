@@ -10,7 +10,7 @@ from interventional.data.seen_surface import SeenSurface
 from interventional.data.smooth import SmoothDesign
 from interventional.inference.evidence import Evidence
 from interventional.inference.scale_priors import of_sigma
-from interventional.inference.surfaces import Form, Problem, learnt, tempered
+from interventional.inference.surfaces import Form, Problem, learnt
 from interventional.scm.defaults import resolve
 from interventional.scm.equations import Equation
 from interventional.scm.surface_priors import LENGTH_SPREAD, SCALE_SPREAD
@@ -99,14 +99,27 @@ def test_weights_are_rows():
     np.testing.assert_allclose(one.predict(X), many.predict(X), atol=1e-3)
 
 
-def test_a_small_power_leaves_many():
-    rng = np.random.default_rng(4)
-    log_weight = 10 * rng.normal(size=64)
-    weight = tempered(log_weight, 16)
-    np.testing.assert_allclose(1 / np.square(weight).sum(), 16, rtol=1e-4)
-    np.testing.assert_array_equal(np.argsort(weight), np.argsort(log_weight))
-    flat = tempered(0.1 * rng.normal(size=64), 16)
-    assert 1 / np.square(flat).sum() > 60
+def test_nodes_have_the_moments_of_the_posterior_of_theta():
+    """Laplace's: their mean is the mode, their covariance the inverse of the curvature."""
+    X, y = world(80)
+    _, _, problem = parts(X, y)
+    form = problem.learnt()[-1]
+    nodes = form.nodes(512, 0)
+    assert nodes.shape == (512, len(form.mode))
+    own = form.evidence.free
+    sd = np.sqrt(np.square(form.root[own]).sum(axis=1))
+    off = (nodes[:, own].mean(axis=0) - form.mode[own]) / sd
+    assert np.abs(off).max() < 0.05
+    np.testing.assert_allclose(nodes[:, own].std(axis=0), sd, rtol=0.1)
+
+
+def test_nodes_stay_where_there_is_a_density():
+    X, y = world(60)
+    _, _, problem = parts(X, y)
+    form = problem.learnt()[-1]
+    far = form.evidence.within(form.mode + 100 * np.array([[-1.0], [1.0]]))
+    assert np.isfinite([form.evidence.value(theta) for theta in far]).all()
+    np.testing.assert_array_equal(form.evidence.within(form.mode), form.mode)
 
 
 def test_forms_that_are_hopeless_are_left_out():

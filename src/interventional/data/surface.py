@@ -2,12 +2,12 @@ r"""A surface that bends over columns: what it is made of, as numbers.
 
 .. math:: f(x) + \sum_k u_k (\delta_k' x + g_k(x)) + h_k(t_k)
 
-with Gaussian processes f, g and h; g is a function of t too where t is a number. x are the columns
-but the treatments t, the numbers among them standardised, levels as indicators, and for f the
-expected treatment given x besides (`propensity`): so what confounds is not taken for effects (Hahn,
-Murray and Carvalho 2020). u is a treatment about its middle: -1/2 and 1/2 where it has two values,
-indicators of its levels about their average, and standard deviations about its mean where it is a
-number. Without treatments there is f alone, over all columns.
+with Gaussian processes f, g and h; where t is a number, g is a function of t too. x are the
+columns but the treatments t, the numbers among them standardised, levels as indicators, and for f
+the expected treatment given x besides (`propensity`): so what confounds is not taken for effects
+(Hahn, Murray and Carvalho 2020). u is a treatment about its middle: -1/2 and 1/2 where it has two
+values, indicators of its levels about their average, and standard deviations about its mean where
+it is a number. Without treatments there is f alone, over all columns.
 
 As a linear model in a basis: of landmarks Z, with K the kernel of all that bends and L a root of
 that among landmarks, the surface is

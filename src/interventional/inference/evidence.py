@@ -32,6 +32,7 @@ from interventional.scm.surface_priors import SCALE_SPREAD, SurfacePriors
 
 _LEAST, _MOST = -7.0, 4.0  # of log scales
 _SHORTEST, _LONGEST = -3.0, 7.0  # of log lengths
+_INSIDE = 1e-6
 _JITTER = 1e-6
 _GRID = 4096  # values of log sigma that its prior is known at
 _FEWEST = 16  # rows of a strip
@@ -137,6 +138,13 @@ class Evidence:
         scale, length = np.split(theta[:-1], [len(self.on)])
         scale = np.where(self.on, np.exp(scale), 0.0)
         return scale, np.exp(length), float(np.exp(theta[-1]))
+
+    def within(self, theta: Floats) -> Floats:
+        """Return theta, (..., d), moved to where there is a density."""
+        scales, lengths = len(self.on), theta.shape[-1] - len(self.on) - 1
+        least = [_LEAST] * scales + [_SHORTEST] * lengths + [_LEAST]
+        most = [_MOST] * scales + [_LONGEST] * lengths + [_MOST]
+        return np.clip(theta, np.add(least, _INSIDE), np.subtract(most, _INSIDE))
 
     @cached_property
     def _arrays(self) -> "_Arrays":

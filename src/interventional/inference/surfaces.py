@@ -3,8 +3,8 @@
 Which components there are is not known either: none, so that all is a straight line; a surface
 and effects that are the same for all rows; effects that differ. Each of these *forms* has weight
 in proportion to its odds and its evidence by Laplace's method; given it, log scales, log lengths
-and log sigma are Gaussian around their mode, and nodes are spread over that by a Sobol sequence. A
-posterior draw is one from the exact posterior given one node.
+and log sigma are Gaussian around their mode, and nodes of equal weight are spread over that by a
+Sobol sequence. A posterior draw is one from the exact posterior given one node.
 
 Weights of nodes by their density would do worse: in twenty dimensions and more a few of them would
 have it all.
@@ -39,9 +39,9 @@ LEARNT_FROM, LEARNT_FROM_MANY = 800, 1500  # rows at most that scales and length
 NODES, FEWER = 16, 8  # of scales and lengths, over all forms; where each takes seconds
 MANY, VERY_MANY = 2000, 20_000  # rows beyond which they are learnt from more; nodes are fewer
 _FEWEST = 4  # nodes of a form
-_CANDIDATES = 4  # of which each node is one
 _UNLIKELY = 0.005  # forms that are left out
 _STEPS, _ENOUGH = 60, 0.02
+_LONGER = 1.0  # of log lengths
 _INVERSE = 0.3  # of the curvature, before anything is known of it; 1 is the priors'
 _DIFFERENCE = 0.1  # of log scales, for the curvature
 _FAR = 30.0  # log density less than that of the best form, at their modes: hopeless
@@ -81,47 +81,34 @@ class Form:
         odds = np.log(evidence.priors.odds[evidence.on])
         return cls(evidence, mode, root, odds - value - 0.5 * float(np.log(curvature).sum()))
 
-    def nodes(self, n: int, seed: int) -> tuple[Floats, NDArray[np.intp]]:
-        """Return values of theta, spread over their posterior, and how many of n each is.
-
-        The density of scales falls slowly towards zero and fast the other way. So candidates count
-        as much as their density says, to a power that leaves half of them.
-        """
+    def nodes(self, n: int, seed: int) -> Floats:
+        """Return values of theta, (n, d), spread over their posterior."""
         from scipy.special import ndtri
         from scipy.stats import qmc
 
         d = self.root.shape[1]
         if d == 0:
-            return self.mode[None], np.array([n])
-        size = int(np.ceil(np.log2(_CANDIDATES * n)))
-        z = ndtri(qmc.Sobol(d, rng=np.random.default_rng(seed)).random_base2(size))
-        theta = self.mode + z @ self.root.T
-        own = threading.local()
-
-        def value(at: Floats) -> float:
-            copy = own.__dict__.setdefault("copy", replace(self.evidence))
-            return copy.value(at)
-
-        log_density = -np.array(side_by_side(value, list(theta)))
-        known = np.isfinite(log_density)
-        theta, z, log_density = theta[known], z[known], log_density[known]
-        log_weight = log_density + 0.5 * np.square(z).sum(axis=1)
-        weight = tempered(log_weight - log_weight.max(), len(z) / 2)
-        counts = _shared(weight, n)
-        return theta[counts > 0], counts[counts > 0]
+            return self.mode[None]
+        size = int(np.ceil(np.log2(n)))
+        z = ndtri(qmc.Sobol(d, rng=np.random.default_rng(seed)).random_base2(size)[:n])
+        return self.evidence.within(self.mode + z @ self.root.T)
 
 
 def learnt(evidences: Sequence[Evidence]) -> list[Form]:
     """Return what is learnt of scales and lengths, of each form that may have any weight.
 
     Forms come in such an order that each holds those before it: it begins where they end, as a
-    wide one has other modes, far from all that a narrow one knows.
+    wide one has other modes, far from all that a narrow one knows. A surface begins twice, the
+    second time with long lengths.
     """
     at_modes: list[tuple[Evidence, Floats, float]] = []
-    start = evidences[0].mean
+    starts = [evidences[0].mean]
     for evidence in evidences:
-        at_modes.append(_at_mode(evidence, start))
-        start = at_modes[-1][1]
+        at_modes.append(_best(evidence, starts))
+        starts = [at_modes[-1][1]]
+        if len(at_modes) == 1:
+            starts.append(starts[0].copy())
+            starts[1][len(evidence.on) : -1] += _LONGER
     least = min(value for _, _, value in at_modes)
     near = [found for found in at_modes if found[2] < least + _FAR]
     at = [evidence(mode)[1] for evidence, mode, _ in near]
@@ -146,6 +133,12 @@ def learnt(evidences: Sequence[Evidence]) -> list[Form]:
         hessian = np.array([next(rows) for _ in range(free)]).reshape(free, free)
         forms.append(Form.of(evidence, mode, value, hessian))
     return forms
+
+
+def _best(evidence: Evidence, starts: list[Floats]) -> tuple[Evidence, Floats, float]:
+    """Return the best of the modes that are reached from some values of theta."""
+    found = side_by_side(lambda start: _at_mode(replace(evidence), start), starts)
+    return min(found, key=lambda each: each[2])
 
 
 def _at_mode(evidence: Evidence, start: Floats) -> tuple[Evidence, Floats, float]:
@@ -433,28 +426,9 @@ def _nodes(
         if not n:
             continue
         size = min(max(_FEWEST, round(n_nodes * share)), n)
-        nodes, counts = form.nodes(size, int(rng.integers(1 << 31)))
-        for theta, own in zip(nodes, _shared(counts / size, n), strict=True):
+        nodes = form.nodes(size, int(rng.integers(1 << 31)))
+        for theta, own in zip(nodes, _shared(np.full(len(nodes), 1 / len(nodes)), n), strict=True):
             yield form, theta, own, np.random.default_rng(rng.integers(1 << 63))
-
-
-def tempered(log_weight: Floats, least: float) -> Floats:
-    """Return weights, to the highest power up to one that has so large an effective size."""
-
-    def at(power: float) -> Floats:
-        weight = np.exp(power * log_weight)
-        return np.asarray(weight / weight.sum())
-
-    low, high = 0.0, 1.0
-    if 1 / np.square(at(1.0)).sum() >= least:
-        return at(1.0)
-    for _ in range(30):
-        middle = (low + high) / 2
-        if 1 / np.square(at(middle)).sum() >= least:
-            low = middle
-        else:
-            high = middle
-    return at(low)
 
 
 def _shared(weight: Floats, n: int) -> NDArray[np.intp]:
