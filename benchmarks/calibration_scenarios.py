@@ -580,6 +580,10 @@ class CategoricalMediator:
 
 # --- All of them --------------------------------------------------------------------------------
 
+NODES = (
+    "logs of scales, lengths and sigma are Gaussian around their mode (Laplace), by 16 nodes; "
+    "coefficients are exact given these"
+)
 LAPLACE = (
     "Laplace is a Gaussian at the mode: exact where the posterior is one, nearly so with many rows"
 )
@@ -739,4 +743,9 @@ def scenarios() -> list[Scenario]:
 
     for name, what in grouped():
         add(name, "Groups", what, 1000)
+    from benchmarks.calibration_smooth import Bent
+
+    for n, simulations in ((40, 400), (80, 200)):
+        name, of = f"`smooth`, n = {n}", {"column": "t", "low": 0.0, "approximate": NODES}
+        add(name, "Surfaces", Bent(n), simulations, **of)
     return found

@@ -22,6 +22,7 @@ from interventional.numbers import (
     is_large,
     refuse_too_many,
     rows_of_chunk,
+    side_by_side,
 )
 
 Rows = slice | NDArray[np.intp]
@@ -414,11 +415,11 @@ class Parts:
 
     def average(self, groups: Groups) -> Floats:
         """Return averages over rows inside each draw."""
-        return self._put([part.average(groups) for part in self.parts])
+        return self._put(side_by_side(lambda part: part.average(groups), self.parts))
 
     def samples(self, rows: Rows) -> Floats:
         """Return the samples of some rows, (n_draws, rows)."""
-        return self._put([part.samples(rows) for part in self.parts])
+        return self._put(side_by_side(lambda part: part.samples(rows), self.parts))
 
     def minus(self, other: "Parts") -> "Parts | None":
         """Return the difference, draw by draw; None if the others come in other parts."""

@@ -41,6 +41,7 @@ from interventional.data.kernels import frequencies, matern, waves
 from interventional.data.lapack import factor, solve
 from interventional.data.propensity import Propensity
 from interventional.data.schema import Schema
+from interventional.data.seen import one_thread
 from interventional.data.treatments import Treatment, moments
 from interventional.numbers import Floats, side_by_side
 
@@ -336,7 +337,8 @@ class Surface:
             for draw in draws:
                 out[draw] = self.matrix(self.inputs(values[draw]), *of) @ weights[draw]
 
-        side_by_side(given, alike(scale, length), out.shape[1] * len(self.landmarks))
+        with one_thread():
+            side_by_side(given, alike(scale, length), out.shape[1] * len(self.landmarks))
         return out
 
 
