@@ -745,7 +745,6 @@ def scenarios() -> list[Scenario]:
         add(name, "Groups", what, 1000)
     from benchmarks.calibration_smooth import Bent
 
-    for n, simulations in ((40, 400), (80, 200)):
-        name, of = f"`smooth`, n = {n}", {"column": "t", "low": 0.0, "approximate": NODES}
-        add(name, "Surfaces", Bent(n), simulations, **of)
+    of = {"column": "t", "low": 0.0, "approximate": NODES}
+    add("`smooth`, n = 40", "Surfaces", Bent(40), 300, **of)
     return found
