@@ -1,7 +1,7 @@
 """What an equation that bends sees of its rows: the distinct ones."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,11 +23,14 @@ class SeenSurface:
     rows : ndarray of shape (k, columns)
         Distinct encoded rows, in order.
     target : ndarray of shape (k,)
-        The mean outcome of each.
+        The mean outcome of each; of counts over exposures their rate.
     weights : ndarray of shape (k,)
-        How often each occurs.
+        How often each occurs; of counts over exposures the sum of these.
     within : ndarray of shape (k,)
         The sum of squares of outcomes about their mean.
+    on_link : tuple of three numbers or None
+        Mean and standard deviation of the outcome on the scale of its link, and that of its noise;
+        None where they are those of the outcome as it is.
     """
 
     line: SufficientStatistics
@@ -36,6 +39,7 @@ class SeenSurface:
     target: Floats
     weights: Floats
     within: Floats
+    on_link: tuple[float, float, float] | None = None
 
     @classmethod
     def of(
@@ -46,6 +50,8 @@ class SeenSurface:
         weights: Floats | None,
         *,
         intercept: bool = True,
+        on_link: tuple[float, float, float] | None = None,
+        exposures: Floats | None = None,
     ) -> "SeenSurface":
         """Reduce rows.
 
@@ -61,18 +67,26 @@ class SeenSurface:
             Frequencies of the rows.
         intercept : bool, default True
             Whether the equation has an intercept.
+        on_link : tuple of three numbers, optional
+            As in the attribute.
+        exposures : ndarray of shape (n,), optional
+            What counts are in proportion to.
         """
         distinct, codes, counts = merged(rows, weights)
         each = np.ones(len(rows)) if weights is None else weights
         # sorted: sums must not depend on the order of the rows
-        order = np.lexsort((target, codes))
+        beside = () if exposures is None else (exposures,)
+        order = np.lexsort((*beside, target, codes))
         codes, y, each = codes[order], target[order], each[order]
-        mean = np.bincount(codes, each * y, len(distinct)) / counts
+        size = counts
+        if exposures is not None:  # the likelihood sees sums of counts and of exposures alone
+            size = np.bincount(codes, each * exposures[order], len(distinct))
+        mean = np.bincount(codes, each * y, len(distinct)) / size
         off = np.square(y - mean[codes])
         within = np.asarray(np.bincount(codes, each * off, len(distinct)))
         matrix = design.matrix(distinct[codes])
         line = sufficient_statistics(matrix, y, each, intercept=intercept)
-        return cls(line, design, distinct, mean, counts, within)
+        return cls(line, design, distinct, mean, size, within, on_link)
 
     @property
     def x_mean(self) -> Floats:
@@ -82,7 +96,10 @@ class SeenSurface:
     @property
     def moments(self) -> Moments:
         """What default priors are scaled by."""
-        return self.line.moments
+        if self.on_link is None:
+            return self.line.moments
+        y_mean, y_scale, noise = self.on_link
+        return replace(self.line.moments, y_mean=y_mean, y_scale=y_scale, noise=noise)
 
     @property
     def factor(self) -> Floats:

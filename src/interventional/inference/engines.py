@@ -106,12 +106,12 @@ def infer(
 
 def _exact(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
     """Draw independently from the exact posterior."""
-    name, n_draws = equation.node, sampling.chains * sampling.draws
+    n_draws = sampling.chains * sampling.draws
     rng = np.random.default_rng(sampling.seed)
     priors, scales = equation.priors, dict[str, Floats]()
     stats, troubles = dict[str, Floats](), list[str]()
     if isinstance(seen, SeenSurface):
-        draws = surfaces.draw(equation, seen, of_sigma(equation)[0], n_draws, rng)
+        draws = surfaces.draw(equation, seen, n_draws, rng, of_sigma(equation)[0])
     elif isinstance(seen, SeenByLevel) or len(priors.learnt) > 1:
         assert isinstance(seen, SeenByLevel | SufficientStatistics)
         draws, scales, found = varying.draw(equation, seen, n_draws, rng)
@@ -131,16 +131,27 @@ def _exact(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
         hierarchy = hierarchical.Hierarchy(learning.terms, mu, unit, *of_group(learning))
         draws = hierarchical.draw(equation, seen, hierarchy, *of_sigma(equation), n_draws, rng)
         scales[equation.scale_name(learning)] = draws.pop("tau")
-    named = {f"{name}_{parameter}": values for parameter, values in draws.items()} | scales
+    return _by_chain(equation, draws, scales, sampling), stats, "interventional", troubles
+
+
+def _by_chain(
+    equation: Equation,
+    draws: Mapping[str, Floats],
+    scales: Mapping[str, Floats],
+    sampling: Sampling,
+) -> dict[str, Floats]:
+    """Return independent draws of parameters, and those of scales, under their names."""
+    name = equation.node
+    named = {f"{name}_{parameter}": values for parameter, values in draws.items()} | {**scales}
     variables = {
         key: values.reshape(sampling.chains, sampling.draws, *values.shape[1:])
         for key, values in named.items()
     }
-    if len(priors.groups) > 1:  # the model has a variable for each group
+    if len(equation.priors.groups) > 1:  # the model has a variable for each group
         beta = variables[f"{name}_beta"]
-        for group in priors.groups:
+        for group in equation.priors.groups:
             variables[equation.group_name(group)] = beta[..., list(group.terms)]
-    return variables, stats, "interventional", troubles
+    return variables
 
 
 def _nuts(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
@@ -154,7 +165,14 @@ def _nuts(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
 
 
 def _laplace(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
-    """Draw from Laplace's approximation of the posterior of the observed PyMC model."""
+    """Draw from Laplace's approximation of the posterior of the observed PyMC model.
+
+    That of an equation that bends needs no such model.
+    """
+    if isinstance(seen, SeenSurface):
+        rng, n_draws = np.random.default_rng(sampling.seed), sampling.chains * sampling.draws
+        draws = surfaces.draw(equation, seen, n_draws, rng)
+        return _by_chain(equation, draws, {}, sampling), {}, "interventional", []
     build, numbers, key = _observed(equation, seen)
     return laplace.sample(build, numbers, key, sampling)
 

@@ -52,6 +52,8 @@ class Rows:
         The outcome less its prior mean.
     weights, within : ndarray of shape (n,)
         How often each row occurs, and the squares of its outcomes about their mean.
+    offset : ndarray of shape (n,) or float
+        What is added to the linear predictor, of outcomes that are no Gaussian.
     """
 
     inputs: Inputs
@@ -59,11 +61,13 @@ class Rows:
     target: Floats
     weights: Floats
     within: Floats
+    offset: Floats | float = 0.0
 
     def take(self, rows: NDArray[np.intp]) -> "Rows":
         """Return some rows."""
         rest = self.line[rows], self.target[rows], self.weights[rows], self.within[rows]
-        return Rows(self.inputs.take(rows), *rest)
+        offset = self.offset[rows] if isinstance(self.offset, np.ndarray) else self.offset
+        return Rows(self.inputs.take(rows), *rest, offset)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +150,10 @@ class Evidence:
         most = [_MOST] * scales + [_LONGEST] * lengths + [_MOST]
         return np.clip(theta, np.add(least, _INSIDE), np.subtract(most, _INSIDE))
 
+    def least_noise(self, theta: Floats) -> float:
+        """Return how small the noise of a row is, were it seen once."""
+        return self.split(theta)[2] ** 2
+
     @cached_property
     def _arrays(self) -> "_Arrays":
         n = len(self.rows.target)
@@ -177,15 +185,9 @@ class Evidence:
 
     def __call__(self, theta: Floats, *, value_only: bool = False) -> tuple[float, Floats]:
         """Return value and gradient; an infinite value where there is none."""
-        gradient, c_n, n = np.zeros(len(theta)), len(self.on), len(self.rows.target)
+        gradient, n = np.zeros(len(theta)), len(self.rows.target)
         nothing = np.inf, gradient
-        if not (
-            (theta[:c_n] > _LEAST).all()
-            and (theta[:c_n] < _MOST).all()
-            and (theta[c_n:-1] > _SHORTEST).all()
-            and (theta[c_n:-1] < _LONGEST).all()
-            and _LEAST < theta[-1] < _MOST
-        ):
+        if not self._is_within(theta):
             return nothing
         scale, length, sigma = self.split(theta)
         noise = sigma**2 / self.rows.weights
@@ -201,13 +203,26 @@ class Evidence:
         if value_only:
             value = self._value(root, B)
             return self._with_prior(theta, half + value + beside, gradient)
-        found = self._solved(B) if invert(root) else None
+        found = self._solved(B, self._held.target) if invert(root) else None
         if found is None:
             return nothing
-        value, outer = found
-        own = self._slopes(outer, scale, divided, gradient)
+        value, a, G = found
+        value += 0.5 * float(self._held.target.astype(float) @ a)
+        outer = np.vstack([G, a])
+        own = self._slopes(outer, outer, scale, divided, gradient)
         gradient[-1] = 2 * own @ noise + more - within
         return self._with_prior(theta, half + value + beside, gradient)
+
+    def _is_within(self, theta: Floats) -> bool:
+        """Whether no scale or length is so far out that there is no density."""
+        scale, length, sigma = np.split(theta, [len(self.on), len(theta) - 1])
+        return bool(
+            (scale > _LEAST).all()
+            and (scale < _MOST).all()
+            and (length > _SHORTEST).all()
+            and (length < _LONGEST).all()
+            and _LEAST < sigma[0] < _MOST
+        )
 
     def _covariance(self, scale: Floats, length: Floats, noise: Floats) -> list[Any]:
         """Make the covariance of what bends and noise, on and below the diagonal.
@@ -250,38 +265,38 @@ class Evidence:
         value = float(np.log(own.diagonal()).sum())
         return value + 0.5 * float(z @ z - np.square(np.linalg.solve(own, B.T @ z)).sum())
 
-    def _solved(self, B: Any) -> tuple[float, Any] | None:
-        """Return minus the log density of y, but for the determinant of K, given its inverse.
+    def _solved(self, B: Any, y: Any) -> tuple[float, Any, Any] | None:
+        """Return what lines add to half a log determinant, given the inverse of the covariance.
 
-        And M, with which half the slope of the density in the covariance is this inverse less M'M.
+        And the inverse with lines times y, (n,); and G, (terms, n), where G'G is what lines take
+        off that inverse.
         """
         multiply = blas.ssymm if self.dtype is np.float32 else blas.dsymm
-        y = self._held.target
         both = multiply(1.0, self._arrays.total.T, np.column_stack([y, B]), lower=0)
         a, G = both[:, 0], both[:, 1:]
-        value = 0.0
-        if B.shape[1]:  # Woodbury
-            inner = (B.T @ G).astype(float)
-            inner.flat[:: len(inner) + 1] += 1.0
-            try:
-                own = np.linalg.cholesky(inner)
-            except np.linalg.LinAlgError:
-                return None
-            value += float(np.log(own.diagonal()).sum())
-            G = np.linalg.solve(own, G.T.astype(float)).astype(self.dtype)
-            a = a - G.T @ (G @ y)
-            outer = np.vstack([G, a])
-        else:
-            outer = a[None]
-        return value + 0.5 * float(y.astype(float) @ a), outer
+        if not B.shape[1]:
+            return 0.0, a, G.T
+        inner = (B.T @ G).astype(float)  # Woodbury
+        inner.flat[:: len(inner) + 1] += 1.0
+        try:
+            own = np.linalg.cholesky(inner)
+        except np.linalg.LinAlgError:
+            return None
+        G = np.linalg.solve(own, G.T.astype(float)).astype(self.dtype)
+        return float(np.log(own.diagonal()).sum()), a - G.T @ (G @ y), G
 
-    def _slopes(self, outer: Any, scale: Floats, divided: list[Any], gradient: Floats) -> Floats:
-        """Fill in the slopes in log scales and lengths; return those in variances of the noise."""
+    def _slopes(
+        self, left: Any, right: Any, scale: Floats, divided: list[Any], gradient: Floats
+    ) -> Floats:
+        """Fill in the slopes in log scales and lengths; return those in variances of the noise.
+
+        Half the slope in the covariance is the inverse that is in its place less left' right.
+        """
         held, arrays, c_n = self._held, self._arrays, len(self.on)
         own = np.zeros(len(self.rows.target))
         squares = [np.square(z) for z in divided]
         for s, (a, b) in enumerate(arrays.strips):
-            W = np.matmul(outer[:, a:b].T, outer[:, :b], out=arrays.spare(a, b))
+            W = np.matmul(left[:, a:b].T, right[:, :b], out=arrays.spare(a, b))
             np.subtract(arrays.total[a:b, :b], W, out=W)
             W[:, a:] *= arrays.below[: b - a, : b - a]
             own[a:b] = W[:, a:].diagonal()
@@ -294,10 +309,10 @@ class Evidence:
                 slope *= W
                 z, square, of = divided[i], squares[i], 0.0
                 for v in held.multiples(part):
-                    left, right = v[a:b], v[:b]
-                    of = of + (left * (slope @ right)).T @ square[a:b]
-                    of = of + (right * (slope.T @ left)).T @ square[:b]
-                    of = of - 2 * ((left * z[a:b]) * (slope @ (right * z[:b]))).sum(axis=0)
+                    one, other = v[a:b], v[:b]
+                    of = of + (one * (slope @ other)).T @ square[a:b]
+                    of = of + (other * (slope.T @ one)).T @ square[:b]
+                    of = of - 2 * ((one * z[a:b]) * (slope @ (other * z[:b]))).sum(axis=0)
                 np.add.at(gradient, c_n + part.lengths, scale[c] ** 2 / 3 * np.ravel(of))
         return own
 

@@ -9,6 +9,12 @@ Sobol sequence. A posterior draw is one from the exact posterior given one node.
 Weights of nodes by their density would do worse: in twenty dimensions and more a few of them would
 have it all.
 
+Where outcomes are no Gaussian, Laplace's method takes the place of exactness, in the evidence of
+scales and lengths (`latent`) as in what is drawn given them: coefficients are Gaussian around
+their mode, with the curvature there. Nothing corrects for that. It is nearly exact where many rows
+tell of each place of a surface; of few rows of 0 and 1 it takes intervals for a little narrower
+than they are.
+
 References
 ----------
 MacKay (1999). Comparison of approximate methods for handling hyperparameters. Neural Computation
@@ -30,7 +36,9 @@ from interventional.data.surface import Surface
 from interventional.inference.descent import descend
 from interventional.inference.evidence import Evidence, Rows
 from interventional.inference.exact import LogDensity
+from interventional.inference.latent import Latent, Likelihood, Local, mode
 from interventional.numbers import Floats, blocks, side_by_side
+from interventional.scm.canonical import Canonical
 from interventional.scm.equations import Equation
 from interventional.scm.priors import normal_parameters
 from interventional.scm.surface_priors import SurfacePriors
@@ -111,27 +119,27 @@ def learnt(evidences: Sequence[Evidence]) -> list[Form]:
             starts[1][len(evidence.on) : -1] += _LONGER
     least = min(value for _, _, value in at_modes)
     near = [found for found in at_modes if found[2] < least + _FAR]
-    at = [evidence(mode)[1] for evidence, mode, _ in near]
+    at = [evidence(theta)[1] for evidence, theta, _ in near]
     own = threading.local()
 
     def slope(job: tuple[int, int]) -> Floats:
         """Return a row of the curvature; each thread has arrays of its own."""
         which, k = job
-        evidence, mode, _ = near[which]
+        evidence, theta, _ = near[which]
         copy = own.__dict__.setdefault(str(which), replace(evidence))
         # towards the prior: the other way there may be no density
-        step = _DIFFERENCE if mode[k] < evidence.mean[k] else -_DIFFERENCE
-        there = mode.copy()
+        step = _DIFFERENCE if theta[k] < evidence.mean[k] else -_DIFFERENCE
+        there = theta.copy()
         there[k] += step
         return np.asarray((copy(there)[1] - at[which])[evidence.free] / step)
 
     jobs = [(which, k) for which, found in enumerate(near) for k in found[0].free]
     rows = iter(side_by_side(slope, jobs))
     forms = []
-    for evidence, mode, value in near:
+    for evidence, theta, value in near:
         free = len(evidence.free)
         hessian = np.array([next(rows) for _ in range(free)]).reshape(free, free)
-        forms.append(Form.of(evidence, mode, value, hessian))
+        forms.append(Form.of(evidence, theta, value, hessian))
     return forms
 
 
@@ -143,11 +151,11 @@ def _best(evidence: Evidence, starts: list[Floats]) -> tuple[Evidence, Floats, f
 
 def _at_mode(evidence: Evidence, start: Floats) -> tuple[Evidence, Floats, float]:
     """Return the mode of theta, and minus the log density there; precisely where it matters."""
-    mode, value = _descended(evidence, start)
-    if evidence.split(mode)[2] ** 2 < _NOISE and evidence.dtype is np.float32:
+    at, value = _descended(evidence, start)
+    if evidence.least_noise(at) < _NOISE and evidence.dtype is np.float32:
         evidence = replace(evidence, dtype=np.float64)
-        mode, value = _descended(evidence, mode)
-    return evidence, mode, value
+        at, value = _descended(evidence, at)
+    return evidence, at, value
 
 
 def _descended(evidence: Evidence, start: Floats) -> tuple[Floats, float]:
@@ -194,7 +202,9 @@ class Problem:
     log_sigma : callable
         The log density of the prior of sigma, in standard units.
     fixed : float or None
-        What sigma is fixed at.
+        What sigma is fixed at; 1 where there is none.
+    family : Canonical or None
+        What outcomes are that are no Gaussian.
     """
 
     surface: Surface
@@ -207,12 +217,16 @@ class Problem:
     shift: Floats
     log_sigma: LogDensity
     fixed: float | None
+    family: Canonical | None = None
 
     @classmethod
-    def of(cls, equation: Equation, seen: SeenSurface, log_sigma: LogDensity) -> "Problem":
+    def of(
+        cls, equation: Equation, seen: SeenSurface, log_sigma: LogDensity = np.zeros_like
+    ) -> "Problem":
         """Return the problem of an equation.
 
-        `log_sigma` is the log density of sigma's prior in the units of the outcome.
+        `log_sigma` is the log density of sigma's prior in the units of the outcome; it is for
+        Gaussian equations.
         """
         design, priors = seen.design, equation.priors
         terms, unit = design.matrix(seen.rows) - equation.center, seen.moments.y_scale
@@ -224,9 +238,14 @@ class Problem:
             first = normal_parameters(priors.intercept, 1, "intercept")
             mean, sd = np.concatenate([first[0], mean]), np.concatenate([first[1], sd])
             terms = np.column_stack([np.ones(len(terms)), terms])
-        target = (seen.target - terms @ mean) / unit
-        inputs = design.surface.inputs(seen.rows)
-        rows = Rows(inputs, terms * sd / unit, target, seen.weights, seen.within / unit**2)
+        inputs, line, family = design.surface.inputs(seen.rows), terms * sd / unit, equation.latent
+        fixed = None if priors.fixed_sigma is None else priors.fixed_sigma / unit
+        if family is None:
+            target, within = (seen.target - terms @ mean) / unit, seen.within / unit**2
+            rows = Rows(inputs, line, target, seen.weights, within)
+        else:
+            rows = Rows(inputs, line, seen.target, seen.weights, seen.within, terms @ mean)
+            fixed = 1.0
         return cls(
             design.surface,
             rows,
@@ -237,7 +256,8 @@ class Problem:
             priors.intercept is not None,
             seen.x_mean - equation.center,
             lambda sigma: log_sigma(sigma * unit),
-            None if priors.fixed_sigma is None else priors.fixed_sigma / unit,
+            fixed,
+            family,
         )
 
     def learnt(self) -> list[Form]:
@@ -249,13 +269,19 @@ class Problem:
             rows = rows.take(np.sort(some))
         of = self.surface, rows, self.priors
         beside = self.log_sigma, self.fixed
-        return learnt([Evidence(*of, on, *beside) for on in self.priors.odds])
+        if self.family is None:
+            return learnt([Evidence(*of, on, *beside) for on in self.priors.odds])
+        return learnt([Latent(*of, on, *beside, family=self.family) for on in self.priors.odds])
 
     def given(self, theta: Floats, n_draws: int, form: Form, rng: Generator) -> "Drawn":
         """Return draws of coefficients given scales, lengths and sigma."""
         scale, length, sigma = form.evidence.split(theta)
         roots = self.surface.roots(scale, length)
-        told = Told.of(self.surface, self.rows, scale, length, sigma, roots)
+        if self.family is None:
+            told = Told.of(self.surface, self.rows, scale, length, sigma, roots)
+        else:
+            likelihood = Likelihood(self.family, self.rows)
+            told = Told.at_mode(self.surface, likelihood, scale, length, roots)
         own = told.drawn(rng.standard_normal((n_draws, told.size)))
         q = self.rows.line.shape[1]
         _, _, far = self.surface.width
@@ -303,28 +329,12 @@ class Told:
         Candela and Rasmussen 2005, Journal of Machine Learning Research 6:1939); it is nothing
         where each row is a landmark.
         """
-        q = rows.line.shape[1]
         lines, near, _ = surface.width
-        size, each = q + lines + near, len(surface.landmarks)
+        size = rows.line.shape[1] + lines + near
         precision, by = np.eye(size), np.zeros(size)
         for block in blocks(len(rows.target), size):
             part = rows.take(np.arange(block.start, block.stop))
-            noise = sigma**2 / part.weights
-            A = np.zeros((len(part.target), size))
-            A[:, :q] = part.line
-            A[:, q : q + lines] = surface.lines(part.inputs, scale)
-            for k, (of, root) in enumerate(zip(surface.blocks, roots, strict=True)):
-                own = slice(q + lines + k * each, q + lines + (k + 1) * each)
-                if root is None:
-                    continue
-                if surface.are_all:
-                    A[:, own] = root[block]
-                    continue
-                between = surface.kernel(of, part.inputs, surface.landmarks, scale, length)
-                solve(root, between)
-                A[:, own] = between
-                left = surface.variance(of, part.inputs, scale) - np.square(between).sum(axis=1)
-                noise = noise + np.maximum(left, 0.0)
+            A, noise = _basis(surface, part, block, scale, length, sigma, roots)
             A /= np.sqrt(noise)[:, None]
             precision += A.T @ A
             by += A.T @ (part.target / np.sqrt(noise))
@@ -334,12 +344,71 @@ class Told:
         solve(precision, mean, transposed=True)
         return cls(mean[0], precision)
 
+    @classmethod
+    def at_mode(
+        cls,
+        surface: Surface,
+        likelihood: Likelihood,
+        scale: Floats,
+        length: Floats,
+        roots: Sequence[Floats | None],
+    ) -> "Told":
+        """Return the same of outcomes that are no Gaussian, by Laplace's method.
+
+        The mode is that of all of the linear predictor, what landmarks leave open included.
+        """
+        of = scale, length, 1.0, roots
+
+        def step(local: Local) -> tuple[Floats, Floats, Told]:
+            rows = replace(likelihood.rows, target=local.response, weights=local.curvature)
+            told = cls.of(surface, rows, *of)
+            slope = np.empty(len(rows.target))
+            for block in blocks(len(slope), told.size):
+                part = rows.take(np.arange(block.start, block.stop))
+                A, noise = _basis(surface, part, block, *of)
+                slope[block] = (part.target - A @ told.mean) / noise
+            return slope, local.response - local.noise * slope, told
+
+        found = mode(likelihood, likelihood.start, step)
+        assert found is not None
+        return cls(found.step.mean, found.step.root)
+
     def drawn(self, noise: Floats) -> Floats:
         """Return draws made of standard normal numbers, (draws, size)."""
         found = noise.copy()
         solve(self.root, found, transposed=True)
         found += self.mean
         return found
+
+
+def _basis(
+    surface: Surface,
+    rows: Rows,
+    block: slice,
+    scale: Floats,
+    length: Floats,
+    sigma: float,
+    roots: Sequence[Floats | None],
+) -> tuple[Floats, Floats]:
+    """Return what coefficients are multiplied by at a block of rows, and the noise there."""
+    q, noise = rows.line.shape[1], sigma**2 / rows.weights
+    lines, near, _ = surface.width
+    A, each = np.zeros((len(noise), q + lines + near)), len(surface.landmarks)
+    A[:, :q] = rows.line
+    A[:, q : q + lines] = surface.lines(rows.inputs, scale)
+    for k, (of, root) in enumerate(zip(surface.blocks, roots, strict=True)):
+        own = slice(q + lines + k * each, q + lines + (k + 1) * each)
+        if root is None:
+            continue
+        if surface.are_all:
+            A[:, own] = root[block]
+            continue
+        between = surface.kernel(of, rows.inputs, surface.landmarks, scale, length)
+        solve(root, between)
+        A[:, own] = between
+        left = surface.variance(of, rows.inputs, scale) - np.square(between).sum(axis=1)
+        noise = noise + np.maximum(left, 0.0)
+    return A, noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -364,7 +433,11 @@ class Drawn:
 
 
 def draw(
-    equation: Equation, seen: SeenSurface, log_sigma: LogDensity, n_draws: int, rng: Generator
+    equation: Equation,
+    seen: SeenSurface,
+    n_draws: int,
+    rng: Generator,
+    log_sigma: LogDensity = np.zeros_like,
 ) -> dict[str, Floats]:
     """Draw from the posterior of an equation that bends.
 
@@ -374,18 +447,18 @@ def draw(
         The equation.
     seen : SeenSurface
         Its rows.
-    log_sigma : callable
-        The log density of the prior of sigma.
     n_draws : int
         How many draws.
     rng : Generator
         Source of randomness.
+    log_sigma : callable, optional
+        The log density of the prior of sigma, where there is one.
 
     Returns
     -------
     dict
-        ``"intercept"`` (at the means of the terms), ``"beta"``, ``"sigma"``, ``"scale"``,
-        ``"length"`` and ``"weights"``, each of shape (draws, ...).
+        ``"intercept"`` (at the means of the terms), ``"beta"``, ``"scale"``, ``"length"`` and
+        ``"weights"``, each of shape (draws, ...); and ``"sigma"``, where there is one.
     """
     with one_thread():
         problem = Problem.of(equation, seen, log_sigma)
@@ -409,8 +482,8 @@ def draw(
             rows.append(np.broadcast_to(value, (size, *value.shape)) if shared else value)
         return np.concatenate(rows)[order]
 
-    line, draws = joined("line"), {name: joined(name) for name in ("sigma", "scale", "length")}
-    draws["weights"] = joined("weights")
+    line, names = joined("line"), ("scale", "length", "weights")
+    draws = {name: joined(name) for name in (*equation.dispersion, *names)}
     draws["beta"] = line[:, 1:] if problem.has_intercept else line
     if problem.has_intercept:
         draws["intercept"] = line[:, 0] + draws["beta"] @ problem.shift

@@ -204,6 +204,19 @@ class Draft:
             return GroupedDesign.of(*of_node, within=self.within, alone=alone)
         return make_design(part, self.designs.get(node), rows, self._pooled(node, part))
 
+    def on_link(
+        self, node: str, response: Floats, weights: Floats | None, values: Floats
+    ) -> tuple[float, float, float]:
+        """Return mean and spread of a node on the scale of its link, and that of its noise."""
+        family = FAMILIES[self.families[node]]
+        typical = family.typical(response, weights, self.exposures(node, values))
+        if family.inner is not None and not self.fit_intercept:  # as of other Gaussian equations
+            typical = 0.0
+        if family.link is not IDENTITY:
+            return typical, 1.0, family.pseudo_sigma(typical)
+        scale = float(np.sqrt(np.average(np.square(response - typical), weights=weights)))
+        return typical, scale, scale
+
     def seen(
         self, node: str, matrix: Floats, response: Floats, weights: Floats | None, values: Floats
     ) -> Seen:
@@ -213,14 +226,7 @@ class Draft:
         if family.inner is not None and known is None:
             return sufficient_statistics(matrix, response, weights, intercept=intercept)
         exposures = self.exposures(node, values)
-        typical = family.typical(response, weights, exposures)
-        if family.inner is not None and not intercept:  # as of other Gaussian equations
-            typical = 0.0
-        if family.link is IDENTITY:
-            squares = np.square(response - typical)
-            scale = noise = float(np.sqrt(np.average(squares, weights=weights)))
-        else:
-            scale, noise = 1.0, family.pseudo_sigma(typical)
+        typical, scale, noise = self.on_link(node, response, weights, values)
         return distinct_rows(
             matrix,
             response,

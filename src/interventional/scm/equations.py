@@ -22,6 +22,7 @@ from interventional.graph.identification import (
     regenerated,
 )
 from interventional.numbers import Floats
+from interventional.scm.canonical import Canonical, canonical
 from interventional.scm.families import DEFAULT, FAMILIES, ZERO_ONE, Family
 from interventional.scm.priors import EquationPriors, Group
 
@@ -166,6 +167,12 @@ class Equation:
         return self.design.surface if isinstance(self.design, SmoothDesign) else None
 
     @property
+    def latent(self) -> Canonical | None:
+        """What an outcome of a linear predictor that bends is, where it is no Gaussian."""
+        bends = self.surface is not None and self.record.inner is None
+        return canonical(self.family, self.levels) if bends else None
+
+    @property
     def of_surface(self) -> tuple[str, ...]:
         """The names of the parameters of what bends: scales, lengths and weights."""
         endings = ("scale", "length", "weights") if self.surface is not None else ()
@@ -207,8 +214,6 @@ class Equation:
             of_zero_one = ", as that of a column of 0 and 1 is unless family= says otherwise"
             why = of_zero_one if self.family == ZERO_ONE else ""
             return f"the family of {self.node!r} is {self.family!r}{why}"
-        if self.surface is not None:
-            return self._surface_obstacle
         learning = self.priors.learnt
         if learning and self.noise is not None:
             return f"the prior of {learning[0]!r} learns a scale, beside known errors of rows"
@@ -219,12 +224,34 @@ class Equation:
     @property
     def _surface_obstacle(self) -> str | None:
         """Say what a surface cannot be beside."""
+        if self.record.of_levels and self.latent is None:
+            return f"{self.node!r} is a column of {len(self.levels)} levels"
+        if self.record.inner is None and self.latent is None:
+            return f"the family of {self.node!r} is {self.family!r}"
         if self.noise is not None:
             return "there are known errors of rows"
         for group in self.priors.groups:
             if group.name != "normal":
                 return f"the prior of {group.name!r} is not Normal"
+        intercept = self.priors.intercept
+        if intercept is not None and not intercept.is_normal:
+            return f"the prior of the intercept is {intercept}"
         return self.priors.conjugacy_obstacle
+
+    def _surface_engine(self, inference: str) -> str:
+        """Return the engine of an equation that bends."""
+        own, obstacle = "exact" if self.latent is None else "laplace", self._surface_obstacle
+        if obstacle is None and inference not in ("auto", own):
+            of_family = f"the family of {self.node!r} is {self.family!r}"
+            obstacle = f"inference={inference!r}, and {of_family}"
+        if obstacle is not None:
+            raise ValueError(
+                f"design='smooth' of {self.node!r} is for Gaussian and lognormal equations, by "
+                "inference='exact', and for those of 0 and 1 and Poisson counts, by "
+                "inference='laplace'; 'auto' is either. Priors of coefficients and intercept are "
+                f"Normal. But {obstacle}"
+            )
+        return own
 
     def engine(self, inference: str) -> str:
         """Return the engine that ``inference=`` asks for; for ``"auto"`` the best that serves.
@@ -232,15 +259,12 @@ class Equation:
         Raises
         ------
         ValueError
-            If the exact engine is asked for, and something keeps it from this equation.
+            If the exact engine is asked for, and something keeps it from this equation; or any
+            that does not serve one that bends.
         """
+        if self.surface is not None:
+            return self._surface_engine(inference)
         obstacle = self.exact_obstacle
-        if self.surface is not None and (obstacle or inference not in ("auto", "exact")):
-            raise ValueError(
-                f"design='smooth' of {self.node!r} is for Gaussian and lognormal equations under "
-                "Normal priors of coefficients, which inference='auto' draws, but "
-                f"{obstacle or f'inference={inference!r}'}"
-            )
         if inference == "exact" and obstacle is not None:
             raise ValueError(
                 "inference='exact' draws Gaussian and lognormal equations under Normal or Flat "

@@ -121,7 +121,15 @@ def _equation(
         seen = accumulated.statistics(design, columns, parsed.position(node), intercept)
     elif values is not None and rows is not None and response is not None:
         if isinstance(design, SmoothDesign):
-            seen = SeenSurface.of(design, rows, response, weights, intercept=intercept)
+            of_rows, on_link = (design, rows, response, weights), None
+            if family.inner is None:
+                on_link = parsed.on_link(node, response, weights, values)
+            seen = SeenSurface.of(
+                *of_rows,
+                intercept=intercept,
+                on_link=on_link,
+                exposures=parsed.exposures(node, values),
+            )
             equation = _scaled(parsed, regression, design, rows, None, weights, seen)
             equation.engine(parsed.inference)  # which refuses what it cannot draw
             return equation, seen

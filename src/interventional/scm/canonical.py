@@ -1,0 +1,56 @@
+r"""Families whose linear predictor is that of their canonical link: what Laplace's method takes.
+
+The log density of an outcome y is :math:`y \eta - b(\eta)` and what does not depend on eta. The
+mean is b', the variance b'', and both are known where b is.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from interventional.numbers import Floats
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """One such family.
+
+    Attributes
+    ----------
+    cumulant : callable
+        From eta to b and its first three derivatives.
+    start : callable
+        From mean outcomes and how often each was seen to an eta that is next to them, and finite.
+    """
+
+    cumulant: Callable[[Floats], tuple[Floats, Floats, Floats, Floats]] = field(repr=False)
+    start: Callable[[Floats, Floats], Floats] = field(repr=False)
+
+
+def _of_bernoulli(eta: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    p, rest = expit(eta), expit(-eta)
+    return np.logaddexp(0.0, eta), p, p * rest, p * rest * (rest - p)
+
+
+def _of_poisson(eta: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    with np.errstate(over="ignore"):
+        mean = np.exp(eta)
+    return mean, mean, mean, mean
+
+
+_BERNOULLI = Canonical(_of_bernoulli, lambda y, m: np.log(m * y + 0.5) - np.log(m - m * y + 0.5))
+_POISSON = Canonical(_of_poisson, lambda y, m: np.log(m * y + 0.5) - np.log(m))
+_CANONICAL: Mapping[str, Canonical] = {"bernoulli": _BERNOULLI, "poisson": _POISSON}
+
+
+def canonical(family: str, levels: Sequence[Any]) -> Canonical | None:
+    """Return what is known of a family; None where it is not such a one.
+
+    A column of two levels is one of 0 and 1.
+    """
+    if family == "categorical" and len(levels) == 2:
+        return _BERNOULLI
+    return _CANONICAL.get(family)
