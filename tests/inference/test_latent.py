@@ -14,8 +14,9 @@ from interventional.data.schema import Schema
 from interventional.data.seen_surface import SeenSurface
 from interventional.data.smooth import SmoothDesign
 from interventional.inference.evidence import Rows
+from interventional.inference.landmarks import Told
 from interventional.inference.latent import Latent, Likelihood, mode
-from interventional.inference.surfaces import Form, Problem, Told
+from interventional.inference.surfaces import Form, Problem
 from interventional.scm.canonical import canonical
 from interventional.scm.defaults import resolve
 from interventional.scm.equations import Equation

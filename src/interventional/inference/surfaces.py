@@ -29,15 +29,15 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from interventional.data.lapack import factor, solve
 from interventional.data.seen import one_thread
 from interventional.data.seen_surface import SeenSurface
 from interventional.data.surface import Surface
 from interventional.inference.descent import descend
 from interventional.inference.evidence import Evidence, Rows
 from interventional.inference.exact import LogDensity
-from interventional.inference.latent import Latent, Likelihood, Local, mode
-from interventional.numbers import Floats, blocks, side_by_side
+from interventional.inference.landmarks import Told
+from interventional.inference.latent import Latent, Likelihood
+from interventional.numbers import Floats, side_by_side
 from interventional.scm.canonical import Canonical
 from interventional.scm.equations import Equation
 from interventional.scm.priors import normal_parameters
@@ -291,124 +291,6 @@ class Problem:
         weights = self.surface.weights(np.hstack([own[:, q:], waves]), *of)
         coefficients = self.mean + own[:, :q] * self.of_line
         return Drawn(coefficients, weights, scale * self.unit, length, sigma * self.unit)
-
-
-@dataclass(frozen=True, eq=False)
-class Told:
-    """What rows tell of the coefficients given scales and lengths.
-
-    Attributes
-    ----------
-    mean : ndarray of shape (size,)
-        Their mean: of the line, of lines of effects, of landmarks; in units of their priors.
-    root : ndarray of shape (size, size)
-        A root of their precision, on and below the diagonal.
-    """
-
-    mean: Floats
-    root: Floats
-
-    @property
-    def size(self) -> int:
-        """How many there are."""
-        return len(self.mean)
-
-    @classmethod
-    def of(
-        cls,
-        surface: Surface,
-        rows: Rows,
-        scale: Floats,
-        length: Floats,
-        sigma: float,
-        roots: Sequence[Floats | None],
-    ) -> "Told":
-        """Return the posterior of a linear model in a basis of landmarks, given their roots.
-
-        What these leave open of the surface at a row counts as noise of its own (FITC; Quiñonero
-        Candela and Rasmussen 2005, Journal of Machine Learning Research 6:1939); it is nothing
-        where each row is a landmark.
-        """
-        lines, near, _ = surface.width
-        size = rows.line.shape[1] + lines + near
-        precision, by = np.eye(size), np.zeros(size)
-        for block in blocks(len(rows.target), size):
-            part = rows.take(np.arange(block.start, block.stop))
-            A, noise = _basis(surface, part, block, scale, length, sigma, roots)
-            A /= np.sqrt(noise)[:, None]
-            precision += A.T @ A
-            by += A.T @ (part.target / np.sqrt(noise))
-        factor(precision)
-        mean = by[None]
-        solve(precision, mean)
-        solve(precision, mean, transposed=True)
-        return cls(mean[0], precision)
-
-    @classmethod
-    def at_mode(
-        cls,
-        surface: Surface,
-        likelihood: Likelihood,
-        scale: Floats,
-        length: Floats,
-        roots: Sequence[Floats | None],
-    ) -> "Told":
-        """Return the same of outcomes that are no Gaussian, by Laplace's method.
-
-        The mode is that of all of the linear predictor, what landmarks leave open included.
-        """
-        of = scale, length, 1.0, roots
-
-        def step(local: Local) -> tuple[Floats, Floats, Told]:
-            rows = replace(likelihood.rows, target=local.response, weights=local.curvature)
-            told = cls.of(surface, rows, *of)
-            slope = np.empty(len(rows.target))
-            for block in blocks(len(slope), told.size):
-                part = rows.take(np.arange(block.start, block.stop))
-                A, noise = _basis(surface, part, block, *of)
-                slope[block] = (part.target - A @ told.mean) / noise
-            return slope, local.response - local.noise * slope, told
-
-        found = mode(likelihood, likelihood.start, step)
-        assert found is not None
-        return cls(found.step.mean, found.step.root)
-
-    def drawn(self, noise: Floats) -> Floats:
-        """Return draws made of standard normal numbers, (draws, size)."""
-        found = noise.copy()
-        solve(self.root, found, transposed=True)
-        found += self.mean
-        return found
-
-
-def _basis(
-    surface: Surface,
-    rows: Rows,
-    block: slice,
-    scale: Floats,
-    length: Floats,
-    sigma: float,
-    roots: Sequence[Floats | None],
-) -> tuple[Floats, Floats]:
-    """Return what coefficients are multiplied by at a block of rows, and the noise there."""
-    q, noise = rows.line.shape[1], sigma**2 / rows.weights
-    lines, near, _ = surface.width
-    A, each = np.zeros((len(noise), q + lines + near)), len(surface.landmarks)
-    A[:, :q] = rows.line
-    A[:, q : q + lines] = surface.lines(rows.inputs, scale)
-    for k, (of, root) in enumerate(zip(surface.blocks, roots, strict=True)):
-        own = slice(q + lines + k * each, q + lines + (k + 1) * each)
-        if root is None:
-            continue
-        if surface.are_all:
-            A[:, own] = root[block]
-            continue
-        between = surface.kernel(of, rows.inputs, surface.landmarks, scale, length)
-        solve(root, between)
-        A[:, own] = between
-        left = surface.variance(of, rows.inputs, scale) - np.square(between).sum(axis=1)
-        noise = noise + np.maximum(left, 0.0)
-    return A, noise
 
 
 @dataclass(frozen=True, eq=False)
