@@ -40,6 +40,7 @@ from interventional.scm.canonical import Canonical
 _FLATTEST = 1e-8  # curvature of a row, which then says nothing
 _STEPS, _HALVINGS = 50, 30
 _NEAR, _NEAR_SINGLE = 1e-9, 1e-4  # how far from the mode is at it
+_CLOSE, _CONTRACTS = 1e-2, 0.3  # where a step is a small part of that before, but for rounding
 _ROUNDING, _ROUNDING_SINGLE = 1e-12, 1e-6  # of a log density, relative
 
 
@@ -162,6 +163,7 @@ def mode(
     value, nowhere = height(slope, eta), np.zeros(len(eta))
     if not value >= height(nowhere, nowhere):
         slope, eta, value = nowhere, nowhere, height(nowhere, nowhere)
+    far = np.inf
     for _ in range(_STEPS):
         local = likelihood.near(eta)
         found = step(local)
@@ -170,7 +172,8 @@ def mode(
         here = Mode(slope, eta, local, found[2])
         of_slope, of_eta = found[0] - slope, found[1] - eta
         # a row that says next to nothing may be anywhere
-        if (np.abs(of_eta) * np.minimum(local.curvature, 1.0)).max() < enough:
+        far, before = (np.abs(of_eta) * np.minimum(local.curvature, 1.0)).max(), far
+        if far < enough or (before < _CLOSE and far > _CONTRACTS * before):
             break
         least, part = value - rounding * (1 + abs(value)), 1.0
         for _ in range(_HALVINGS):
