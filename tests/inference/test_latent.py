@@ -20,6 +20,7 @@ from interventional.inference.surfaces import Form, Problem
 from interventional.scm.canonical import canonical
 from interventional.scm.defaults import resolve
 from interventional.scm.equations import Equation
+from interventional.scm.families import FAMILIES as RECORDS
 from interventional.scm.surface_priors import SurfacePriors
 
 FAMILIES = ("bernoulli", "poisson")
@@ -52,7 +53,7 @@ def problem(family, n=40, seed=0):
 
 def latent(family, surface, rows, on=FORMS[0], dtype=np.float64):
     of = surface, rows, SurfacePriors.of(surface, 1.0), on, np.zeros_like, 1.0, dtype
-    return Latent(*of, family=canonical(family, ()))
+    return Latent(*of, family=canonical(RECORDS[family]))
 
 
 def some_theta(of, seed=1):
@@ -246,7 +247,7 @@ def test_counts_over_exposures_are_their_sums():
         seen.within,
         np.zeros(5),
     )
-    likelihood = Likelihood(canonical("poisson", ()), rows)
+    likelihood = Likelihood(canonical(RECORDS["poisson"]), rows)
     found = likelihood.log_p(eta) - likelihood.log_p(np.zeros(5))
     np.testing.assert_allclose(found, expected, rtol=1e-10)
     assert (seen.moments.y_mean, seen.moments.y_scale) == (0.3, 1.0)
@@ -265,7 +266,7 @@ def test_modes_of_what_is_far_out(family, y):
     x = np.linspace(0, 1, 40)
     K = 25.0 * Matern(0.3, nu=2.5)(x[:, None]) + 1e-6 * np.eye(40)
     rows = Rows(None, np.empty((40, 0)), y, np.ones(40), np.zeros(40), np.zeros(40))
-    likelihood = Likelihood(canonical(family, ()), rows)
+    likelihood = Likelihood(canonical(RECORDS[family]), rows)
 
     def step(local):
         slope = np.linalg.solve(K + np.diag(local.noise), local.response)

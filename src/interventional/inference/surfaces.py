@@ -12,11 +12,14 @@ have it all.
 Where outcomes are no Gaussian, Laplace's method takes the place of exactness, in the evidence of
 scales and lengths (`latent`) as in what is drawn given them: coefficients are Gaussian around
 their mode, with the curvature there. Nothing corrects for that. It is nearly exact where many rows
-tell of each place of a surface; of few rows of 0 and 1 it takes intervals for a little narrower
-than they are.
+tell of each place of a surface; where few rows of 0 and 1 do, probabilities come out a little too
+near to one half (Kuss and Rasmussen 2005).
 
 References
 ----------
+Kuss and Rasmussen (2005). Assessing approximate inference for binary Gaussian process
+classification. Journal of Machine Learning Research 6:1679.
+
 MacKay (1999). Comparison of approximate methods for handling hyperparameters. Neural Computation
 11:1035.
 """

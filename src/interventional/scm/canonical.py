@@ -4,14 +4,14 @@ The log density of an outcome y is :math:`y \eta - b(\eta)` and what does not de
 mean is b', the variance b'', and both are known where b is.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
 from interventional.numbers import Floats
+from interventional.scm.families import LOG, LOGIT, Family
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,13 @@ def _of_poisson(eta: Floats) -> tuple[Floats, Floats, Floats, Floats]:
 
 _BERNOULLI = Canonical(_of_bernoulli, lambda y, m: np.log(m * y + 0.5) - np.log(m - m * y + 0.5))
 _POISSON = Canonical(_of_poisson, lambda y, m: np.log(m * y + 0.5) - np.log(m))
-_CANONICAL: Mapping[str, Canonical] = {"bernoulli": _BERNOULLI, "poisson": _POISSON}
+_BY_LINK: Mapping[str, Canonical] = {LOGIT.name: _BERNOULLI, LOG.name: _POISSON}
 
 
-def canonical(family: str, levels: Sequence[Any]) -> Canonical | None:
+def canonical(family: Family) -> Canonical | None:
     """Return what is known of a family; None where it is not such a one.
 
-    A column of two levels is one of 0 and 1.
+    A whole number with nothing but eta to it is 0 or 1 with log-odds, or a count with a log rate.
     """
-    if family == "categorical" and len(levels) == 2:
-        return _BERNOULLI
-    return _CANONICAL.get(family)
+    alone = family.discrete and not family.dispersion
+    return _BY_LINK.get(family.link.name) if alone else None

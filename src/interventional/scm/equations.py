@@ -168,9 +168,8 @@ class Equation:
 
     @property
     def latent(self) -> Canonical | None:
-        """What an outcome of a linear predictor that bends is, where it is no Gaussian."""
-        bends = self.surface is not None and self.record.inner is None
-        return canonical(self.family, self.levels) if bends else None
+        """What Laplace's method takes of the family; None of one that it does not serve."""
+        return canonical(self.record) if self.n_blocks == 1 else None
 
     @property
     def of_surface(self) -> tuple[str, ...]:

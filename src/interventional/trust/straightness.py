@@ -268,7 +268,7 @@ def _of_levels(eta: Floats, response: Floats, terms: Floats) -> Linearised:
 
 def _remedy(equation: Equation, model: StructuralModel) -> str:
     """Return what mends an equation that bends."""
-    if equation.record.inner is None:
+    if equation.record.inner is None and equation.latent is None:
         return (
             f"Give {equation.node!r} a design that bends, such as splines and their products with "
             "what is forced, as docs/how_to/nonlinear.md shows."
