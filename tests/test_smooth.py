@@ -332,7 +332,7 @@ def test_its_density_is_the_models():
 
     rng = np.random.default_rng(9)
     thetas = [evidence.mean + 0.4 * rng.normal(size=len(evidence.mean)) for _ in range(3)]
-    found = np.array([-evidence.value(theta) for theta in thetas])
+    found = np.array([-evidence(theta)[0] for theta in thetas])
     expected = np.array([of_pymc(theta) for theta in thetas])
     np.testing.assert_allclose(np.diff(found), np.diff(expected), atol=1e-3)
 

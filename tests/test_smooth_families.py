@@ -281,7 +281,7 @@ def test_its_density_is_the_models(family):
         theta = evidence.mean + 0.4 * rng.normal(size=len(evidence.mean))
         theta[-1] = 0.0
         thetas.append(theta)
-    found = np.array([-evidence.value(theta) for theta in thetas])
+    found = np.array([-evidence(theta)[0] for theta in thetas])
     expected = np.array([of_pymc(theta) for theta in thetas])
     np.testing.assert_allclose(np.diff(found), np.diff(expected), atol=1e-3)
 

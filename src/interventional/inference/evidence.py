@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.linalg import blas
 
 from interventional.data.kernels import IN_CACHE, ROOT, for_distances, matern_and_slope
-from interventional.data.lapack import factor, invert, solve
+from interventional.data.lapack import factor, invert
 from interventional.data.surface import Component, Inputs, Surface, times
 from interventional.inference.exact import LogDensity
 from interventional.numbers import Floats
@@ -179,11 +179,7 @@ class Evidence:
         known = np.isfinite(density)
         return CubicSpline(at[known], density[known], extrapolate=False)
 
-    def value(self, theta: Floats) -> float:
-        """Return the value alone, in half of the time."""
-        return self(theta, value_only=True)[0]
-
-    def __call__(self, theta: Floats, *, value_only: bool = False) -> tuple[float, Floats]:
+    def __call__(self, theta: Floats) -> tuple[float, Floats]:
         """Return value and gradient; an infinite value where there is none."""
         gradient, n = np.zeros(len(theta)), len(self.rows.target)
         nothing = np.inf, gradient
@@ -200,9 +196,6 @@ class Evidence:
             return nothing
         # in double precision, as thousands of them are added
         half = float(np.log(root.diagonal().astype(float)).sum())
-        if value_only:
-            value = self._value(root, B)
-            return self._with_prior(theta, half + value + beside, gradient)
         found = self._solved(B, self._held.target) if invert(root) else None
         if found is None:
             return nothing
@@ -253,17 +246,6 @@ class Evidence:
                     strip[:] = k
         K.flat[:: len(K) + 1] += (noise + _JITTER).astype(self.dtype)
         return divided
-
-    def _value(self, root: Any, B: Any) -> float:
-        """Return minus the log density of y, but for the determinant of a root."""
-        columns = np.ascontiguousarray(np.vstack([self._held.target, B.T]))
-        solve(root, columns)
-        z, B = columns[0].astype(float), columns[1:].T.astype(float)
-        inner = B.T @ B
-        inner.flat[:: len(inner) + 1] += 1.0
-        own = np.linalg.cholesky(inner)
-        value = float(np.log(own.diagonal()).sum())
-        return value + 0.5 * float(z @ z - np.square(np.linalg.solve(own, B.T @ z)).sum())
 
     def _solved(self, B: Any, y: Any) -> tuple[float, Any, Any] | None:
         """Return what lines add to half a log determinant, given the inverse of the covariance.

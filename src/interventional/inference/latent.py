@@ -203,7 +203,7 @@ class Latent(Evidence):
         """Return how small the noise of a row is."""
         return float(self._near.noise.min())
 
-    def __call__(self, theta: Floats, *, value_only: bool = False) -> tuple[float, Floats]:
+    def __call__(self, theta: Floats) -> tuple[float, Floats]:
         """Return value and gradient; an infinite value where there is none."""
         gradient = np.zeros(len(theta))
         nothing = np.inf, gradient
@@ -218,8 +218,6 @@ class Latent(Evidence):
             return nothing
         local, value = found.local, found.step - found.local.log_p
         value += 0.5 * float(np.log(local.curvature).sum() + found.slope @ found.eta)
-        if value_only:
-            return self._with_prior(theta, value, gradient)
         solved = None
         if invert(self._arrays.total):
             solved = self._solved(B, local.response.astype(self.dtype))
