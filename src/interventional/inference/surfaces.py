@@ -52,7 +52,7 @@ MANY, VERY_MANY = 2000, 20_000  # rows beyond which they are learnt from more; n
 _FEWEST = 4  # nodes of a form
 _UNLIKELY = 0.005  # forms that are left out
 _STEPS, _ENOUGH = 60, 0.02
-_LONGER = 1.0  # of log lengths
+_SHORTER = 1.0  # of log lengths
 _INVERSE = 0.3  # of the curvature, before anything is known of it; 1 is the priors'
 _DIFFERENCE = 0.1  # of log scales, for the curvature
 _FAR = 30.0  # log density less than that of the best form, at their modes: hopeless
@@ -109,17 +109,18 @@ def learnt(evidences: Sequence[Evidence]) -> list[Form]:
     """Return what is learnt of scales and lengths, of each form that may have any weight.
 
     Forms come in such an order that each holds those before it: it begins where they end, as a
-    wide one has other modes, far from all that a narrow one knows. A surface begins twice, the
-    second time with long lengths.
+    wide one has other modes, far from all that a narrow one knows. There are several modes still;
+    lengths that are new to a form begin twice, the second time short.
     """
     at_modes: list[tuple[Evidence, Floats, float]] = []
-    starts = [evidences[0].mean]
+    start, known = evidences[0].mean, np.zeros(0, dtype=np.intp)
     for evidence in evidences:
-        at_modes.append(_best(evidence, starts))
-        starts = [at_modes[-1][1]]
-        if len(at_modes) == 1:
-            starts.append(starts[0].copy())
-            starts[1][len(evidence.on) : -1] += _LONGER
+        new = np.setdiff1d(evidence.free, known)
+        new = new[(new >= len(evidence.on)) & (new < len(start) - 1)]
+        short = start.copy()
+        short[new] -= _SHORTER
+        at_modes.append(_best(evidence, [start, short] if len(new) else [start]))
+        start, known = at_modes[-1][1], evidence.free
     least = min(value for _, _, value in at_modes)
     near = [found for found in at_modes if found[2] < least + _FAR]
     at = [evidence(theta)[1] for evidence, theta, _ in near]
