@@ -48,6 +48,11 @@ def test_a_view_is_refused():
         solve(np.eye(3), np.ones((3, 2)).T)
 
 
+def test_other_numbers_are_refused():
+    with pytest.raises(TypeError, match="int64"):
+        factor(np.eye(3, dtype=np.int64))
+
+
 def test_side_by_side():
     """Threads do not get in each other's way."""
     K = [matrix(200, np.float32, seed) for seed in range(8)]

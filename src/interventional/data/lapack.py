@@ -12,21 +12,20 @@ from typing import Any
 
 import numpy as np
 
-_UPPER, _LEFT = b"U", b"L"  # to LAPACK, which counts by columns, what is below the diagonal
+_UPPER = b"U"  # to LAPACK, which counts by columns, what is below the diagonal
 
 
 @cache
 def _routine(name: str, size: int) -> Any:
     """Return a routine that takes so many pointers."""
-    from scipy.linalg import cython_blas, cython_lapack
+    from scipy.linalg import cython_lapack
 
-    exports = {**cython_blas.__pyx_capi__, **cython_lapack.__pyx_capi__}
-    api = ctypes.pythonapi
+    api, export = ctypes.pythonapi, cython_lapack.__pyx_capi__[name]
     name_of = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", api))
     address_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
         ("PyCapsule_GetPointer", api)
     )
-    address = address_of(exports[name], name_of(exports[name]))
+    address = address_of(export, name_of(export))
     return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * size)(address)
 
 
@@ -49,7 +48,11 @@ def _pointer(value: Any) -> tuple[Any, Any]:
 
 
 def _letter(array: Any) -> str:
-    return "s" if array.dtype == np.float32 else "d"
+    """Return what LAPACK calls a precision."""
+    letters = {np.dtype(np.float32): "s", np.dtype(np.float64): "d"}
+    if array.dtype not in letters:
+        raise TypeError(f"LAPACK takes single and double precision, got {array.dtype}")
+    return letters[array.dtype]
 
 
 def factor(matrix: Any) -> bool:
