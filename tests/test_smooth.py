@@ -276,6 +276,21 @@ def test_what_would_have_been(fitted):
     np.testing.assert_allclose(same.mean(), y.head(5), atol=1e-8)
 
 
+def test_an_equation_of_nothing_that_could_bend():
+    """A node whose one parent is 0 or 1: a line is all that there is."""
+    rng = np.random.default_rng(15)
+    X = pd.DataFrame({"x": rng.normal(size=60)})
+    X["t"] = (rng.random(60) < 0.5).astype(float)
+    X["m"] = 2 * X["t"] + rng.normal(size=60)
+    graph = "x -> t; x -> y; t -> m; m -> y"
+    by_node = {"design": {"m": "smooth"}, "treatments": "t", "random_state": 0}
+    model = BayesianInterventionRegressor(graph=graph, **by_node).fit(X, X["m"] + X["x"])
+    line = BayesianInterventionRegressor(graph=graph, random_state=0).fit(X, X["m"] + X["x"])
+    found, expected = (each.effect(X, {"t": 1}, {"t": 0}).average() for each in (model, line))
+    assert abs(found.mean()[0] - expected.mean()[0]) < 0.2 * expected.std()[0]
+    np.testing.assert_allclose(found.std(), expected.std(), rtol=0.1)
+
+
 def test_its_density_is_the_models():
     """PyMC's joint density with the coefficients integrated out is what is fitted.
 

@@ -116,6 +116,13 @@ def test_rows_that_are_the_same_count_as_often():
     np.testing.assert_allclose(one(first)[1], other(first)[1], atol=1e-3)
 
 
+def test_few_rows_need_little_memory():
+    surface, rows = problem(5)
+    of = evidence(surface, rows)
+    assert np.isfinite(of(of.mean)[0])
+    assert of._arrays.below.size <= 25
+
+
 def test_there_is_no_density_far_out():
     surface, rows = problem()
     of = evidence(surface, rows)

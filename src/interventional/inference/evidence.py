@@ -375,7 +375,7 @@ class _Arrays:
     """
 
     def __init__(self, n: int, size: int, dtype: Any):
-        rows = max(_FEWEST, IN_CACHE // n)
+        rows = min(n, max(_FEWEST, IN_CACHE // n))
         self.strips = [(a, min(a + rows, n)) for a in range(0, n, rows)]
         self.total = np.zeros((n, n), dtype)
         self.parts = [

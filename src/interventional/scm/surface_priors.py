@@ -53,8 +53,9 @@ class SurfacePriors:
             own = np.unique(part.lengths)
             length[own] = _LENGTH * np.sqrt(len(own))
         n, root = len(scale), LENGTH_SPREAD * np.eye(len(length))
-        first = surface.components[0]  # what x does by itself, of which effects come after
-        lengths = dict(zip(first.features.tolist(), first.lengths.tolist(), strict=True))
+        lengths: dict[int, int] = {}  # of features in what x does by itself, which comes first
+        for part in surface.components[:1]:
+            lengths |= zip(part.features.tolist(), part.lengths.tolist(), strict=True)
         for _, part in surface.bending:
             for feature, own in zip(part.features, part.lengths, strict=True):
                 of_x = lengths.get(int(feature), own)
