@@ -1,6 +1,9 @@
 """What all tests share."""
 
 import os
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -88,3 +91,33 @@ def maximum_likelihood(score, hessian, start):
 def family_wise(n_comparisons, alpha=1e-3):
     """Return how many standard errors n comparisons may differ at a joint level of alpha."""
     return float(norm.isf(alpha / 2 / n_comparisons))
+
+
+def assert_predicts_without_pymc(model, X, folder):
+    """A pickle of a model predicts the same in a process of its own, which needs no PyMC."""
+    path = folder / "model.pkl"
+    path.write_bytes(pickle.dumps((model, X, model.predict(X))))
+    code = (
+        "import pickle, sys, numpy as np\n"
+        f"model, X, expected = pickle.loads(open({str(path)!r}, 'rb').read())\n"
+        "np.testing.assert_allclose(model.predict(X), expected)\n"
+        "assert not {'pymc', 'pytensor'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def mixed_surface(rng, n):
+    """Numbers a, levels k, a treatment t: the columns, encoded rows, and their surface."""
+    from interventional.data.schema import Schema
+    from interventional.data.smooth import SmoothDesign
+
+    X = pd.DataFrame(
+        {
+            "a": rng.normal(size=n),
+            "k": rng.choice(["u", "v"], n),
+            "t": (rng.random(n) < 0.5).astype(float),
+        }
+    )
+    schema = Schema.of(X)
+    values = schema.encode(X)
+    return X, values, SmoothDesign.of(schema, ["t"], values, None).surface

@@ -1,12 +1,11 @@
 """`design="smooth"`, as a user has it."""
 
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import assert_predicts_without_pymc
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -234,15 +233,7 @@ def test_more_rows_than_landmarks():
 
 def test_a_pickle_predicts_without_pymc(fitted, tmp_path):
     model, X, _, _ = fitted
-    path = tmp_path / "model.pkl"
-    path.write_bytes(pickle.dumps((model, X.head(5), model.predict(X.head(5)))))
-    code = (
-        "import pickle, sys, numpy as np\n"
-        f"model, X, expected = pickle.loads(open({str(path)!r}, 'rb').read())\n"
-        "np.testing.assert_allclose(model.predict(X), expected)\n"
-        "assert not {'pymc', 'pytensor'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert_predicts_without_pymc(model, X.head(5), tmp_path)
 
 
 def test_in_pipelines_and_searches():

@@ -1,13 +1,9 @@
 """`design="smooth"` of outcomes of 0 and 1, and of counts."""
 
-import pickle
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import N_STANDARD_ERRORS
+from conftest import N_STANDARD_ERRORS, assert_predicts_without_pymc
 from scipy.optimize import minimize
 from scipy.special import expit
 
@@ -110,15 +106,7 @@ def test_outcomes_are_drawn_and_scored(fitted):
 def test_a_pickle_predicts_without_pymc(tmp_path):
     X, y, _ = world("poisson", 60)
     model = smooth("poisson").fit(X, y)
-    path = tmp_path / "model.pkl"
-    path.write_bytes(pickle.dumps((model, X.head(5), model.predict(X.head(5)))))
-    code = (
-        "import pickle, sys, numpy as np\n"
-        f"model, X, expected = pickle.loads(open({str(path)!r}, 'rb').read())\n"
-        "np.testing.assert_allclose(model.predict(X), expected)\n"
-        "assert not {'pymc', 'pytensor'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert_predicts_without_pymc(model, X.head(5), tmp_path)
 
 
 def test_a_straight_world_is_answered_by_the_line():

@@ -1,26 +1,15 @@
 import numpy as np
-import pandas as pd
 import pytest
+from conftest import mixed_surface
 from scipy.stats import halfnorm, multivariate_normal
 
-from interventional.data.schema import Schema
-from interventional.data.smooth import SmoothDesign
 from interventional.inference.evidence import Evidence, Rows
 from interventional.scm.surface_priors import LENGTH_SPREAD, SCALE_SPREAD, SurfacePriors
 
 
 def problem(n=40, weights=None, seed=0):
     rng = np.random.default_rng(seed)
-    X = pd.DataFrame(
-        {
-            "a": rng.normal(size=n),
-            "k": rng.choice(["u", "v"], n),
-            "t": (rng.random(n) < 0.5).astype(float),
-        }
-    )
-    schema = Schema.of(X)
-    values = schema.encode(X)
-    surface = SmoothDesign.of(schema, ["t"], values, None).surface
+    _, values, surface = mixed_surface(rng, n)
     y, line = rng.normal(size=n), rng.normal(size=(n, 3))
     weights = np.ones(n) if weights is None else weights
     return surface, Rows(surface.inputs(values), line, y, weights, np.zeros(n))

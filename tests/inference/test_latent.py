@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import N_STANDARD_ERRORS
+from conftest import N_STANDARD_ERRORS, mixed_surface
 from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import binom, multivariate_normal, poisson
@@ -30,16 +30,7 @@ FORMS = [(True, True, True), (True, False, False), (False, False, False)]
 def problem(family, n=40, seed=0):
     """Rows with a line, weights and an offset."""
     rng = np.random.default_rng(seed)
-    X = pd.DataFrame(
-        {
-            "a": rng.normal(size=n),
-            "k": rng.choice(["u", "v"], n),
-            "t": (rng.random(n) < 0.5).astype(float),
-        }
-    )
-    schema = Schema.of(X)
-    values = schema.encode(X)
-    surface = SmoothDesign.of(schema, ["t"], values, None).surface
+    X, values, surface = mixed_surface(rng, n)
     weights = rng.integers(1, 4, n).astype(float)
     eta = np.sin(2 * X["a"].to_numpy())
     if family == "bernoulli":

@@ -415,11 +415,11 @@ class Parts:
 
     def average(self, groups: Groups) -> Floats:
         """Return averages over rows inside each draw."""
-        return self._put(side_by_side(lambda part: part.average(groups), self.parts))
+        return self._put(self._each(lambda part: part.average(groups)))
 
     def samples(self, rows: Rows) -> Floats:
         """Return the samples of some rows, (n_draws, rows)."""
-        return self._put(side_by_side(lambda part: part.samples(rows), self.parts))
+        return self._put(self._each(lambda part: part.samples(rows)))
 
     def minus(self, other: "Parts") -> "Parts | None":
         """Return the difference, draw by draw; None if the others come in other parts."""
@@ -429,6 +429,11 @@ class Parts:
             return None
         pairs = zip(self.parts, other.parts, strict=True)
         return Parts(self.draws, tuple(part.minus(rest) for part, rest in pairs))
+
+    def _each(self, function: Callable[[Linear], Floats]) -> list[Floats]:
+        """Return what a function makes of each part; few rows are not worth threads."""
+        first = self.parts[0]
+        return side_by_side(function, self.parts, first.n * first.coefficients.shape[1])
 
     def _put(self, found: list[Floats]) -> Floats:
         out = np.empty((self.n_draws, found[0].shape[1]))

@@ -143,12 +143,17 @@ class Evidence:
         scale = np.where(self.on, np.exp(scale), 0.0)
         return scale, np.exp(length), float(np.exp(theta[-1]))
 
+    @cached_property
+    def _bounds(self) -> tuple[Floats, Floats]:
+        """Between which values of theta there is a density."""
+        sizes = len(self.on), len(self.surface.lengths), 1
+        least = np.repeat([_LEAST, _SHORTEST, _LEAST], sizes)
+        return least, np.repeat([_MOST, _LONGEST, _MOST], sizes)
+
     def within(self, theta: Floats) -> Floats:
         """Return theta, (..., d), moved to where there is a density."""
-        scales, lengths = len(self.on), theta.shape[-1] - len(self.on) - 1
-        least = [_LEAST] * scales + [_SHORTEST] * lengths + [_LEAST]
-        most = [_MOST] * scales + [_LONGEST] * lengths + [_MOST]
-        return np.clip(theta, np.add(least, _INSIDE), np.subtract(most, _INSIDE))
+        least, most = self._bounds
+        return np.clip(theta, least + _INSIDE, most - _INSIDE)
 
     def least_noise(self, theta: Floats) -> float:
         """Return how small the noise of a row is, were it seen once."""
@@ -156,13 +161,7 @@ class Evidence:
 
     @cached_property
     def _arrays(self) -> "_Arrays":
-        n = len(self.rows.target)
-        bends = sum(on and part.bends for on, part in zip(self.on, self._parts, strict=True))
-        return _Arrays(n, bends, self.dtype)
-
-    @property
-    def _parts(self) -> tuple[Component, ...]:
-        return self.surface.components
+        return _Arrays(len(self.rows.target), len(self._held.bending), self.dtype)
 
     @cached_property
     def _held(self) -> "_Held":
@@ -208,14 +207,8 @@ class Evidence:
 
     def _is_within(self, theta: Floats) -> bool:
         """Whether no scale or length is so far out that there is no density."""
-        scale, length, sigma = np.split(theta, [len(self.on), len(theta) - 1])
-        return bool(
-            (scale > _LEAST).all()
-            and (scale < _MOST).all()
-            and (length > _SHORTEST).all()
-            and (length < _LONGEST).all()
-            and _LEAST < sigma[0] < _MOST
-        )
+        least, most = self._bounds
+        return bool(((theta > least) & (theta < most)).all())
 
     def _covariance(self, scale: Floats, length: Floats, noise: Floats) -> list[Any]:
         """Make the covariance of what bends and noise, on and below the diagonal.
