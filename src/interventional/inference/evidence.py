@@ -28,7 +28,7 @@ from interventional.data.lapack import factor, invert
 from interventional.data.surface import Component, Inputs, Surface, times
 from interventional.inference.exact import LogDensity
 from interventional.numbers import Floats
-from interventional.scm.surface_priors import SCALE_SPREAD, SurfacePriors
+from interventional.scm.surface_priors import SurfacePriors
 
 _LEAST, _MOST = -7.0, 4.0  # of log scales
 _SHORTEST, _LONGEST = -3.0, 7.0  # of log lengths
@@ -102,10 +102,10 @@ class Evidence:
 
     @cached_property
     def free(self) -> NDArray[np.intp]:
-        """Positions in theta of what there is."""
+        """Positions in theta of what there is and is not known."""
         surface = self.surface
         known = np.zeros(len(self.mean), dtype=bool)
-        known[: len(self.on)] = self.on
+        known[: len(self.on)] = np.array(self.on, dtype=bool) & (self.priors.spread > 0)
         for c, part in surface.bending:
             if self.on[c]:
                 known[len(self.on) + part.lengths] = True
@@ -122,7 +122,7 @@ class Evidence:
     def root(self) -> Floats:
         """A lower triangular root of the prior covariance of theta; of log sigma a unit."""
         n, root = len(self.on), np.eye(len(self.mean))
-        root[:n, :n] *= SCALE_SPREAD
+        root[:n, :n] = np.diag(self.priors.spread)
         root[n:-1, n:-1] = self.priors.root
         return root
 
