@@ -15,7 +15,7 @@ from interventional.answers.contents import Averages, refuse_unpaired
 from interventional.answers.outcomes import Outcomes, calculated, contents_of, outcomes_of
 from interventional.answers.reductions import CiKind, columns_of_intervals, several_defaults
 from interventional.answers.support import Support
-from interventional.answers.words import in_words, operand_in_words
+from interventional.answers.words import in_words, number_in_words
 from interventional.data.accumulation import Accumulated
 from interventional.data.table import is_distributed, read_rows
 from interventional.errors import listed
@@ -437,8 +437,10 @@ class DaskOutcomes(Arithmetic):
         parts, words = [], []
         for each in operands:
             parts.append(self._parts_of(each))
-            has_words = isinstance(each, Outcomes | DaskOutcomes)
-            words.append(each.estimand if has_words else operand_in_words(each))
+            if isinstance(each, Outcomes | DaskOutcomes):
+                words.append(each.estimand)
+            else:
+                words.append(number_in_words(each) if is_number(each) else "values")
         apply = dask.delayed(_applied, pure=False)
         found = [apply(function, *each) for each in zip(*parts, strict=True)]
         said = in_words(function, words)

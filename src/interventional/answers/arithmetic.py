@@ -84,6 +84,12 @@ class Arithmetic:
 
     __lt__ = __le__ = __gt__ = __ge__ = _refuse_order
 
+    def _refuse_product(self, other: object) -> Any:
+        """Refuse a sum over rows that `sum` says better."""
+        raise TypeError("outcomes @ values is (outcomes * values).sum()")
+
+    __matmul__ = __rmatmul__ = _refuse_product
+
     def __array_ufunc__(self, ufunc: Any, method: str, *operands: Any, **options: Any) -> Any:
         """Take a function of NumPy, number by number, of the draws; refuse what is none."""
         name = ufunc.__name__
@@ -94,7 +100,7 @@ class Arithmetic:
             raise TypeError(f"np.{name} of outcomes takes no {next(iter(options))}=")
         if ufunc.nout > 1:
             raise TypeError(f"np.{name} has {ufunc.nout} results; {_MEANS}")
-        if all(types[-1] == "?" for types in ufunc.types):
+        if f"{'d' * ufunc.nin}->?" in ufunc.types:
             raise TypeError(f"np.{name} of outcomes would be yes or no: {_IN_ORDER}")
         if ufunc is np.reciprocal:
             return self._apply(np.true_divide, 1.0, *operands)

@@ -19,10 +19,10 @@ from interventional.answers.composed import (
     check_divisor,
 )
 from interventional.answers.contents import Contents, Term, refuse_unpaired
-from interventional.answers.rows import numbers_of
+from interventional.answers.rows import numbers_in_words, numbers_of
 from interventional.answers.samples import Held, Samples, at_once
 from interventional.answers.support import AVERAGED, Support, joined
-from interventional.answers.words import in_words, operand_in_words
+from interventional.answers.words import in_words
 
 EXACT = (np.add, np.subtract, np.negative)  # of what is finite, as good as always
 
@@ -47,15 +47,18 @@ def combined(function: Function, operands: Sequence[Any]) -> Term:
     """
     terms = [each.contents for each in operands if isinstance(each, Term)]
     of_rows = _of_all_rows(terms)
-    words = [each.words if isinstance(each, Term) else operand_in_words(each) for each in operands]
-    said = in_words(function, words)
     n_draws, n = terms[0].samples.n_draws, len(of_rows.labels)
-    parts: list[Samples] = [
-        each.contents.samples
-        if isinstance(each, Term)
-        else Fixed(numbers_of(each, of_rows), n_draws, n)
-        for each in operands
-    ]
+    parts: list[Samples] = []
+    words = []
+    for each in operands:
+        if isinstance(each, Term):
+            parts.append(each.contents.samples)
+            words.append(each.words)
+        else:
+            numbers = numbers_of(each, of_rows)
+            parts.append(Fixed(numbers, n_draws, n))
+            words.append(numbers_in_words(each, numbers, of_rows))
+    said = in_words(function, words)
     function = _safe(function, parts, words, said)
     known: population.Populations | str = population.BENT
     if _is_linear(function, parts):

@@ -155,8 +155,8 @@ class Contents:
         if isinstance(values, pd.Series) and not values.index.equals(self.labels):
             if set(values.index) != set(self.labels) or not values.index.is_unique:
                 raise ValueError(
-                    f"{what}: its index is not that of the rows: {len(values)} labels, "
-                    f"{_first(values.index)}, and {n} rows, {_first(self.labels)}"
+                    f"{what}: its index is not that of the rows: {_first(values.index)}, "
+                    f"{len(values)} in all, and {_first(self.labels)}, {n} in all"
                 )
             values = values.reindex(self.labels)
         if dtype is not None and np.iscomplexobj(values):

@@ -805,8 +805,11 @@ class Outcomes(Arithmetic):
 
     def __getitem__(self, key: Any) -> "Outcomes":
         """Return some rows, by position: one, a slice, a list, or a mask of bools."""
-        rows = some_rows(self._contents, positions_of(key, self._contents))
-        return outcomes_of(rows, self.estimand)
+        positions = positions_of(key, self._contents)
+        found, words = some_rows(self._contents, positions), self.estimand
+        if len(found.labels) == 1 < len(self):
+            words = f"{words} [{found.labels[0]}]"
+        return outcomes_of(found, words)
 
     def __float__(self) -> float:
         """Return the posterior mean of a single one."""

@@ -7,7 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from interventional.answers.contents import Contents
-from interventional.data.frames import is_foreign_column
+from interventional.answers.words import number_in_words
+from interventional.data.frames import is_foreign_column, name_of
 from interventional.errors import listed
 from interventional.numbers import Floats, all_numbers, is_number, refuse_times
 
@@ -55,6 +56,19 @@ def positions_of_labels(key: Any, contents: Contents) -> NDArray[np.intp]:
     return np.atleast_1d(np.asarray(found, dtype=np.intp))
 
 
+def numbers_in_words(operand: Any, numbers: Floats, contents: Contents) -> str:
+    """Return what numbers are called: a Series by its name, if they are not others than X's."""
+    if not numbers.ndim:
+        return number_in_words(numbers)
+    name, rows = name_of(operand), contents.covariates
+    if name is None or str(getattr(operand, "dtype", "")).lower().startswith("bool"):
+        return "values"
+    if rows is not None and name in rows:  # which `0.9 * X["price"]` is called, too
+        observed = rows[name].to_numpy()
+        return name if np.array_equal(observed, numbers) else "values"
+    return name
+
+
 def _are_bools(array: NDArray[Any]) -> bool:
     return bool(array.size) and all(isinstance(each, bool | np.bool_) for each in array.ravel())
 
@@ -71,6 +85,8 @@ def _within(positions: NDArray[np.intp], n: int) -> NDArray[np.intp]:
 
 def numbers_of(operand: Any, contents: Contents) -> Floats:
     """Return what outcomes are calculated with: a number, (), or one for each row, (n,)."""
+    if isinstance(operand, np.ndarray) and not operand.ndim:
+        operand = operand.item()
     if is_number(operand):
         array = np.asarray(float(operand))
     else:
@@ -81,7 +97,8 @@ def numbers_of(operand: Any, contents: Contents) -> Floats:
                 f"row, got {type(operand).__name__}"
             )
         refuse_times(values, "arithmetic of Outcomes")
-        numbers = contents.by_row(operand, "what Outcomes are calculated with")
+        what = name_of(operand) or "what Outcomes are calculated with"
+        numbers = contents.by_row(operand, what)
         if numbers.dtype.kind == "c" or not all_numbers(np.asarray(numbers)):
             raise TypeError(f"Outcomes combine with numbers, got an array of {numbers.dtype}")
         array = numbers.astype(np.float64)

@@ -6,9 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from interventional.data.frames import name_of
-from interventional.numbers import is_number
-
 _LINE = 99  # characters
 _BRACKETED = re.compile(r"\([^()\[\]]*\)|\[[^()\[\]]*\]")
 _SIGNS: dict[Callable[..., Any], str] = {
@@ -37,17 +34,15 @@ def in_words(function: Callable[..., Any], operands: Sequence[str]) -> str:
     return _said(function, short)
 
 
-def operand_in_words(operand: object) -> str:
-    """Return what a number, or an array or Series of a number a row, is called."""
-    if is_number(operand):
-        return f"{float(operand):.12g}"  # type: ignore[arg-type]
-    return name_of(operand) or "values"
+def number_in_words(number: Any) -> str:
+    """Return a number as one writes it."""
+    return f"{float(number):.12g}"
 
 
 def name_of_function(function: Callable[..., Any]) -> str:
     """Return what a function is called; `f` where it has no name."""
     name = getattr(function, "__name__", "f")
-    return name if name.isidentifier() else "f"
+    return "abs" if name == "absolute" else name if name.isidentifier() else "f"
 
 
 def _said(function: Callable[..., Any], operands: Sequence[str]) -> str:
