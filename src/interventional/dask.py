@@ -462,7 +462,8 @@ class DaskOutcomes(Arithmetic):
             if not is_number(operand) and not is_distributed(operand):
                 raise TypeError(
                     "outcomes of Dask rows combine with such, with numbers, and with Dask Series "
-                    f"and Arrays of a number a row; got {type(operand).__name__}"
+                    f"and Arrays of a number a row; got {type(operand).__name__}. A Dask Series "
+                    "goes after the sign, as in outcomes * series"
                 )
             return _per_part(operand, n)
         if len(operand.parts) != n:

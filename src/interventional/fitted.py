@@ -301,7 +301,7 @@ class Fitted:
         def average(draws: Floats) -> Outcomes:
             samples, labels = Held(draws[:, None]), pd.Index(["average"])
             averaged = Contents(
-                samples, self.shape, labels, None, self.fingerprint, AVERAGED, "mixed"
+                samples, self.shape, labels, None, self.fingerprint, AVERAGED, "mixed", True
             )
             return outcomes_of(
                 averaged, f"average of {difference(self.model.outcome, do, baseline, 'mean')}"

@@ -112,6 +112,15 @@ class TestOperators:
         groups = both[0].average(by=["site"])
         assert list((groups[1] / groups[0]).summary().index) == ["s / n"]
 
+    def test_a_row_beside_an_average_is_that_row(self, both, values):
+        """What is right of many rows is right of a table of one."""
+        row = both[0][:1]
+        found = (row.average() - row + both[1].sum() / 7) * SERIES.iloc[:1]
+        expected = 2.0 * values[1].sum(axis=-1) / 7
+        close(found.draws[..., 0], expected)
+        assert list(found.summary().index) == ["a"]
+        assert list(found.average(by="site").draws["obs"].values) == ["n"]
+
     def test_in_place_makes_others(self, both, values):
         total = first = both[0]
         total += both[1]

@@ -43,6 +43,7 @@ def _of_groups(averages: Averages, of: Drawn, words: str) -> Term:
         posterior=of.posterior,
         support=support.AVERAGED,
         scale=averages.scale,
+        is_averaged=True,
         levels=levels,
         population=population.AVERAGED,
     )

@@ -82,7 +82,8 @@ def combined(function: Function, operands: Sequence[Any]) -> Term:
         scale="ratio" if is_ratio else "mixed",
         population=known,
     )
-    if any(not each.labels.equals(of_rows.labels) for each in terms) and n == 1:
+    alike = [each for each in terms if each.is_averaged == of_rows.is_averaged]
+    if n == 1 and not all(each.labels.equals(of_rows.labels) for each in alike):
         own = [
             str(each.contents.labels[0]) if isinstance(each, Term) else word
             for each, word in zip(operands, words, strict=True)
@@ -126,6 +127,7 @@ def one_below_the_other(named: Mapping[Any, Contents]) -> Contents:
         pd.Index(list(named), tupleize_cols=False),
         posterior=first.posterior,
         support=AVERAGED,
+        is_averaged=True,
         scale=first.scale if len({each.scale for each in named.values()}) == 1 else "mixed",
     )
 
@@ -133,7 +135,8 @@ def one_below_the_other(named: Mapping[Any, Contents]) -> Contents:
 def _of_all_rows(terms: Sequence[Contents]) -> Contents:
     """Return the contents whose rows those of a function are; refuse what does not pair."""
     first = terms[0]
-    of_rows = next((each for each in terms if len(each.labels) > 1), first)
+    of_table = [each for each in terms if not each.is_averaged]
+    of_rows = next((each for each in terms if len(each.labels) > 1), [*of_table, first][0])
     for each in terms:
         refuse_unpaired((first.shape, first.posterior), (each.shape, each.posterior))
         if len(each.labels) > 1 and not each.labels.equals(of_rows.labels):

@@ -91,6 +91,8 @@ class Contents:
         How well the data support each row; a str says why that is not known.
     scale : {"outcome", "ratio", "mixed"}
         Whether they are outcomes, ratios of two of them, or any other contrast.
+    is_averaged : bool
+        Whether they are of averages or sums over rows, and of no row of a table.
     levels : tuple, optional
         What the columns are called whose values such tuples hold.
     follow : frozenset
@@ -107,6 +109,7 @@ class Contents:
     posterior: str | None = None
     support: Support | str = MADE_BY_HAND
     scale: Scale = "outcome"
+    is_averaged: bool = False
     levels: tuple[Hashable, ...] = ()
     follow: frozenset[Hashable] = frozenset()
     population: Populations | str = NOT_KNOWN

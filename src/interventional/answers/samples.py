@@ -323,8 +323,10 @@ class Linear:
         is_same = np.array_equal(self.coefficients, other.coefficients)  # which cancel exactly
 
         def matrix(rows: Rows) -> Floats:
-            here, there = self.matrix(rows), sign * other.matrix(rows)
-            return here + there if is_same else beside([here, there])
+            here, there = self.matrix(rows), other.matrix(rows)
+            if is_same:
+                return here + there if sign > 0 else here - there
+            return beside([here, there if sign > 0 else -there])
 
         both = np.hstack([self.coefficients, other.coefficients])
         return Linear(matrix, self.n, self.coefficients if is_same else both, intercept)
