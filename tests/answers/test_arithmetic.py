@@ -646,7 +646,7 @@ class TestBadInput:
             (lambda o: o.map(lambda d: d.sort()), ValueError, "read-only"),
             (lambda o: o.map("log"), TypeError, "map takes a function .* got 'log'"),
             (lambda o: o > 3, TypeError, "have no order"),
-            (lambda o: 3 >= o, TypeError, r"probability\(above=...\)"),
+            (lambda o: o <= 3, TypeError, r"probability\(above=...\)"),
             (lambda o: np.greater(o, 3), TypeError, "np.greater of outcomes would be yes or no"),
             (lambda o: np.isfinite(o), TypeError, "yes or no"),
             (lambda o: np.add.reduce(o), TypeError, "np.add.reduce goes over rows; .*sum"),
