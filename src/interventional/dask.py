@@ -237,7 +237,7 @@ class DaskOutcomes(Arithmetic):
         >>> import dask.dataframe as dd
         >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
         >>> (10 * outcomes).sum().mean().round(-1)
-        array([40240.])
+        array([40260.])
         """
         total = self._averages(weights, by, population)
         return outcomes_of(*summed(total, self, self.estimand, by is not None))

@@ -46,6 +46,13 @@ class Outcomes(Arithmetic):
     What `intervene` and `effect` return. Every summary is taken over the posterior draws; averages
     over rows are taken inside each draw first, so that their intervals are those of the average.
 
+    They are calculated with like numbers, draw by draw: ``+ - * / **``, ``abs`` and NumPy's
+    functions, with numbers, with an array or a Series of a number a row (a Series goes by its
+    index) and with other outcomes of the same fitted model and rows. Outcomes of a single row,
+    such as averages, are taken with each row of others. ``outcomes[0]``, ``outcomes[:3]`` and
+    ``outcomes[mask]`` are some rows by position; `loc` has them by label. ``float(average)`` is
+    its posterior mean, and ``f"{average:.2f}"`` its mean and interval.
+
     Many draws of many rows are not held: up to 16 million numbers are computed at once, more block
     by block whenever something is asked of them. Nothing but `draws` needs them all in memory.
 
@@ -83,6 +90,11 @@ class Outcomes(Arithmetic):
     ((100,), (100, 2))
     >>> outcomes.average().probability(above=1.0)
     array([0.])
+    >>> money = 10 * outcomes - 3
+    >>> money
+    <Outcomes: 10 * E[y | do(x1 = 0)] - 3, 100 rows, 4000 draws>
+    >>> f"{money.average():.1f}"
+    '-3.9 (-4.0 to -3.7)'
     """
 
     def __init__(
@@ -297,6 +309,9 @@ class Outcomes(Arithmetic):
         >>> outcomes.interval(0.95, kind="hdi").round(1)
         array([[20.9, 21.2],
                [18.8, 19.1]])
+
+        Of a ratio whose denominator may be zero, such as ``1 / x``, invert the ends of ``x``'s
+        interval: `NoMeanWarning` says why.
         """
         return self._contents.samples.reduce(interval_of(*interval_defaults(prob, kind)))[0]
 
@@ -452,8 +467,8 @@ class Outcomes(Arithmetic):
         >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
         >>> revenue = 10 * model.intervene(X, do={"price": 10})
         >>> revenue.sum().summary(prob=0.95).round(-1)
-                mean    sd  eti95_lb  eti95_ub
-        sum  40240.0  150.0   39940.0   40530.0
+                mean     sd  eti95_lb  eti95_ub
+        sum  40260.0  140.0   39980.0   40540.0
         """
         averages = self._contents.averages(weights, by, population)
         return outcomes_of(*summed(averages, self._contents, self.estimand, by is not None))
@@ -494,8 +509,8 @@ class Outcomes(Arithmetic):
         >>> sales = model.intervene(X, do={"price": 10})
         >>> many = sales.map(lambda draws: draws > 20)
         >>> many.average().summary(prob=0.95).round(2)
-                 mean    sd  eti95_lb  eti95_ub
-        average  0.52  0.0      0.51      0.53
+                 mean   sd  eti95_lb  eti95_ub
+        average  0.51  0.0      0.51      0.53
         """
         if not callable(function):
             raise TypeError(f"map takes a function of an array of draws, got {function!r}")
