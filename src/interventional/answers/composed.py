@@ -159,8 +159,9 @@ class Checked:
                 f"{found.shape} of {blocks[0].shape}. Sums over rows are average() and sum(), "
                 "those over draws mean() and quantile()"
             )
-        wrong = ~np.isfinite(found)
-        if wrong.any():
+        right = np.isfinite(found)
+        if not right.all():
+            wrong = ~right
             at = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
             of = ", ".join(f"{block[at]:.6g}" for block in blocks)
             raise ValueError(
@@ -171,6 +172,8 @@ class Checked:
 
 def check_divisor(divisor: Floats, words: str) -> None:
     """Refuse to divide by what is zero; warn of what may be, (n_draws, rows)."""
+    if divisor.min() > 0:  # as most are, in one pass
+        return
     low, high = divisor.min(axis=0), divisor.max(axis=0)
     if ((low <= 0) & (high >= 0)).any():
         if not divisor.all():
