@@ -342,7 +342,11 @@ ARITHMETIC = {
         ValueError,
         "cost: its index is not that of the rows",
     ),
-    "dates": (lambda o: o + np.full(20, np.datetime64("2020")), TypeError, "numbers, got datetime"),
+    "dates": (
+        lambda o: o + np.full(20, np.datetime64("2020")),
+        TypeError,
+        "numbers, got datetime",
+    ),
     "text": (lambda o: o * np.full(20, "1"), TypeError, "an array of <U1"),
     "an order": (lambda o: o > 0, TypeError, r"have no order.*probability\(above=...\)"),
     "a sum over what": (lambda o: np.sum(o), TypeError, "over rows or over draws"),
