@@ -112,11 +112,14 @@ def counterfactual(fitted: Fitted, units: Units, target: Floats, do: Do) -> Outc
     """Answer what the outcome of these very rows would have been."""
     query = fitted.asked(do, units)
     refuse_mediators("counterfactual", fitted.model, query)
-    return imagined(fitted, units, target, Side.of(fitted, query, describe(do)))
+    return imagined(fitted, units.table, units, target, Side.of(fitted, query, describe(do)))
 
 
-def imagined(fitted: Fitted, units: Units, target: Floats, side: Side) -> Outcomes:
-    """Return what the outcome of these very rows would have been under an intervention."""
+def imagined(fitted: Fitted, table: Table, units: Units, target: Floats, side: Side) -> Outcomes:
+    """Return what the outcome of these very rows would have been under an intervention.
+
+    `table` holds the rows as the user has them.
+    """
     asked, query = fitted.serving(side.query)
     model, observed = asked.model, observed_nodes(asked.model, query, units, target)
     refuse_confounded_mediators(model, query)
@@ -126,7 +129,7 @@ def imagined(fitted: Fitted, units: Units, target: Floats, side: Side) -> Outcom
     )
     words = f"{model.outcome} had it been that {side.words}"
     known = side.supported, frozenset[str](), RETROSPECTIVE
-    return asked.as_outcomes(units.table, samples, words, *known)
+    return asked.as_outcomes(table, samples, words, *known)
 
 
 def decompose(fitted: Fitted, units: Units, do: Do, baseline: Do | None) -> dict[str, Outcomes]:

@@ -401,6 +401,8 @@ def analyse(
     multiples: Any,
     threshold: float,
     prob: float | None,
+    unit: float = 1.0,
+    named: str | None = None,
 ) -> Sensitivity:
     """Return how sensitive the average effect of one column is to confounding.
 
@@ -417,7 +419,11 @@ def analyse(
     average : callable
         From draws of the average effect, (draws,), to its outcomes of one row.
     benchmarks, multiples, threshold, prob
-        As the user gave them.
+        As the user gave them; benchmarks may be a mapping from names to lists of columns, too.
+    unit : float, default 1.0
+        What one unit of the equation's outcome is in units of the outcome that is asked about.
+    named : str, optional
+        What the user calls the column that is forced.
 
     Raises
     ------
@@ -437,9 +443,9 @@ def analyse(
     spread = regressions.spread(repr(column))
     change = _change(sides, column)
     return Sensitivity(
-        average(change * draws[f"{equation.node}_beta"][:, term]),
-        np.abs(change) * draws[f"{equation.node}_sigma"] / spread,
-        column,
+        average(unit * change * draws[f"{equation.node}_beta"][:, term]),
+        np.abs(unit * change) * draws[f"{equation.node}_sigma"] / spread,
+        column if named is None else named,
         equation.node,
         {name: regressions.strength(terms) for name, terms in groups.items()},
         _multiples(multiples),
@@ -516,16 +522,18 @@ def _groups(benchmarks: Any, model: StructuralModel, treatment: str) -> dict[str
         return {}
     if isinstance(benchmarks, Hashable) and (isinstance(benchmarks, str) or benchmarks in known):
         benchmarks = [benchmarks]
-    if not isinstance(benchmarks, list | tuple):
+    if not isinstance(benchmarks, list | tuple | Mapping):
         raise TypeError(
             "benchmarks must be a column or a list of columns, any of which may be a list of "
             f"columns, for a group; got {benchmarks!r}"
         )
     regressors = [schema.names[j] for j in equation.columns]
     groups: dict[str, list[int]] = {}
-    for entry in benchmarks:
+    if not isinstance(benchmarks, Mapping):
+        entries = [entry if isinstance(entry, list) else [entry] for entry in benchmarks]
+        benchmarks = {" + ".join(map(str, entry)): entry for entry in entries}
+    for called, group in benchmarks.items():
         terms: list[int] = []
-        group = entry if isinstance(entry, list) else [entry]
         if not group:
             raise ValueError("benchmarks holds an empty group")
         for label in group:
@@ -540,7 +548,7 @@ def _groups(benchmarks: Any, model: StructuralModel, treatment: str) -> dict[str
                     f"benchmarks: {unknown(f'regressor of {equation.node}:', name, regressors)}"
                 )
             terms += _terms(equation, regressors.index(name))
-        groups[" + ".join(map(str, group))] = terms
+        groups[called] = terms
     return groups
 
 
