@@ -304,5 +304,5 @@ class TestRefusals:
         whole = make_pipeline(StandardScaler(), ours()).fit(X, y)
         with pytest.raises(ValueError, match="baseline is empty"):
             iv.effect(whole, X, {"price": 1.0}, {})
-        with pytest.raises(ValueError, match="do is empty.*predict_outcomes"):
+        with pytest.raises(ValueError, match=r"do is empty.*predict_outcomes"):
             iv.effect(whole, X, {})
