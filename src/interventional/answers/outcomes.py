@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from pandas.api.extensions import ExtensionDtype
 
 from interventional import drawing
+from interventional.answers import shown
 from interventional.answers.contents import (
     Averages,
     Contents,
@@ -756,8 +757,10 @@ class Outcomes:
         return iter(self.mean())
 
     def __repr__(self) -> str:
-        rows = "1 row" if len(self) == 1 else f"{len(self)} rows"
-        return f"<Outcomes: {self.estimand}, {rows}, {self._contents.samples.n_draws} draws>"
+        return shown.line(self.estimand, self._contents)
+
+    def _repr_html_(self) -> str:
+        return shown.html(self.estimand, self._contents)
 
     def _contrast(self, other: object, sign: Sign) -> "Outcomes":
         if not isinstance(other, Outcomes):

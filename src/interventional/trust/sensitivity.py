@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from interventional import drawing
+from interventional import drawing, markup
+from interventional.answers import shown
 from interventional.answers.outcomes import Outcomes, contents_of, outcomes_of
 from interventional.answers.reductions import interval_defaults
 from interventional.answers.samples import Chunked, Groups, Held
@@ -369,7 +370,23 @@ class Sensitivity:
 
     def __repr__(self) -> str:
         value = self.robustness_value().mean()[0]
-        return f"<Sensitivity: {self.effect.estimand}, robustness value {value:.3g}>"
+        before = f"<Sensitivity: effect of {self.treatment} on {self.outcome}"
+        after = f" = {shown.estimate(self._draws)}, robustness value {value:.3g}>"
+        return shown.fitting(before, after)
+
+    def _repr_html_(self) -> str:
+        """Return the words, the posterior of the effect and the bounds, for notebooks."""
+        lines = [markup.paragraph(line) for line in str(self).splitlines()]
+        parts = [*lines, shown.picture(self._draws, self.effect.estimand)]
+        if self._strengths:
+            found = self.bounds()
+            header = [*map(str, found.index.names), *found.columns]
+            rows = [
+                ([str(name), f"{multiple:g}"], [f"{value:.3g}" for value in row])
+                for (name, multiple), row in zip(found.index, found.to_numpy(), strict=True)
+            ]
+            parts.append(markup.table(header, rows))
+        return markup.together(*parts)
 
     def _marks(self, limit: float) -> list[drawing.Mark]:
         """Return what stands on the picture: no confounding, benchmarks, the robustness value."""
