@@ -133,7 +133,7 @@ def _wide(letter: str) -> float:
         return _FONT
     if letter in "iljtfr.,:;'|!()[] ":
         return 0.36 * _FONT
-    return (0.86 if letter in "mwMW@%" else 0.72 if letter.isupper() else 0.6) * _FONT
+    return (1.0 if letter in "mwMW@%" else 0.72 if letter.isupper() else 0.6) * _FONT
 
 
 def graph(

@@ -275,7 +275,7 @@ class BayesianInterventionRegressor(Estimator):
         >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
         >>> outcomes = model.intervene(X, do={"price": 10})
         >>> outcomes
-        <Outcomes: E[sales | do(price = 10)], 200 rows, 4000 draws>
+        <Outcomes: E[sales | do(price = 10)], 200 rows, 4000 draws, means 21.02, 18.95, 25.14, …>
         >>> outcomes.average().summary(prob=0.95).round(1)
                  mean   sd  eti95_lb  eti95_ub
         average  20.1  0.1      20.0      20.3

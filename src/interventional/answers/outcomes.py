@@ -78,7 +78,7 @@ class Outcomes:
     >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
     >>> outcomes = model.intervene(X, do={"x1": 0})
     >>> outcomes
-    <Outcomes: E[y | do(x1 = 0)], 100 rows, 4000 draws>
+    <Outcomes: E[y | do(x1 = 0)], 100 rows, 4000 draws, means 0.129, 0.646, -0.547, …>
     >>> outcomes.mean().shape, outcomes.interval().shape
     ((100,), (100, 2))
     >>> outcomes.average().probability(above=1.0)
@@ -606,8 +606,9 @@ class Outcomes:
         -------
         DataFrame
             Average and interval; ``effect``, the average difference from the first scenario, and
-            its interval; ``prob_better``, the posterior probability that the average is better
-            than the first one's. Those three are NaN for the first scenario.
+            the ends of its interval, ``effect_lb`` and ``effect_ub``; ``prob_better``, the
+            posterior probability that the average is better than the first one's. Those are NaN
+            for the first scenario.
 
         See Also
         --------
@@ -635,7 +636,7 @@ class Outcomes:
         of = partial(Outcomes.average, weights=weights, by=by, population=population)
         for name, outcomes in scenarios.items():
             table = of(outcomes).summary(prob, kind).drop(columns="sd")
-            effects = ["effect", *(f"effect_{end}" for end in table.columns[1:])]
+            effects = ["effect", "effect_lb", "effect_ub"]  # short: a table fits a terminal
             if not tables:
                 table[[*effects, "prob_better"]] = np.nan
             else:

@@ -81,9 +81,9 @@ def numbers(values: Sequence[float], width: float) -> list[str]:
     size = float(np.abs(values).max(initial=0.0))
     if not (np.isfinite(size) and 0 < width < np.inf):
         return [f"{value:.4g}" for value in values]
-    place = 1 - int(np.floor(np.log10(width)))
+    place = 1 - int(np.floor(np.log10(width)))  # of the last digit, behind the point
     if size >= _HUGE or width < _TINY:
-        digits = int(np.clip(np.log10(max(size / width, 1.0)) + 1, 1, 15))
+        digits = int(np.clip(np.floor(np.log10(size)) + place, 0, 15))
         return [f"{value:.{digits}e}" for value in values]
     rounded = (round(float(value), place) + 0.0 for value in values)  # no minus before a zero
     return [f"{value:.{max(place, 0)}f}" for value in rounded]
