@@ -475,7 +475,7 @@ class TestWords:
         lift = model.effect(X, {"b": 1})
         assert lift.estimand == "E[y | do(b = 1)] - E[y | do(b as observed)]"
         assert lift.average().estimand == f"average of {lift.estimand}"
-        assert "1 row," in repr(lift.average())
+        assert " 300 draws>" in repr(lift.average())
         assert lift.average(by="site").estimand == f"average by group of {lift.estimand}"
         low = model.intervene(X, {"b": 30})
         assert (low / low).estimand == "E[y | do(b = 30)] / E[y | do(b = 30)]"

@@ -78,7 +78,7 @@ class Outcomes:
     >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
     >>> outcomes = model.intervene(X, do={"x1": 0})
     >>> outcomes
-    <Outcomes: E[y | do(x1 = 0)], 100 rows, 4000 draws, means 0.129, 0.646, -0.547, …>
+    <Outcomes: E[y | do(x1 = 0)], 100 rows, 4000 draws, means 0.108, 0.617, -0.546, …>
     >>> outcomes.mean().shape, outcomes.interval().shape
     ((100,), (100, 2))
     >>> outcomes.average().probability(above=1.0)

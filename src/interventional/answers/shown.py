@@ -60,7 +60,7 @@ def estimate(draws: Floats) -> str:
     Examples
     --------
     >>> estimate(np.linspace(0.0, 1.0, 101))
-    '0.50 (89%: 0.06 to 0.94)'
+    '0.50 (89%: 0.05 to 0.95)'
     """
     prob, kind = interval_at_hand()
     low, high = interval_of(prob, kind)(draws[:, None])[0]

@@ -21,6 +21,7 @@ from interventional.pipeline.forcing import Moved, columns_moved, units_of
 from interventional.pipeline.path import Path
 from interventional.questions import Side
 from interventional.trust import extrapolation, misfit
+from interventional.trust.sensitivity import no_benchmarks
 
 if TYPE_CHECKING:
     from interventional.trust.sensitivity import Sensitivity
@@ -74,7 +75,7 @@ def predict_outcomes(estimator: Any, X: Any, *, kind: Kind = "mean") -> Outcomes
     ... ).fit(X, rent)
     >>> new = predict_outcomes(model, pd.DataFrame({"size": [5.0]}), kind="predictive")
     >>> new.interval(0.9).round(-1)
-    array([[340., 470.]])
+    array([[340., 480.]])
     """
     path, table = _unwrapped("predict_outcomes", estimator, X)
     path, units = units_of(path, table)
@@ -223,9 +224,10 @@ def counterfactual(estimator: Any, X: Any, y: ArrayLike, do: Mapping[Any, Any]) 
     >>> model = TransformedTargetRegressor(
     ...     BayesianInterventionRegressor(random_state=0), func=np.log, inverse_func=np.exp
     ... ).fit(X, rent)
-    >>> larger = counterfactual(model, X, rent, do={"size": lambda X: X["size"] + 1})
-    >>> (larger.mean() / rent).round(1).unique()  # each flat by exp(0.2), its own luck kept
-    array([1.2])
+    >>> as_large = counterfactual(model, X, rent, do={"size": 5.0})
+    >>> slopes = np.log(as_large.mean() / rent) / (5 - X["size"])
+    >>> slopes.round(1).unique()  # each flat keeps its own luck
+    array([0.2])
     """
     path, table = _unwrapped("counterfactual", estimator, X, do)
     raw = read_outcome(y, X, path.regressor)
@@ -363,10 +365,10 @@ def sensitivity(
             f"{forced[0]!r}, so that its effect is not one coefficient; it is known where they "
             "only move and scale it"
         )
-    fitted, unit, named = moved.path.fitted, _raw_units(moved), None
+    fitted, unit, names = moved.path.fitted, _raw_units(moved), dict[str, Any]()
     if path.steps:
-        named = forced[0]
-        benchmarks = _as_the_model_has(benchmarks, moved)
+        groups = _as_the_model_has(benchmarks, moved)
+        benchmarks, names = list(groups.values()), {"named": forced[0], "called": list(groups)}
     return questions.confounded(
         path.fitted,
         (treated.query, rested.query),
@@ -376,7 +378,7 @@ def sensitivity(
         threshold=threshold,
         prob=prob,
         unit=unit,
-        named=named,
+        **names,
     )
 
 
@@ -438,16 +440,16 @@ def _raw_units(moved: Moved) -> float:
     return moved.path.unit(expected.min() - _FAR * sigma, expected.max() + _FAR * sigma)
 
 
-def _as_the_model_has(benchmarks: Any, moved: Moved) -> Any:
+def _as_the_model_has(benchmarks: Any, moved: Moved) -> dict[str, list[str]]:
     """Return raw benchmarks as groups of the model's columns, by the names the user gave."""
     table = moved.table
     labels = table.names if table.labels is None else table.labels
     if benchmarks is None:
-        return None
+        return {}
     if isinstance(benchmarks, Hashable) and (isinstance(benchmarks, str) or benchmarks in labels):
         benchmarks = [benchmarks]
     if not isinstance(benchmarks, list | tuple):
-        return benchmarks  # which is refused where groups are read
+        raise TypeError(no_benchmarks(benchmarks))
     found: dict[str, list[str]] = {}
     for entry in benchmarks:
         group = entry if isinstance(entry, list) else [entry]

@@ -420,6 +420,7 @@ def analyse(
     prob: float | None,
     unit: float = 1.0,
     named: str | None = None,
+    called: Sequence[str] | None = None,
 ) -> Sensitivity:
     """Return how sensitive the average effect of one column is to confounding.
 
@@ -436,11 +437,13 @@ def analyse(
     average : callable
         From draws of the average effect, (draws,), to its outcomes of one row.
     benchmarks, multiples, threshold, prob
-        As the user gave them; benchmarks may be a mapping from names to lists of columns, too.
+        As the user gave them, benchmarks as columns of the model.
     unit : float, default 1.0
         What one unit of the equation's outcome is in units of the outcome that is asked about.
     named : str, optional
         What the user calls the column that is forced.
+    called : sequence of str, optional
+        What the user calls the benchmarks.
 
     Raises
     ------
@@ -452,7 +455,7 @@ def analyse(
     term = _only_term(equation, column, sides)
     if not (isinstance(threshold, Real) and np.isfinite(threshold)):
         raise ValueError(f"threshold must be a finite number, got {threshold!r}")
-    groups = _groups(benchmarks, model, column)
+    groups = _groups(benchmarks, model, column, called)
     design = equation.design
     assert isinstance(design, TreatmentCoding)
     seen = accumulated.statistics(design, equation.columns, None, equation.has_intercept)
@@ -531,7 +534,9 @@ def _terms(equation: Equation, position: int) -> list[int]:
     return [k for k, (j, _) in enumerate(equation.design.picks) if j == position]
 
 
-def _groups(benchmarks: Any, model: StructuralModel, treatment: str) -> dict[str, list[int]]:
+def _groups(
+    benchmarks: Any, model: StructuralModel, treatment: str, called: Sequence[str] | None
+) -> dict[str, list[int]]:
     """Return the terms of each benchmark: a column, or a list of columns as one group."""
     schema, equation = model.schema, model.of_outcome
     known = list(schema.names if schema.labels is None else schema.labels)
@@ -539,18 +544,13 @@ def _groups(benchmarks: Any, model: StructuralModel, treatment: str) -> dict[str
         return {}
     if isinstance(benchmarks, Hashable) and (isinstance(benchmarks, str) or benchmarks in known):
         benchmarks = [benchmarks]
-    if not isinstance(benchmarks, list | tuple | Mapping):
-        raise TypeError(
-            "benchmarks must be a column or a list of columns, any of which may be a list of "
-            f"columns, for a group; got {benchmarks!r}"
-        )
+    if not isinstance(benchmarks, list | tuple):
+        raise TypeError(no_benchmarks(benchmarks))
     regressors = [schema.names[j] for j in equation.columns]
     groups: dict[str, list[int]] = {}
-    if not isinstance(benchmarks, Mapping):
-        entries = [entry if isinstance(entry, list) else [entry] for entry in benchmarks]
-        benchmarks = {" + ".join(map(str, entry)): entry for entry in entries}
-    for called, group in benchmarks.items():
+    for k, entry in enumerate(benchmarks):
         terms: list[int] = []
+        group = entry if isinstance(entry, list) else [entry]
         if not group:
             raise ValueError("benchmarks holds an empty group")
         for label in group:
@@ -565,8 +565,16 @@ def _groups(benchmarks: Any, model: StructuralModel, treatment: str) -> dict[str
                     f"benchmarks: {unknown(f'regressor of {equation.node}:', name, regressors)}"
                 )
             terms += _terms(equation, regressors.index(name))
-        groups[called] = terms
+        groups[" + ".join(map(str, group)) if called is None else called[k]] = terms
     return groups
+
+
+def no_benchmarks(given: Any) -> str:
+    """Return what is wrong with benchmarks that are no columns."""
+    return (
+        "benchmarks must be a column or a list of columns, any of which may be a list of columns, "
+        f"for a group; got {given!r}"
+    )
 
 
 def _multiples(given: Any) -> list[float]:
