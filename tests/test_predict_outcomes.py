@@ -1,14 +1,20 @@
 """Seeing has draws too: `predict_outcomes` is the posterior whose mean `predict` returns."""
 
+import pickle
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from conftest import assert_mean
 from scipy import stats
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import BayesianRidge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
+from test_docs import ROOT, blocks
 
 from interventional import BayesianInterventionRegressor, numbers, predict_outcomes
 
@@ -343,3 +349,60 @@ def _root(eta, sigma, p):
     from scipy.optimize import brentq
 
     return np.exp(brentq(lambda z: stats.norm.cdf((z - eta) / sigma).mean() - p, -9, 9))
+
+
+def test_the_page_against_least_squares(capsys):
+    """Every number of `prediction_intervals.md` beside statsmodels on the logarithm, by formula."""
+    page = (ROOT / "docs" / "how_to" / "prediction_intervals.md").read_text(encoding="utf-8")
+    names = {}
+    for _, code, _ in blocks(page):
+        exec(code, names)
+    known, paid, new, asked = (names[name] for name in ("known", "paid", "new", "asked"))
+    ols = sm.OLS(np.log(paid), sm.add_constant(known)).fit()
+    there = ols.get_prediction(sm.add_constant(new))
+    each, expected = names["each"], names["expected"]
+
+    ends = np.exp(there.conf_int(obs=True, alpha=0.1))
+    error = 2.1 * 0.25 / np.sqrt(4000)  # of a 5% quantile of 4,000 draws, relative
+    found = names["intervals"]["predict_outcomes"]
+    assert np.abs(np.log(found / ends)).max() < 5 * error  # 8,000 of them
+    assert abs(np.log(found / ends).mean()) < 1e-3
+    above = stats.norm.sf((np.log(1000) - there.predicted_mean) / np.sqrt(ols.scale))
+    assert np.abs(each.probability(above=1000) - above).max() < 5 * 0.5 / np.sqrt(4000)
+
+    mean = np.exp(there.predicted_mean + ols.scale / 2)
+    np.testing.assert_allclose(expected.mean(), mean, rtol=2e-3)
+    np.testing.assert_allclose(
+        names["of_log"].predict(new), np.exp(there.predicted_mean), rtol=2e-3
+    )
+    # var of mean + s^2 / 2, by the delta method: Var(s^2) = 2 s^4 / (n - 3)
+    sd = np.sqrt(there.se_mean**2 + ols.scale**2 / 2 / (len(known) - 3))
+    np.testing.assert_allclose(expected.std() / expected.mean(), sd, rtol=0.06)
+    ends = mean[:, None] * np.exp(1.645 * sd[:, None] * [-1, 1])
+    np.testing.assert_allclose(expected.interval(0.9, "eti"), ends, rtol=4e-3)
+    assert abs(expected.average().mean()[0] / mean.mean() - 1) < 1e-3
+
+    raw = sm.OLS(paid, sm.add_constant(known)).fit().get_prediction(sm.add_constant(new))
+    np.testing.assert_allclose(names["mean"], raw.predicted_mean, rtol=2e-3)
+    np.testing.assert_allclose(names["std"], raw.se_obs, rtol=4e-3)
+    inside = (found[:, 0] < asked) & (asked < found[:, 1])
+    for rows in (inside, inside[names["small"]], inside[names["large"]]):
+        assert abs(rows.mean() - 0.9) < 4 * 0.3 / np.sqrt(len(rows))
+
+
+def test_a_saved_line_answers_without_pymc(rows, tmp_path):
+    X, _, _ = rows
+    model = ours().fit(X, outcomes(rows, "gaussian"))
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps((model, X)))
+    code = (
+        "import pickle, sys, pathlib\n"
+        "model, X = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes())\n"
+        "seen = model.predict_outcomes(X)\n"
+        "print(repr(seen.quantile([0.05, 0.95])[0].tolist()))\n"
+        "assert not {'pymc', 'pytensor'} & set(sys.modules)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "model.pkl")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    here = model.predict_outcomes(X).quantile([0.05, 0.95])[0]
+    np.testing.assert_allclose(eval(done.stdout), here, rtol=1e-12)

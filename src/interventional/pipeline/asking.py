@@ -354,7 +354,7 @@ def sensitivity(
     >>> found.bounds()[["mean", "prob_beyond"]].round(1)
                         mean  prob_beyond
     benchmark multiple
-    age       1          0.4          1.0
+    age       1          0.3          1.0
     """
     path, table = _unwrapped("sensitivity", estimator, X, do, baseline)
     (moved, treated), (_, rested) = _sides(path, table, do, baseline)
