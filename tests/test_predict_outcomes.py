@@ -351,8 +351,8 @@ def _root(eta, sigma, p):
     return np.exp(brentq(lambda z: stats.norm.cdf((z - eta) / sigma).mean() - p, -9, 9))
 
 
-def test_the_page_against_least_squares(capsys):
-    """Every number of `prediction_intervals.md` beside statsmodels on the logarithm, by formula."""
+def test_the_page_against_least_squares():
+    """Every number of `prediction_intervals.md` beside least squares of the logarithm."""
     page = (ROOT / "docs" / "how_to" / "prediction_intervals.md").read_text(encoding="utf-8")
     names = {}
     for _, code, _ in blocks(page):
