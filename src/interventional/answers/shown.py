@@ -9,7 +9,12 @@ import numpy as np
 
 from interventional import markup
 from interventional.answers.contents import Contents
-from interventional.answers.reductions import interval_at_hand, interval_columns, interval_of
+from interventional.answers.reductions import (
+    CiKind,
+    interval_at_hand,
+    interval_columns,
+    interval_of,
+)
 from interventional.answers.samples import Held
 from interventional.drawing import percent
 from interventional.numbers import Floats
@@ -54,7 +59,7 @@ def fitting(before: str, after: str) -> str:
     return f"{before}\n {after.removeprefix(' ')}"
 
 
-def estimate(draws: Floats) -> str:
+def estimate(draws: Floats, interval: tuple[float, CiKind] | None = None) -> str:
     """Return mean and interval of draws, (draws,), in words.
 
     Examples
@@ -62,7 +67,7 @@ def estimate(draws: Floats) -> str:
     >>> estimate(np.linspace(0.0, 1.0, 101))
     '0.50 (89%: 0.05 to 0.95)'
     """
-    prob, kind = interval_at_hand()
+    prob, kind = interval or interval_at_hand()
     low, high = interval_of(prob, kind)(draws[:, None])[0]
     mean, below, above = numbers([draws.mean(), low, high], high - low)
     return f"{mean} ({percent(prob)}: {below} to {above})"
@@ -118,11 +123,11 @@ def html(estimand: str, contents: Contents) -> str:
     return markup.together(heading, said, picture(draws, estimand))
 
 
-def picture(draws: Floats, title: str) -> str:
+def picture(draws: Floats, title: str, interval: tuple[float, CiKind] | None = None) -> str:
     """Return a picture of the posterior of one number, given its draws, (draws,)."""
-    interval = interval_of(*interval_at_hand())(draws[:, None])[0]
-    labels = numbers(list(interval), float(np.ptp(interval)))
-    return markup.density(draws, float(draws.mean()), interval, labels, title)
+    ends = interval_of(*(interval or interval_at_hand()))(draws[:, None])[0]
+    labels = numbers(list(ends), float(np.ptp(ends)))
+    return markup.density(draws, float(draws.mean()), ends, labels, title)
 
 
 def _table(contents: Contents) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from interventional.trust.omitted_variable import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_LINE = 100  # characters
 _NONE = 1e-11  # of a mean: a difference below this is rounding
 
 
@@ -345,19 +347,23 @@ class Sensitivity:
         )
 
     def __str__(self) -> str:
-        """Say in words what it takes to change the conclusion."""
+        """Say in words what it takes to change the conclusion, in lines that fit a terminal."""
+        return "\n".join(fill(line, _LINE) for line in self._said())
+
+    def _said(self) -> list[str]:
+        """Return what it takes to change the conclusion, sentence by sentence."""
         (low, high), mean = self.effect.interval(self.prob, "eti")[0], self.effect.mean()[0]
         value = self.robustness_value()
         least = value.quantile((1 - self.prob) / 2)[0]
+        end = "the interval reaches there without any."
+        if least > 0:
+            end = f"one that explains {least:.1%} moves the end of the interval there."
         lines = [
             f"Average effect of {self.treatment} on {self.outcome}: {mean:.3g}, "
             f"{drawing.percent(self.prob)} interval {low:.3g} to {high:.3g}.",
             f"An unmeasured confounder that explains {value.mean()[0]:.1%} of what the other "
             f"columns leave open, of {self.treatment} and of {self.outcome} alike, moves it to "
-            f"{self.threshold:g};",
-            f"one that explains {least:.1%} moves the end of the interval there."
-            if least > 0
-            else "the interval reaches there without any.",
+            f"{self.threshold:g}; {end}",
         ]
         for name, multiple, *strength in self._strengths:
             adjusted = self.adjusted(*strength)
@@ -366,18 +372,21 @@ class Sensitivity:
             lines.append(
                 f"One {times}as strong as {name} could leave {mean:.3g}, {low:.3g} to {high:.3g}."
             )
-        return "\n".join(lines)
+        return lines
 
     def __repr__(self) -> str:
         value = self.robustness_value().mean()[0]
         before = f"<Sensitivity: effect of {self.treatment} on {self.outcome}"
-        after = f" = {shown.estimate(self._draws)}, robustness value {value:.3g}>"
+        after = (
+            f" = {shown.estimate(self._draws, (self.prob, 'eti'))}, robustness value {value:.3g}>"
+        )
         return shown.fitting(before, after)
 
     def _repr_html_(self) -> str:
         """Return the words, the posterior of the effect and the bounds, for notebooks."""
-        lines = [markup.paragraph(line) for line in str(self).splitlines()]
-        parts = [*lines, shown.picture(self._draws, self.effect.estimand)]
+        lines = [markup.paragraph(line) for line in self._said()]
+        picture = shown.picture(self._draws, self.effect.estimand, (self.prob, "eti"))
+        parts = [*lines, picture]
         if self._strengths:
             found = self.bounds()
             header = [*map(str, found.index.names), *found.columns]
