@@ -85,9 +85,8 @@ class Sensitivity:
     ... )
     >>> print(found)
     Average effect of price on sales: 2.94, 89% interval 2.83 to 3.05.
-    An unmeasured confounder that explains 90.8% of what the other columns leave open, of
-    price and of sales alike, moves it to 0;
-    one that explains 89.4% moves the end of the interval there.
+    An unmeasured confounder that explains 90.8% of what the other columns leave open, of price
+    and of sales alike, moves it to 0; one that explains 89.4% moves the end of the interval there.
     One 0.1 times as strong as season could leave 2.66, 2.55 to 2.77.
     One 0.2 times as strong as season could leave 2.52, 2.41 to 2.64.
     """
