@@ -149,7 +149,7 @@ class TestCompare:
         row = table.loc["yes"]
         assert row["mean"] == pytest.approx(scenarios["yes"].average().mean()[0])
         assert row["effect"] == pytest.approx(difference.mean()[0])
-        assert tuple(row[["effect_eti90_lb", "effect_eti90_ub"]]) == pytest.approx(
+        assert tuple(row[["effect_lb", "effect_ub"]]) == pytest.approx(
             tuple(difference.interval(0.9)[0])
         )
         assert row["prob_better"] == difference.probability(above=0)[0] == 1.0

@@ -1,8 +1,9 @@
 """Bayesian regression that answers "what if?": a scikit-learn regressor with a do-operator.
 
 `BayesianInterventionRegressor` is a scikit-learn regressor whose model is a Bayesian structural
-causal model in PyMC. `Outcomes` is what it answers when a column is forced, `intervene` asks whole
-pipelines, `InterventionDisplay` draws the answers. `CausalGraph` says what causes what.
+causal model in PyMC. `Outcomes` is what it answers, `InterventionDisplay` draws that;
+`predict_outcomes`, `intervene`, `effect`, `counterfactual`, `decompose` and `sensitivity` ask
+whole pipelines. `CausalGraph` says what causes what.
 """
 
 import logging
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
         NotIdentifiedError,
     )
     from interventional.graph.causal_graph import CausalGraph
-    from interventional.pipeline import intervene
+    from interventional.pipeline.asking import (
+        counterfactual,
+        decompose,
+        effect,
+        intervene,
+        predict_outcomes,
+        sensitivity,
+    )
     from interventional.regressor import BayesianInterventionRegressor
 
 __version__ = "0.1.0"
@@ -32,7 +40,12 @@ __all__ = [
     "NoMeanWarning",
     "NotIdentifiedError",
     "Outcomes",
+    "counterfactual",
+    "decompose",
+    "effect",
     "intervene",
+    "predict_outcomes",
+    "sensitivity",
 ]
 
 # What these say of their own imports, which are ours, is nobody's business who logs at INFO.
@@ -50,7 +63,12 @@ _ELSEWHERE = {
     "NoMeanWarning": "errors",
     "NotIdentifiedError": "errors",
     "Outcomes": "answers.outcomes",
-    "intervene": "pipeline",
+    "counterfactual": "pipeline.asking",
+    "decompose": "pipeline.asking",
+    "effect": "pipeline.asking",
+    "intervene": "pipeline.asking",
+    "predict_outcomes": "pipeline.asking",
+    "sensitivity": "pipeline.asking",
 }
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
+from interventional import questions
 from interventional.answers.arithmetic import Arithmetic
 from interventional.answers.averages import averaged, summed
 from interventional.answers.contents import Averages, refuse_unpaired
@@ -28,7 +29,7 @@ from interventional.intervention.do import (
     refuse_empty_baseline,
 )
 from interventional.intervention.route import refuse_two_regressions
-from interventional.intervention.words import Do, Kind, difference, estimand
+from interventional.intervention.words import Do, Kind, difference, estimand, given
 from interventional.numbers import is_number
 from interventional.trust import extrapolation, misfit
 
@@ -63,6 +64,25 @@ def predict(predict: Callable[[Any], Any], X: Any) -> Any:
     if len(X.chunks[1]) > 1:
         X = X.rechunk({1: -1})
     return X.map_blocks(predict, drop_axis=1, dtype=np.float64, meta=np.empty(0))
+
+
+def predict_outcomes(fitted: Fitted, X: Any, kind: Kind, population: bool) -> "DaskOutcomes":
+    """Return the outcomes of Dask rows as they are.
+
+    Parameters
+    ----------
+    fitted, X, kind, population
+        As in `ask`.
+    """
+    import dask
+
+    words = given(fitted.model.outcome, kind)
+    shipped, asked = _shipped(fitted), dask.delayed(_asked, pure=False)
+    parts = [
+        asked(shipped, k, "predict", rows, [], [], kind, population)
+        for k, (rows,) in enumerate(partitions(X))
+    ]
+    return DaskOutcomes(parts, words, fitted.shape, fitted.fingerprint, _rowless(X).index)
 
 
 def ask(
@@ -581,15 +601,18 @@ def _asked(
     sides = [dict(side) for side in sides]
     for (side, key), values in shares:
         sides[side][key] = values
-    do, baseline = sides[0], sides[1] if len(sides) > 1 else None
+    do, baseline = (*sides, None, None)[:2]
     seed = np.random.SeedSequence([fitted.seed, k]).generate_state(1)[0] >> 1
     try:
         table = read_rows(X)
         known = fitted.knowing(table, do, baseline) if population else fitted
         units = known.units(table, int(seed))
+        if question == "predict":
+            return questions.predict(known, units, kind)
+        assert do is not None
         if question == "intervene":
-            return known.intervene(units, do, kind)
-        return known.effect(units, do, baseline, kind)
+            return questions.intervene(known, units, do, kind)
+        return questions.effect(known, units, do, baseline, kind)
     except (TypeError, ValueError) as error:
         raise type(error)(f"partition {k}: {error}") from error
 

@@ -15,7 +15,7 @@ from interventional.answers.outcomes import Outcomes, refuse_other_than_outcomes
 from interventional.answers.reductions import CiKind, interval_defaults
 from interventional.errors import unknown
 from interventional.numbers import Floats
-from interventional.pipeline import answered, column_of
+from interventional.pipeline.asking import answered, column_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,12 +9,11 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from interventional.answers.composed import Applied
 from interventional.answers.contents import Contents
 from interventional.answers.outcomes import Outcomes, outcomes_of
 from interventional.answers.population import Populations
-from interventional.answers.samples import Held, Samples, at_once
-from interventional.answers.support import AVERAGED, Bend, Support, joined
+from interventional.answers.samples import Samples, at_once
+from interventional.answers.support import Bend, Support
 from interventional.data.accumulation import Accumulated
 from interventional.data.schema import Wrong, refuse
 from interventional.data.table import Table, Units
@@ -26,23 +25,20 @@ from interventional.intervention import forward
 from interventional.intervention.do import (
     Forced,
     columns_read,
-    describe,
     encoded,
     parse_do,
     refuse_empty_baseline,
 )
 from interventional.intervention.forward import Query
-from interventional.intervention.population import RETROSPECTIVE, SPLIT, populations
+from interventional.intervention.population import populations
 from interventional.intervention.reach import (
     columns_of,
     following,
-    observed_nodes,
-    refuse_confounded_mediators,
     refuse_ignored,
     refuse_values,
 )
-from interventional.intervention.route import narrowed, refuse_apart, refuse_mediators
-from interventional.intervention.words import Do, Kind, at_rest_in_words, difference, estimand
+from interventional.intervention.route import narrowed, refuse_apart
+from interventional.intervention.words import Do, Kind, estimand
 from interventional.numbers import Floats, is_large
 from interventional.scm.equations import StructuralModel
 from interventional.scm.predictive import Predictive
@@ -54,8 +50,6 @@ from interventional.trust.straightness import Straightness
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from interventional.trust.sensitivity import Sensitivity
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,94 +221,7 @@ class Fitted:
             intercept = float(self.draws[f"{outcome}_intercept"].mean())
         return self.draws[f"{outcome}_beta"].mean(axis=0), intercept
 
-    # --- Questions ------------------------------------------------------------------------------
-
-    def intervene(self, units: Units, do: Do, kind: Kind = "mean") -> Outcomes:
-        """Answer what the outcome will be of such rows if some columns are forced."""
-        return self.outcomes(units.table, self.asked(do, units), kind, describe(do))
-
-    def effect(
-        self, units: Units, do: Do, baseline: Do | None = None, kind: Kind = "mean"
-    ) -> Outcomes:
-        """Answer what difference forcing some columns makes."""
-        query, at_rest = self.sides(do, baseline, units)
-        treated = self.outcomes(units.table, query, kind, describe(do))
-        return treated - self.outcomes(units.table, at_rest, kind, at_rest_in_words(do, baseline))
-
-    def counterfactual(self, units: Units, target: Floats, do: Do) -> Outcomes:
-        """Answer what the outcome of these very rows would have been."""
-        query = self.asked(do, units)
-        refuse_mediators("counterfactual", self.model, query)
-        asked, query = self.serving(query)
-        return asked.retrospective(units, target, query, describe(do))
-
-    def retrospective(self, units: Units, target: Floats, query: Query, words: str) -> Outcomes:
-        """Return what the outcome of these very rows would have been under an intervention."""
-        model, observed = self.model, observed_nodes(self.model, query, units, target)
-        refuse_confounded_mediators(self.model, query)
-        samples = confounding.unbiased(
-            forward.Retrospective(model, query, self.draws, observed=observed), self.biases_by_draw
-        )
-        words = f"{model.outcome} had it been that {words}"
-        known = self.supported(query), frozenset[str](), RETROSPECTIVE
-        return self._as_outcomes(units.table, samples, words, *known)
-
-    def decompose(self, units: Units, do: Do, baseline: Do | None) -> dict[str, Outcomes]:
-        """Split an effect into what goes through mediators and what does not."""
-        treated, rested = self.sides(do, baseline, units)
-        if set(rested.forced) != set(treated.forced):
-            raise ValueError(
-                f"decompose: do forces {listed(treated.forced)}, baseline "
-                f"{listed(rested.forced)}; they must force the same columns"
-            )
-        self.refuse_biased("decompose", treated, "which does not say how the parts are biased")
-        refuse_mediators("decompose", self.model, treated)
-        refuse_confounded_mediators(self.model, treated)
-
-        def outcome(query: Query, mediators: Query) -> Samples:
-            return at_once(forward.Through(self.model, query, self.draws, mediators=mediators))
-
-        neither = outcome(rested, rested)
-        direct = outcome(treated, rested)
-        both = outcome(treated, treated)
-        words = f"effect on {self.model.outcome} of {describe(do)}"
-        known = joined(self.supported(treated), self.supported(rested))
-        parts = {"direct": (direct, neither), "indirect": (both, direct), "total": (both, neither)}
-        of = known, following(self.model, treated), SPLIT
-        return {
-            name: self._as_outcomes(
-                units.table, Applied(np.subtract, *pair), f"{name} {words}", *of
-            )
-            for name, pair in parts.items()
-        }
-
-    def sensitivity(
-        self, units: Units, do: Do, baseline: Do | None, within: "Fitted", **options: Any
-    ) -> "Sensitivity":
-        """Answer how strong unmeasured confounding must be to change an average effect.
-
-        `within` is the model that knows all levels of the rows; what this one has seen has no
-        others.
-        """
-        from interventional.trust.sensitivity import analyse
-
-        def average(draws: Floats) -> Outcomes:
-            samples, labels = Held(draws[:, None]), pd.Index(["average"])
-            averaged = Contents(
-                samples, self.shape, labels, None, self.fingerprint, AVERAGED, "mixed", True
-            )
-            return outcomes_of(
-                averaged, f"average of {difference(self.model.outcome, do, baseline, 'mean')}"
-            )
-
-        treated, rested = within.sides(do, baseline, units)
-        for side in (treated, rested):
-            self.refuse_biased("sensitivity", side, "so that effects allow for it already")
-        (asked, treated), (_, rested) = self.serving(treated), self.serving(rested)
-        sides = treated, rested
-        return analyse(asked.model, self.seen, asked.draws, sides, average, **options)
-
-    # --- Their parts ----------------------------------------------------------------------------
+    # --- Parts of questions ---------------------------------------------------------------------
 
     def asked(self, do: Do, units: Units) -> Query:
         """Return what the user asks, parsed."""
@@ -437,9 +344,9 @@ class Fitted:
         adjusted = partial(confounding.unbiased, biases=self.biases_by_draw)
         known = self.supported(query) if supported is None else supported
         population = populations(answer, self.learnt, adjusted)
-        return self._as_outcomes(table, adjusted(answer), asked, known, follow, population)
+        return self.as_outcomes(table, adjusted(answer), asked, known, follow, population)
 
-    def _as_outcomes(
+    def as_outcomes(
         self,
         table: Table,
         samples: Samples,
@@ -448,6 +355,7 @@ class Fitted:
         follow: Collection[Hashable],
         population: Populations | str,
     ) -> Outcomes:
+        """Return samples of some rows as outcomes; `follow` are no groups to average over."""
         # A copy: what the user does to X afterwards is not what the rows were.
         rows = table.as_frame()
         of = at_once(samples), self.shape, rows.index, rows, self.fingerprint, supported

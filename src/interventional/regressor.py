@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from interventional import dask
+from interventional import dask, questions
 from interventional.answers.outcomes import Outcomes, contents_of
 from interventional.data.frames import name_of
 from interventional.data.reading import restored
@@ -167,6 +167,54 @@ class BayesianInterventionRegressor(Estimator):
     (array([0.7]), array([1.]))
     """
 
+    def predict_outcomes(self, X: Any, *, kind: Kind = "mean") -> Outcomes:
+        """Answer what y is, or will be, for rows as they are: `predict` with its posterior.
+
+        Nothing is forced, so that a graph need not identify anything: y is that of its own
+        equation, given the rows' columns, as in `predict`, which returns the means of these.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n, columns)
+            The rows.
+        kind : {"mean", "predictive"}, default "mean"
+            E[y | X], whose spread is what is not known of the parameters, or a new outcome, noise
+            included.
+
+        Returns
+        -------
+        Outcomes
+            Paired, draw by draw, with what `intervene` answers for the same rows, and of new
+            outcomes with their noise; the difference of the two is that of doing and leaving
+            alone. Of Dask rows a `DaskOutcomes`.
+
+        See Also
+        --------
+        predict : Its mean, and the standard deviation of new outcomes.
+        sample_y : New outcomes as an array.
+        intervene : The same if a column is forced.
+        interventional.predict_outcomes : The same for a whole pipeline.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> model.predict_outcomes(X.head(2)).interval(0.9).round(1)
+        array([[22.5, 22.7],
+               [21. , 21.3]])
+        >>> model.predict_outcomes(X.head(2), kind="predictive").interval(0.9).round(0)
+        array([[21., 24.],
+               [20., 23.]])
+        """
+        if is_distributed(X):
+            self._check_fitted()
+            return dask.predict_outcomes(  # type: ignore[return-value]
+                self.fitted_, X, kind, self.unseen_levels == "population"
+            )
+        return questions.predict(*self._units(X), kind)
+
     def intervene(self, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
         """Answer what y will be for such rows if some columns are forced.
 
@@ -227,7 +275,7 @@ class BayesianInterventionRegressor(Estimator):
         >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
         >>> outcomes = model.intervene(X, do={"price": 10})
         >>> outcomes
-        <Outcomes: E[sales | do(price = 10)], 200 rows, 4000 draws>
+        <Outcomes: E[sales | do(price = 10)], 200 rows, 4000 draws, means 21.02, 18.95, 25.14, …>
         >>> outcomes.average().summary(prob=0.95).round(1)
                  mean   sd  eti95_lb  eti95_ub
         average  20.1  0.1      20.0      20.3
@@ -238,7 +286,7 @@ class BayesianInterventionRegressor(Estimator):
         if is_distributed(X):
             return self._asked_of_dask("intervene", X, do, None, kind)
         fitted, units = self._units(X, do)
-        return self._warned(fitted.intervene(units, do, kind))
+        return self._warned(questions.intervene(fitted, units, do, kind))
 
     def effect(
         self,
@@ -300,7 +348,7 @@ class BayesianInterventionRegressor(Estimator):
         if is_distributed(X):
             return self._asked_of_dask("effect", X, do, baseline, kind)
         fitted, units = self._units(X, do, baseline)
-        return self._warned(fitted.effect(units, do, baseline, kind))
+        return self._warned(questions.effect(fitted, units, do, baseline, kind))
 
     def sensitivity(
         self,
@@ -378,11 +426,12 @@ class BayesianInterventionRegressor(Estimator):
                 "the same for all rows, any of them do, such as X.head()"
             )
         facing, units = self._units(X, do, baseline)
-        return self.fitted_.sensitivity(
+        return questions.sensitivity(
+            self.fitted_,
+            facing,
             units,
             do,
             baseline,
-            facing,
             benchmarks=benchmarks,
             multiples=multiples,
             threshold=threshold,
@@ -440,7 +489,7 @@ class BayesianInterventionRegressor(Estimator):
         _refuse_dask("counterfactual", X)
         fitted, units = self._units(X, do)
         target = self._read_outcome(units.values, X, y)
-        return self._warned(fitted.counterfactual(units, target, do))
+        return self._warned(questions.counterfactual(fitted, units, target, do))
 
     def decompose(
         self, X: Any, do: Mapping[Any, Any], baseline: Mapping[Any, Any] | None = None
@@ -492,7 +541,7 @@ class BayesianInterventionRegressor(Estimator):
         """
         _refuse_dask("decompose", X)
         fitted, units = self._units(X, do, baseline)
-        parts = fitted.decompose(units, do, baseline)
+        parts = questions.decompose(fitted, units, do, baseline)
         total = parts["total"]
         _warn(total, total.estimand.removeprefix("total "))
         return parts

@@ -127,7 +127,7 @@ def test_scenarios(linear):
         average = each.average(population="store")
         np.testing.assert_allclose(table.loc[price, "mean"], average.mean()[0])
     effect = (scenarios[2.0] - scenarios[1.0]).average(population="store")
-    ends = table.loc[2.0, ["effect_eti90_lb", "effect_eti90_ub"]].astype(float)
+    ends = table.loc[2.0, ["effect_lb", "effect_ub"]].astype(float)
     np.testing.assert_allclose(ends, effect.interval(0.9)[0])
     by = Outcomes.compare(scenarios, population="store", by="store")
     assert by.loc[1.0, "mean"].nunique() == 1

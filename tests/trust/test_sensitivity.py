@@ -4,6 +4,7 @@ import copy
 import pickle
 import warnings
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -437,7 +438,15 @@ def test_words_and_picture(small):
     assert f"explains {found.robustness_value().mean()[0]:.1%} of what" in text
     assert "One as strong as age could leave" in text
     assert text.count("One 1.5 times as strong as") == 2
-    assert repr(found).startswith("<Sensitivity: average of E[y | do(dose = 1)]")
+    assert repr(found).startswith(f"<Sensitivity: effect of dose on y = {mean:.2f} (95%: ")
+    shown = ElementTree.fromstring(found._repr_html_())
+    words = ["".join(each.itertext()) for each in shown.findall("div")]
+    assert " ".join(words) == " ".join(text.splitlines())
+    assert max(map(len, text.splitlines())) <= 100
+    rows = shown.findall("table/tbody/tr")
+    assert len(rows) == len(found.bounds())
+    cells = [float(cell.text) for cell in rows[0].findall("td")]
+    np.testing.assert_allclose(cells, found.bounds().iloc[0], rtol=5e-3)
     ax = found.plot()
     texts = [each.get_text() for each in ax.texts]
     adjusted = found.bounds()["mean"]["area", 1.5]

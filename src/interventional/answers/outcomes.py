@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from interventional import drawing
+from interventional.answers import shown
 from interventional.answers.arithmetic import Arithmetic
 from interventional.answers.averages import averaged, summed
 from interventional.answers.combining import combined, one_below_the_other, some_rows
@@ -85,7 +86,7 @@ class Outcomes(Arithmetic):
     >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
     >>> outcomes = model.intervene(X, do={"x1": 0})
     >>> outcomes
-    <Outcomes: E[y | do(x1 = 0)], 100 rows, 4000 draws>
+    <Outcomes: E[y | do(x1 = 0)], 100 rows, 4000 draws, means 0.108, 0.617, -0.546, …>
     >>> outcomes.mean().shape, outcomes.interval().shape
     ((100,), (100, 2))
     >>> outcomes.average().probability(above=1.0)
@@ -665,8 +666,9 @@ class Outcomes(Arithmetic):
         -------
         DataFrame
             Average and interval; ``effect``, the average difference from the first scenario, and
-            its interval; ``prob_better``, the posterior probability that the average is better
-            than the first one's. Those three are NaN for the first scenario.
+            the ends of its interval, ``effect_lb`` and ``effect_ub``; ``prob_better``, the
+            posterior probability that the average is better than the first one's. Those are NaN
+            for the first scenario.
 
         See Also
         --------
@@ -694,7 +696,7 @@ class Outcomes(Arithmetic):
         of = partial(Outcomes.average, weights=weights, by=by, population=population)
         for name, outcomes in scenarios.items():
             table = of(outcomes).summary(prob, kind).drop(columns="sd")
-            effects = ["effect", *(f"effect_{end}" for end in table.columns[1:])]
+            effects = ["effect", "effect_lb", "effect_ub"]  # short: a table fits a terminal
             if not tables:
                 table[[*effects, "prob_better"]] = np.nan
             else:
@@ -846,8 +848,10 @@ class Outcomes(Arithmetic):
         return iter(self.mean())
 
     def __repr__(self) -> str:
-        rows = "1 row" if len(self) == 1 else f"{len(self)} rows"
-        return f"<Outcomes: {self.estimand}, {rows}, {self._contents.samples.n_draws} draws>"
+        return shown.line(self.estimand, self._contents)
+
+    def _repr_html_(self) -> str:
+        return shown.html(self.estimand, self._contents)
 
     def _single(self, what: str) -> Floats:
         """Return the posterior mean of a single one; refuse several."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from interventional import drawing
+from interventional import drawing, markup
 from interventional.errors import NotIdentifiedError, listed, unknown
 from interventional.graph import adjustment, picture
 from interventional.graph.choice import regressions
@@ -412,6 +412,12 @@ class CausalGraph(MixedGraph):
         import graphviz
 
         return graphviz.Source(picture.dot(self))
+
+    def _repr_html_(self) -> str:
+        """Return the picture of `plot`, for notebooks."""
+        found = picture.layout(self, markup.halves(self.nodes))
+        paths = found.arrows, found.two_heads
+        return markup.graph(found.boxes, self.unobserved, *paths, found.size, repr(self))
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the graph with matplotlib, causes left of effects, ``<->`` dashed.

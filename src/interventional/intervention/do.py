@@ -153,7 +153,10 @@ def forced_columns(
             f"do must be a mapping from columns to what they are forced to, got {do!r}"
         )
     if not do:
-        raise ValueError("do is empty; to predict without forcing anything, use predict(X)")
+        raise ValueError(
+            "do is empty; to predict without forcing anything, use predict(X), or for draws and "
+            "intervals predict_outcomes(X)"
+        )
     found: dict[int, Any] = {}
     for key, what in do.items():
         if outcome is not None and key == outcome and outcome not in columns.names:

@@ -12,9 +12,17 @@ Kind = Literal["mean", "predictive"]
 
 def estimand(outcome: str, words: str, kind: Kind) -> str:
     """Return what an intervention, put into words, asks, as in ``E[y | do(b = 0)]``."""
+    return _of_kind(f"{outcome} | do({words})", kind)
+
+
+def given(outcome: str, kind: Kind) -> str:
+    """Return what is asked of rows as they are: ``E[y | X]``."""
+    return _of_kind(f"{outcome} | X", kind)
+
+
+def _of_kind(asked: str, kind: Kind) -> str:
     if kind not in ("mean", "predictive"):
         raise ValueError(unknown("kind", kind, ("mean", "predictive")))
-    asked = f"{outcome} | do({words})"
     return asked if kind == "predictive" else f"E[{asked}]"
 
 

@@ -51,6 +51,15 @@ class Predictive:
         columns, offset = equation.regressors(values), equation.offset(values)
         return cls(equation, columns, offset, draws, equation.errors(values))
 
+    @classmethod
+    def expected(cls, equation: Equation, values: Floats, draws: Mapping[str, Floats]) -> Samples:
+        """Return the expected node at encoded rows, samples of (draws, n).
+
+        Where it is linear in known terms it is so in closed form. Known errors are not asked for.
+        """
+        columns, offset = equation.regressors(values), equation.offset(values)
+        return _Expected(cls(equation, columns, offset, draws))
+
     @property
     def family(self) -> Family:
         """The family of the node."""
@@ -65,7 +74,7 @@ class Predictive:
         """Return the posterior mean of the expected node, (n,): never the link of an average."""
         if self.equation.is_linear:
             return self._linear.mean()
-        return _OfRows(self, self._expected).reduce(mean)[0]
+        return _OfRows(self, self.expectations).reduce(mean)[0]
 
     def std(self) -> Floats:
         """Return the standard deviation of a new node, (n,), its own noise included."""
@@ -80,7 +89,7 @@ class Predictive:
             within = self.family.variance(expected, dispersion).mean(axis=0)
             return np.asarray(within + _variance(expected))
 
-        return np.sqrt(_OfRows(self, self._expected).reduce(variance)[0])
+        return np.sqrt(_OfRows(self, self.expectations).reduce(variance)[0])
 
     def sample(self, picked: NDArray[np.intp], rng: Generator) -> Floats:
         """Return a new node for each row and picked draw, (n, picked)."""
@@ -105,6 +114,17 @@ class Predictive:
         The density is averaged over posterior draws, and then the logarithm taken.
         """
         return self.log_likelihood(y).reduce(_log_mean_exp)[0]
+
+    @property
+    def closed(self) -> Closed | None:
+        """The expected node in closed form; None of one that is not the linear predictor."""
+        return self._linear if self.equation.is_linear else None
+
+    def expectations(self, rows: slice) -> Floats:
+        """Return the expected node of some rows, (draws, rows)."""
+        with np.errstate(over="ignore"):
+            expected = self.family.mean(self._eta(rows), self._dispersion())
+        return refuse_overflow(expected, self.equation.node)
 
     @cached_property
     def _linear(self) -> Closed:
@@ -140,11 +160,6 @@ class Predictive:
             return found
         return with_errors(found, self.errors[rows])
 
-    def _expected(self, rows: slice) -> Floats:
-        with np.errstate(over="ignore"):
-            expected = self.family.mean(self._eta(rows), self._dispersion())
-        return refuse_overflow(expected, self.equation.node)
-
     def _inverse(self, eta: Floats) -> Floats:
         with np.errstate(over="ignore"):
             return refuse_overflow(self.family.link.inverse(eta), self.equation.node)
@@ -164,6 +179,18 @@ class _OfRows(Samples):
     def blocks(self) -> Iterator[slice]:
         """Iterate over blocks of rows."""
         return slices(self.n, _BLOCK // self.n_draws)
+
+
+class _Expected(_OfRows):
+    """The expected node of rows, in closed form where it has one."""
+
+    def __init__(self, of: Predictive):
+        super().__init__(of, of.expectations)
+        self._of = of
+
+    def linear(self) -> Closed | None:
+        """Return the closed form, where the expected node is the linear predictor."""
+        return self._of.closed
 
 
 def _variance(block: Floats) -> Floats:

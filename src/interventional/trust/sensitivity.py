@@ -3,12 +3,14 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from interventional import drawing
+from interventional import drawing, markup
+from interventional.answers import shown
 from interventional.answers.outcomes import Outcomes, contents_of, outcomes_of
 from interventional.answers.reductions import interval_defaults
 from interventional.answers.samples import Chunked, Groups, Held
@@ -29,6 +31,7 @@ from interventional.trust.omitted_variable import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_LINE = 100  # characters
 _NONE = 1e-11  # of a mean: a difference below this is rounding
 
 
@@ -82,9 +85,8 @@ class Sensitivity:
     ... )
     >>> print(found)
     Average effect of price on sales: 2.94, 89% interval 2.83 to 3.05.
-    An unmeasured confounder that explains 90.8% of what the other columns leave open, of
-    price and of sales alike, moves it to 0;
-    one that explains 89.4% moves the end of the interval there.
+    An unmeasured confounder that explains 90.8% of what the other columns leave open, of price
+    and of sales alike, moves it to 0; one that explains 89.4% moves the end of the interval there.
     One 0.1 times as strong as season could leave 2.66, 2.55 to 2.77.
     One 0.2 times as strong as season could leave 2.52, 2.41 to 2.64.
     """
@@ -344,19 +346,23 @@ class Sensitivity:
         )
 
     def __str__(self) -> str:
-        """Say in words what it takes to change the conclusion."""
+        """Say in words what it takes to change the conclusion, in lines that fit a terminal."""
+        return "\n".join(fill(line, _LINE) for line in self._said())
+
+    def _said(self) -> list[str]:
+        """Return what it takes to change the conclusion, sentence by sentence."""
         (low, high), mean = self.effect.interval(self.prob, "eti")[0], self.effect.mean()[0]
         value = self.robustness_value()
         least = value.quantile((1 - self.prob) / 2)[0]
+        end = "the interval reaches there without any."
+        if least > 0:
+            end = f"one that explains {least:.1%} moves the end of the interval there."
         lines = [
             f"Average effect of {self.treatment} on {self.outcome}: {mean:.3g}, "
             f"{drawing.percent(self.prob)} interval {low:.3g} to {high:.3g}.",
             f"An unmeasured confounder that explains {value.mean()[0]:.1%} of what the other "
             f"columns leave open, of {self.treatment} and of {self.outcome} alike, moves it to "
-            f"{self.threshold:g};",
-            f"one that explains {least:.1%} moves the end of the interval there."
-            if least > 0
-            else "the interval reaches there without any.",
+            f"{self.threshold:g}; {end}",
         ]
         for name, multiple, *strength in self._strengths:
             adjusted = self.adjusted(*strength)
@@ -365,11 +371,30 @@ class Sensitivity:
             lines.append(
                 f"One {times}as strong as {name} could leave {mean:.3g}, {low:.3g} to {high:.3g}."
             )
-        return "\n".join(lines)
+        return lines
 
     def __repr__(self) -> str:
         value = self.robustness_value().mean()[0]
-        return f"<Sensitivity: {self.effect.estimand}, robustness value {value:.3g}>"
+        before = f"<Sensitivity: effect of {self.treatment} on {self.outcome}"
+        after = (
+            f" = {shown.estimate(self._draws, (self.prob, 'eti'))}, robustness value {value:.3g}>"
+        )
+        return shown.fitting(before, after)
+
+    def _repr_html_(self) -> str:
+        """Return the words, the posterior of the effect and the bounds, for notebooks."""
+        lines = [markup.paragraph(line) for line in self._said()]
+        picture = shown.picture(self._draws, self.effect.estimand, (self.prob, "eti"))
+        parts = [*lines, picture]
+        if self._strengths:
+            found = self.bounds()
+            header = [*map(str, found.index.names), *found.columns]
+            rows = [
+                ([str(name), f"{multiple:g}"], [f"{value:.3g}" for value in row])
+                for (name, multiple), row in zip(found.index, found.to_numpy(), strict=True)
+            ]
+            parts.append(markup.table(header, rows))
+        return markup.together(*parts)
 
     def _marks(self, limit: float) -> list[drawing.Mark]:
         """Return what stands on the picture: no confounding, benchmarks, the robustness value."""
@@ -401,6 +426,9 @@ def analyse(
     multiples: Any,
     threshold: float,
     prob: float | None,
+    unit: float = 1.0,
+    named: str | None = None,
+    called: Sequence[str] | None = None,
 ) -> Sensitivity:
     """Return how sensitive the average effect of one column is to confounding.
 
@@ -417,7 +445,13 @@ def analyse(
     average : callable
         From draws of the average effect, (draws,), to its outcomes of one row.
     benchmarks, multiples, threshold, prob
-        As the user gave them.
+        As the user gave them, benchmarks as columns of the model.
+    unit : float, default 1.0
+        What one unit of the equation's outcome is in units of the outcome that is asked about.
+    named : str, optional
+        What the user calls the column that is forced.
+    called : sequence of str, optional
+        What the user calls the benchmarks.
 
     Raises
     ------
@@ -429,7 +463,7 @@ def analyse(
     term = _only_term(equation, column, sides)
     if not (isinstance(threshold, Real) and np.isfinite(threshold)):
         raise ValueError(f"threshold must be a finite number, got {threshold!r}")
-    groups = _groups(benchmarks, model, column)
+    groups = _groups(benchmarks, model, column, called)
     design = equation.design
     assert isinstance(design, TreatmentCoding)
     seen = accumulated.statistics(design, equation.columns, None, equation.has_intercept)
@@ -437,9 +471,9 @@ def analyse(
     spread = regressions.spread(repr(column))
     change = _change(sides, column)
     return Sensitivity(
-        average(change * draws[f"{equation.node}_beta"][:, term]),
-        np.abs(change) * draws[f"{equation.node}_sigma"] / spread,
-        column,
+        average(unit * change * draws[f"{equation.node}_beta"][:, term]),
+        np.abs(unit * change) * draws[f"{equation.node}_sigma"] / spread,
+        column if named is None else named,
         equation.node,
         {name: regressions.strength(terms) for name, terms in groups.items()},
         _multiples(multiples),
@@ -508,7 +542,9 @@ def _terms(equation: Equation, position: int) -> list[int]:
     return [k for k, (j, _) in enumerate(equation.design.picks) if j == position]
 
 
-def _groups(benchmarks: Any, model: StructuralModel, treatment: str) -> dict[str, list[int]]:
+def _groups(
+    benchmarks: Any, model: StructuralModel, treatment: str, called: Sequence[str] | None
+) -> dict[str, list[int]]:
     """Return the terms of each benchmark: a column, or a list of columns as one group."""
     schema, equation = model.schema, model.of_outcome
     known = list(schema.names if schema.labels is None else schema.labels)
@@ -517,13 +553,10 @@ def _groups(benchmarks: Any, model: StructuralModel, treatment: str) -> dict[str
     if isinstance(benchmarks, Hashable) and (isinstance(benchmarks, str) or benchmarks in known):
         benchmarks = [benchmarks]
     if not isinstance(benchmarks, list | tuple):
-        raise TypeError(
-            "benchmarks must be a column or a list of columns, any of which may be a list of "
-            f"columns, for a group; got {benchmarks!r}"
-        )
+        raise TypeError(no_benchmarks(benchmarks))
     regressors = [schema.names[j] for j in equation.columns]
     groups: dict[str, list[int]] = {}
-    for entry in benchmarks:
+    for k, entry in enumerate(benchmarks):
         terms: list[int] = []
         group = entry if isinstance(entry, list) else [entry]
         if not group:
@@ -540,8 +573,16 @@ def _groups(benchmarks: Any, model: StructuralModel, treatment: str) -> dict[str
                     f"benchmarks: {unknown(f'regressor of {equation.node}:', name, regressors)}"
                 )
             terms += _terms(equation, regressors.index(name))
-        groups[" + ".join(map(str, group))] = terms
+        groups[" + ".join(map(str, group)) if called is None else called[k]] = terms
     return groups
+
+
+def no_benchmarks(given: Any) -> str:
+    """Return what is wrong with benchmarks that are no columns."""
+    return (
+        "benchmarks must be a column or a list of columns, any of which may be a list of columns, "
+        f"for a group; got {given!r}"
+    )
 
 
 def _multiples(given: Any) -> list[float]:
