@@ -93,7 +93,7 @@ class Outcomes(Arithmetic):
     array([0.])
     >>> money = 10 * outcomes - 3
     >>> money
-    <Outcomes: 10 * E[y | do(x1 = 0)] - 3, 100 rows, 4000 draws>
+    <Outcomes: 10 * E[y | do(x1 = 0)] - 3, 100 rows, 4000 draws, means -1.92, 3.17, -8.46, …>
     >>> f"{money.average():.1f}"
     '-3.9 (-4.0 to -3.7)'
     """
@@ -666,9 +666,9 @@ class Outcomes(Arithmetic):
         -------
         DataFrame
             Average and interval; ``effect``, the average difference from the first scenario, and
-            the ends of its interval, ``effect_lb`` and ``effect_ub``; ``prob_better``, the
-            posterior probability that the average is better than the first one's. Those are NaN
-            for the first scenario.
+            the ends of its interval, ``effect_lb`` and ``effect_ub``, or those of several by
+            their names, such as ``effect_eti50_lb``; ``prob_better``, the posterior probability
+            that the average is better than the first one's. Those are NaN for the first scenario.
 
         See Also
         --------
@@ -696,7 +696,10 @@ class Outcomes(Arithmetic):
         of = partial(Outcomes.average, weights=weights, by=by, population=population)
         for name, outcomes in scenarios.items():
             table = of(outcomes).summary(prob, kind).drop(columns="sd")
-            effects = ["effect", "effect_lb", "effect_ub"]  # short: a table fits a terminal
+            ends = list(table.columns[1:])
+            if len(ends) == 2:  # short: a table fits a terminal
+                ends = ["lb", "ub"]
+            effects = ["effect", *(f"effect_{end}" for end in ends)]
             if not tables:
                 table[[*effects, "prob_better"]] = np.nan
             else:
