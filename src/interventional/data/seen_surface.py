@@ -17,7 +17,7 @@ class SeenSurface:
     Attributes
     ----------
     line : SufficientStatistics
-        Of the terms that are linear.
+        Of the terms that are linear, and the same for all groups of rows.
     design : SmoothDesign
         The terms, and what bends.
     rows : ndarray of shape (k, columns)
@@ -84,14 +84,15 @@ class SeenSurface:
         mean = np.bincount(codes, each * y, len(distinct)) / size
         off = np.square(y - mean[codes])
         within = np.asarray(np.bincount(codes, each * off, len(distinct)))
-        matrix = design.matrix(distinct[codes])
+        matrix = design.of_population(distinct[codes])
         line = sufficient_statistics(matrix, y, each, intercept=intercept)
         return cls(line, design, distinct, mean, size, within, on_link)
 
     @property
     def x_mean(self) -> Floats:
-        """Means of the terms, (terms,); zeros for a model without an intercept."""
-        return self.line.x_mean
+        """Means of the terms, (terms,); zeros for those of groups, and without an intercept."""
+        extra = len(self.design.terms) - len(self.design.population)
+        return np.concatenate([self.line.x_mean, np.zeros(extra)])
 
     @property
     def moments(self) -> Moments:

@@ -149,7 +149,7 @@ def _basis(
         if root is None:
             continue
         if surface.are_all:
-            A[:, own] = root[block]
+            A[:, own] = root[block if rows.places is None else rows.places]
             continue
         between = surface.kernel(of, rows.inputs, surface.landmarks, scale, length)
         solve(root, between)

@@ -210,9 +210,8 @@ class Latent(Evidence):
         if not self._is_within(theta):
             return nothing
         near = self._near.eta  # which is found with the arrays that are needed from here on
-        scale, length, _ = self.split(theta)
-        divided = self._covariance(scale, length, np.zeros(len(near)))
-        B = self._held.terms(scale)
+        divided = self._covariance(theta, np.zeros(len(near)))
+        B = self._held.terms(self.split(theta)[0])
         found = self._mode(B, near)
         if found is None:
             return nothing
@@ -227,7 +226,7 @@ class Latent(Evidence):
         both = found.slope + moved
         left, right = np.vstack([lines, both, moved]), np.vstack([lines, both, -moved])
         outer = left.astype(self.dtype), right.astype(self.dtype)
-        self._slopes(*outer, scale, divided, gradient)
+        self._slopes(*outer, theta, divided, gradient)
         return self._with_prior(theta, value, gradient)
 
     def _moved(self, lines: Any, local: Local) -> Floats:
@@ -243,9 +242,8 @@ class Latent(Evidence):
     def _near(self) -> "_Start":
         """The mode at the prior's medians, which others are near."""
         likelihood = Likelihood(self.family, self.rows)
-        scale, length, _ = self.split(self.mean)
-        self._covariance(scale, length, np.zeros(len(self.rows.target)))
-        found = self._mode(self._held.terms(scale), likelihood.start)
+        self._covariance(self.mean, np.zeros(len(self.rows.target)))
+        found = self._mode(self._held.terms(self.split(self.mean)[0]), likelihood.start)
         eta = likelihood.start if found is None else found.eta
         return _Start(eta, likelihood.near(eta).noise)
 

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interventional.answers.samples import Closed, Linear, Parts, Rows
-from interventional.data.grouped import Design
 from interventional.data.schema import Schema
-from interventional.data.smooth import SmoothDesign
+from interventional.data.smooth import Design, SmoothDesign
 from interventional.data.surface import Surface, alike
 from interventional.errors import listed
 from interventional.graph.choice import Regression
@@ -230,7 +229,7 @@ class Equation:
         if self.noise is not None:
             return "there are known errors of rows"
         for group in self.priors.groups:
-            if group.name != "normal":
+            if group.name != "normal" and not group.prior.n_groups:
                 return f"the prior of {group.name!r} is not Normal"
         intercept = self.priors.intercept
         if intercept is not None and not intercept.is_normal:

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from interventional.data.accumulation import Accumulated
 from interventional.data.design import TransformedDesign, TreatmentCoding
-from interventional.data.grouped import Design, GroupedDesign
+from interventional.data.grouped import GroupedDesign
 from interventional.data.repeated import first_rows, group_codes, same_in_groups
 from interventional.data.seen import Seen, merge_equal_rows, sufficient_statistics
 from interventional.data.seen_by_level import SeenByLevel
 from interventional.data.seen_surface import SeenSurface
-from interventional.data.smooth import SmoothDesign
+from interventional.data.smooth import Design, SmoothDesign
 from interventional.errors import MisfitWarning, listed
 from interventional.numbers import Floats, dense
 from interventional.scm.curve import Curves
