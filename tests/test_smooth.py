@@ -352,7 +352,6 @@ def test_its_density_is_the_models():
         ({"inference": "nuts"}, "inference='nuts'"),
         ({"family": "student_t"}, "student_t"),
         ({"priors": "ridge"}, "ridge"),
-        ({"groups": ["kind"]}, "groups"),
         ({"noise": "z"}, "known errors"),
     ],
 )

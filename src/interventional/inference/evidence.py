@@ -127,8 +127,8 @@ class Evidence:
     def mean(self) -> Floats:
         """Prior means of theta; of log sigma where to begin."""
         medians = np.log(np.concatenate([self.priors.scale, self.priors.length]))
-        groups = [spread.start for spread in self.rows.groups]
-        return np.concatenate([medians, *groups, [float(np.log(self.fixed or 0.5))]])
+        parts = [medians, *(spread.start for spread in self.rows.groups)]
+        return np.append(np.concatenate(parts), np.log(self.fixed or 0.5))
 
     @cached_property
     def root(self) -> Floats:
@@ -171,13 +171,10 @@ class Evidence:
     def _bounds(self) -> tuple[Floats, Floats]:
         """Between which values of theta there is a density."""
         sizes = len(self.on), len(self.surface.lengths)
-        least = [np.repeat([_LEAST, _SHORTEST], sizes), [_LEAST]]
-        most = [np.repeat([_MOST, _LONGEST], sizes), [_MOST]]
-        for _, spread in self.spreads:
-            low, high = spread.bounds
-            least.insert(-1, low)
-            most.insert(-1, high)
-        return np.concatenate(least), np.concatenate(most)
+        pairs = [spread.bounds for spread in self.rows.groups]
+        least = [np.repeat([_LEAST, _SHORTEST], sizes), *(low for low, _ in pairs)]
+        most = [np.repeat([_MOST, _LONGEST], sizes), *(high for _, high in pairs)]
+        return np.append(np.concatenate(least), _LEAST), np.append(np.concatenate(most), _MOST)
 
     def within(self, theta: Floats) -> Floats:
         """Return theta, (..., d), moved to where there is a density."""
