@@ -10,8 +10,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern
 
 from interventional.inference.evidence import Evidence, Rows
-from interventional.inference.landmarks import Told
-from interventional.inference.latent import Latent
+from interventional.inference.landmarks import Own, Told
+from interventional.inference.latent import Latent, Likelihood
 from interventional.inference.scales import Scale
 from interventional.inference.spreads import Spread, some_rows
 from interventional.scm.canonical import canonical
@@ -124,10 +124,10 @@ def test_what_is_told_is_what_scikit_learn_finds():
     scale[0] = 0.9
     roots = surface.roots(scale, length)
     root = spread.root(np.log([sd]))
-    with_groups = replace(rows, line=spread.terms(root))
-    told = Told.of(surface, with_groups, scale, length, sigma, roots)
-    drawn = told.drawn(rng.standard_normal((20_000, told.size)))
-    found = spread.coefficients(root, drawn[:, : spread.n_groups])[:, 0]
+    of_groups = Own(spread.codes, spread.factors @ root, spread.n_groups)
+    told = Told.of(surface, rows, scale, length, sigma, roots, of_groups)
+    _, drawn = told.drawn(rng.standard_normal((20_000, told.size)))
+    found = spread.coefficients(root, np.swapaxes(drawn, 1, 2))[:, 0]
 
     features = rows.inputs.features[:, surface.components[0].features]
     wide = np.full(features.shape[1], 1e6)
@@ -145,6 +145,40 @@ def test_what_is_told_is_what_scikit_learn_finds():
     error = expected / np.sqrt(len(drawn))
     assert np.all(np.abs(differences.mean(axis=0) - contrast @ mean) < 4.5 * error)
     np.testing.assert_allclose(differences.std(axis=0), expected, rtol=4.5 / np.sqrt(2 * 20_000))
+
+
+@pytest.mark.parametrize("family", [None, "poisson"])
+def test_groups_are_taken_out_as_if_they_were_terms(family):
+    """Two coefficients a group: eliminated, and as columns of the line beside others."""
+    rng = np.random.default_rng(6)
+    n, noise = 50, 0.4
+    _, values, surface = mixed_surface(rng, n)
+    spread = a_spread(rng, n, 2)
+    y = rng.poisson(2.0, n).astype(float) if family else rng.normal(size=n)
+    places = np.unique(values, axis=0, return_inverse=True)[1]
+    own = y, np.ones(n), np.zeros(n), 0.0, (spread,), places
+    rows = Rows(surface.inputs(values), rng.normal(size=(n, 2)), *own)
+    scale, length = np.full(len(surface.components), 0.6), np.full(len(surface.lengths), 1.4)
+    roots, root = surface.roots(scale, length), spread.root(np.array([-0.3, 0.1, 0.4]))
+    with_terms = replace(rows, line=np.hstack([rows.line, spread.terms(root)]))
+    of_groups = Own(spread.codes, spread.factors @ root, spread.n_groups)
+    if family is None:
+        of = scale, length, noise, roots
+        one, other = Told.of(surface, rows, *of, of_groups), Told.of(surface, with_terms, *of)
+    else:
+        known, of = canonical(FAMILIES[family]), (scale, length, roots)
+        one = Told.at_mode(surface, Likelihood(known, rows), *of, of_groups)
+        other = Told.at_mode(surface, Likelihood(known, with_terms), *of)
+    assert one.size == other.size
+    # a basis of noise shows means and, as their products, covariances
+    basis = np.vstack([np.zeros(one.size), np.eye(one.size)])
+    shared, groups = one.drawn(basis)
+    both = np.hstack([shared, np.swapaxes(groups, 1, 2).reshape(len(basis), -1)])
+    dense, size = other.drawn(basis)[0], spread.effects * spread.n_groups
+    dense = np.hstack([dense[:, :2], dense[:, 2 + size :], dense[:, 2 : 2 + size]])
+    np.testing.assert_allclose(both[0], dense[0], atol=1e-7)
+    of_both, of_dense = both[1:] - both[0], dense[1:] - dense[0]
+    np.testing.assert_allclose(of_both.T @ of_both, of_dense.T @ of_dense, atol=1e-6)
 
 
 def test_terms_make_the_covariance():

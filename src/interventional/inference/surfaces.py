@@ -27,6 +27,7 @@ MacKay (1999). Comparison of approximate methods for handling hyperparameters. N
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.random import Generator
@@ -38,7 +39,7 @@ from interventional.data.surface import Surface
 from interventional.inference.descent import descend
 from interventional.inference.evidence import Evidence, Rows
 from interventional.inference.exact import LogDensity
-from interventional.inference.landmarks import Told
+from interventional.inference.landmarks import Own, Told
 from interventional.inference.latent import Latent, Likelihood
 from interventional.inference.scale_priors import of_effects, units_of
 from interventional.inference.spreads import Spread, some_rows
@@ -293,35 +294,54 @@ class Problem:
         """Return draws of coefficients given scales, lengths and sigma."""
         scale, length, sigma = form.evidence.split(theta)
         roots = self.surface.roots(scale, length)
-        spreads = [(each, theta[at]) for at, each in form.evidence.spreads]
-        roots_of_groups = [each.root(numbers) for each, numbers in spreads]
-        rows = self._with_groups(roots_of_groups)
+        numbers = [theta[at] for at, _ in form.evidence.spreads]
+        rows, main = self._with_groups(numbers)
+        of = scale, length
         if self.family is None:
-            told = Told.of(self.surface, rows, scale, length, sigma, roots)
+            told = Told.of(self.surface, rows, *of, sigma, roots, main)
         else:
-            likelihood = Likelihood(self.family, rows)
-            told = Told.at_mode(self.surface, likelihood, scale, length, roots)
-        own = told.drawn(rng.standard_normal((n_draws, told.size)))
+            told = Told.at_mode(self.surface, Likelihood(self.family, rows), *of, roots, main)
+        own, of_main = told.drawn(rng.standard_normal((n_draws, told.size)))
         q, end = self.rows.line.shape[1], rows.line.shape[1]
         _, _, far = self.surface.width
         waves = rng.standard_normal((n_draws, far))
         in_units = [None if root is None else root * self.unit for root in roots]
-        of = scale * self.unit, length, in_units
-        weights = self.surface.weights(np.hstack([own[:, end:], waves]), *of)
-        line, noise = [self.mean + own[:, :q] * self.of_line], own[:, q:end]
-        for (each, _), root, units in zip(spreads, roots_of_groups, self.units, strict=True):
-            of_groups, noise = np.split(noise, [each.effects * each.n_groups], axis=1)
-            found = each.coefficients(root, of_groups) * units[:, None]
-            line.append(found.reshape(n_draws, -1))
-        spread = np.concatenate([np.empty(0), *(numbers for _, numbers in spreads)])
-        coefficients, sigma = np.hstack(line), sigma * self.unit
-        return Drawn(coefficients, weights, scale * self.unit, length, sigma, spread)
+        of = scale * self.unit, length
+        weights = self.surface.weights(np.hstack([own[:, end:], waves]), *of, in_units)
+        line = [self.mean + own[:, :q] * self.of_line]
+        line += self._of_groups(numbers, own[:, q:end], of_main)
+        spread = np.concatenate([np.empty(0), *numbers])
+        return Drawn(np.hstack(line), weights, *of, sigma * self.unit, spread)
 
-    def _with_groups(self, roots: list[Floats]) -> Rows:
-        """Return the rows with terms of groups beside those of the line."""
-        pairs = zip(self.rows.groups, roots, strict=True)
-        of_groups = [spread.terms(root) for spread, root in pairs]
-        return replace(self.rows, line=np.hstack([self.rows.line, *of_groups]))
+    @cached_property
+    def _main(self) -> int:
+        """Which kind of groups has the most coefficients."""
+        sizes = [spread.effects * spread.n_groups for spread in self.rows.groups]
+        return int(np.argmax(sizes)) if sizes else -1
+
+    def _with_groups(self, numbers: list[Floats]) -> tuple[Rows, Own | None]:
+        """Return the rows, terms of groups beside those of the line, and the main groups' own."""
+        line, main = [self.rows.line], None
+        for k, (spread, own) in enumerate(zip(self.rows.groups, numbers, strict=True)):
+            root = spread.root(own)
+            if k == self._main:
+                main = Own(spread.codes, spread.factors @ root, spread.n_groups)
+            else:
+                line.append(spread.terms(root))
+        return replace(self.rows, line=np.hstack(line)), main
+
+    def _of_groups(
+        self, numbers: list[Floats], noise: Floats, of_main: Floats
+    ) -> Iterator[Floats]:
+        """Iterate over coefficients of groups in raw units, (draws, effects groups)."""
+        kinds = zip(self.rows.groups, numbers, self.units, strict=True)
+        for k, (spread, own, units) in enumerate(kinds):
+            if k == self._main:
+                held = np.swapaxes(of_main, 1, 2)
+            else:
+                held, noise = np.split(noise, [spread.effects * spread.n_groups], axis=1)
+            found = spread.coefficients(spread.root(own), held) * units[:, None]
+            yield found.reshape(len(found), -1)
 
 
 @dataclass(frozen=True, eq=False)
