@@ -63,8 +63,9 @@ class BayesianInterventionRegressor(Estimator):
         categories, strings and objects by treatment coding.
         ``"smooth"`` adds Gaussian processes to that line: a surface over all columns, each with a
         relevance that is learnt, and effects of `treatments` that differ from row to row and
-        bend; where rows are straight, it is the line. For Gaussian and lognormal equations, for
-        those of 0 and 1 or of two levels, and for Poisson counts.
+        bend; where rows are straight, it is the line. What `groups` have stands beside. For
+        Gaussian and lognormal equations, for those of 0 and 1 or of two levels, and for Poisson
+        counts.
     treatments : column or list of columns, optional
         The columns that are meant to be forced: numbers, 0 and 1, or levels. ``design="smooth"``
         learns their effects apart from what else moves the outcome, and allows for the treatment
