@@ -15,7 +15,7 @@ from interventional.data.lapack import factor, solve
 from interventional.data.surface import Surface
 from interventional.inference.by_group import ByGroup, Given
 from interventional.inference.evidence import Rows
-from interventional.inference.latent import Likelihood, Local, mode
+from interventional.inference.latent import Local, Said, mode
 from interventional.numbers import AT_ONCE, Floats, blocks
 
 
@@ -87,7 +87,7 @@ class Told:
     def at_mode(
         cls,
         surface: Surface,
-        likelihood: Likelihood,
+        likelihood: Said,
         scale: Floats,
         length: Floats,
         roots: Sequence[Floats | None],
@@ -130,7 +130,7 @@ class Told:
 
         found = mode(likelihood, likelihood.start, step)
         assert found is not None
-        return found.step
+        return step(likelihood.expected(found.eta))[2]
 
     @classmethod
     def _of(

@@ -39,9 +39,10 @@ from interventional.data.surface import Surface
 from interventional.inference.descent import descend
 from interventional.inference.evidence import Evidence, Rows
 from interventional.inference.exact import LogDensity
+from interventional.inference.heavy import OfHeavy
 from interventional.inference.landmarks import Own, Told
-from interventional.inference.latent import Latent, Likelihood
-from interventional.inference.scale_priors import of_effects, units_of
+from interventional.inference.latent import Latent, NearMode
+from interventional.inference.scale_priors import density_of, of_effects, units_of
 from interventional.inference.spreads import Spread, some_rows
 from interventional.numbers import Floats, side_by_side
 from interventional.scm.canonical import Canonical
@@ -213,6 +214,8 @@ class Problem:
         What sigma is fixed at; 1 where there is none.
     family : Canonical or None
         What outcomes are that are no Gaussian.
+    of_nu : tuple of (callable, float or None), or None
+        Of Student's t the log density of the prior of nu, and what nu is fixed at.
     units : tuple of ndarray of shape (q,)
         Of what groups differ by, one a kind of groups.
     """
@@ -228,6 +231,7 @@ class Problem:
     log_sigma: LogDensity
     fixed: float | None
     family: Canonical | None = None
+    of_nu: tuple[LogDensity, float | None] | None = None
     units: tuple[Floats, ...] = ()
 
     @classmethod
@@ -275,6 +279,7 @@ class Problem:
             lambda sigma: log_sigma(sigma * unit),
             fixed,
             family,
+            _of_nu(equation),
             tuple(units_of(group) for group in priors.varying),
         )
 
@@ -286,9 +291,16 @@ class Problem:
             rows = rows.take(some_rows(rows.groups, n, most))
         of = self.surface, rows, self.priors
         beside = self.log_sigma, self.fixed
-        if self.family is None:
-            return learnt([Evidence(*of, on, *beside) for on in self.priors.odds])
-        return learnt([Latent(*of, on, *beside, family=self.family) for on in self.priors.odds])
+
+        def evidence(on: tuple[bool, ...]) -> Evidence:
+            if self.of_nu is not None:
+                log_nu, fixed_nu = self.of_nu
+                return OfHeavy(*of, on, *beside, log_nu=log_nu, fixed_nu=fixed_nu)
+            if self.family is not None:
+                return Latent(*of, on, *beside, family=self.family)
+            return Evidence(*of, on, *beside)
+
+        return learnt([evidence(on) for on in self.priors.odds])
 
     def given(self, theta: Floats, n_draws: int, form: Form, rng: Generator) -> "Drawn":
         """Return draws of coefficients given scales, lengths and sigma."""
@@ -297,10 +309,13 @@ class Problem:
         numbers = [theta[at] for at, _ in form.evidence.spreads]
         rows, main = self._with_groups(numbers)
         of = scale, length
-        if self.family is None:
-            told = Told.of(self.surface, rows, *of, sigma, roots, main)
+        nu = np.nan
+        if isinstance(form.evidence, NearMode):
+            likelihood = replace(form.evidence, rows=rows).likelihood(theta)
+            told = Told.at_mode(self.surface, likelihood, *of, roots, main)
+            nu = form.evidence.nu(theta) if isinstance(form.evidence, OfHeavy) else nu
         else:
-            told = Told.at_mode(self.surface, Likelihood(self.family, rows), *of, roots, main)
+            told = Told.of(self.surface, rows, *of, sigma, roots, main)
         own, of_main = told.drawn(rng.standard_normal((n_draws, told.size)))
         q, end = self.rows.line.shape[1], rows.line.shape[1]
         _, _, far = self.surface.width
@@ -311,7 +326,7 @@ class Problem:
         line = [self.mean + own[:, :q] * self.of_line]
         line += self._of_groups(numbers, own[:, q:end], of_main)
         spread = np.concatenate([np.empty(0), *numbers])
-        return Drawn(np.hstack(line), weights, *of, sigma * self.unit, spread)
+        return Drawn(np.hstack(line), weights, *of, sigma * self.unit, nu, spread)
 
     @cached_property
     def _main(self) -> int:
@@ -354,7 +369,7 @@ class Drawn:
         Intercept and coefficients, those of groups last.
     weights : ndarray of shape (draws, weights)
         Those of the surface.
-    scale, length, sigma, spread
+    scale, length, sigma, nu, spread
         The node.
     """
 
@@ -363,6 +378,7 @@ class Drawn:
     scale: Floats
     length: Floats
     sigma: float
+    nu: float
     spread: Floats
 
 
@@ -413,7 +429,7 @@ def draw(
         for part in parts:
             value = np.asarray(getattr(part, name))
             size = len(part.line)
-            shared = name in ("scale", "length", "sigma", "spread")
+            shared = name in ("scale", "length", "sigma", "nu", "spread")
             rows.append(np.broadcast_to(value, (size, *value.shape)) if shared else value)
         return np.concatenate(rows)[order]
 
@@ -430,6 +446,14 @@ def draw(
             draws[f"{kind}_{ending}".removeprefix(f"{equation.node}_")] = of
         at += each.size
     return draws
+
+
+def _of_nu(equation: Equation) -> tuple[LogDensity, float | None] | None:
+    """Return the prior of nu, where outcomes have Student's t, and what it is fixed at."""
+    if not equation.is_heavy:
+        return None
+    prior = equation.priors.dispersion["nu"]
+    return density_of(prior)[0], prior.fixed
 
 
 def _spreads(equation: Equation, seen: SeenSurface) -> tuple[Spread, ...]:

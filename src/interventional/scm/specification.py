@@ -21,7 +21,7 @@ from interventional.scm.curve import Curves
 from interventional.scm.defaults import resolve
 from interventional.scm.draft import Draft, Regression
 from interventional.scm.equations import Equation, StructuralModel
-from interventional.scm.families import FAMILIES
+from interventional.scm.families import FAMILIES, STUDENT_T
 
 _PACKAGE = str(Path(__file__).parents[1])
 _CANONICAL = 100_000  # rows that are sorted before NUTS, which is slow for more
@@ -129,6 +129,7 @@ def _equation(
                 intercept=intercept,
                 on_link=on_link,
                 exposures=parsed.exposures(node, values),
+                one_by_one=parsed.families[node] == STUDENT_T,
             )
             equation = _scaled(parsed, regression, design, rows, None, weights, seen)
             equation.engine(parsed.inference)  # which refuses what it cannot draw
