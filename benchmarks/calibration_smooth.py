@@ -14,6 +14,7 @@ from interventional.data.smooth import SmoothDesign
 # What docs/how_to/nonlinear.md says: written here again, not taken from the package.
 ODDS = np.array([1.0, 1.0, 4.0])  # a line, effects alike, effects that differ
 MEDIANS = np.array([0.7, 0.15, 0.3])  # of the scales of f, of the line of effects, of g
+EXPECTED = 1.0  # that of the line of what treatment is expected, which is known
 SPREAD, LENGTHS, IN_COMMON = 1.5, 1.0, 0.8
 LINE, WITHIN, MEAN = 2.5, 0.02, 0.05
 
@@ -45,7 +46,7 @@ class Bent:
             form = r.choice(3, size, p=ODDS / ODDS.sum())
             on = np.column_stack([form > 0, form > 1, form > 1])
             scale = on * r.lognormal(np.log(MEDIANS), SPREAD, (size, 3))
-            f, _, g = surface.components
+            f, _, g, line = surface.components
             of_f = lengths(r, size, len(f.features))
             common = np.log(of_f[:, : len(g.features)] / median(len(f.features)))
             of_g = IN_COMMON * common + np.sqrt(1 - IN_COMMON**2) * r.normal(
@@ -56,6 +57,8 @@ class Bent:
             z = x[:, g.features]
             K += squared(scale[:, 1]) * product * (z @ z.T)
             K += squared(scale[:, 2]) * product * matern(z, np.exp(of_g) * median(z.shape[1]))
+            z = EXPECTED * x[:, line.features]
+            K += z @ z.T
             K[:, range(2 * self.n), range(2 * self.n)] += 1e-8
             bent = (np.linalg.cholesky(K) @ r.normal(size=(size, 2 * self.n, 1)))[..., 0]
             beta = r.normal(0, LINE, (size, 3)) / X.to_numpy().std(axis=0)

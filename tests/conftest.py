@@ -121,3 +121,9 @@ def mixed_surface(rng, n):
     schema = Schema.of(X)
     values = schema.encode(X)
     return X, values, SmoothDesign.of(schema, ["t"], values, None).surface
+
+
+def swollen(scale, priors):
+    """Return what a PyMC graph's standard normal numbers are for scales of a surface."""
+    known = priors.spread == 0
+    return np.where(known, 0, np.log(scale / priors.scale) / np.where(known, 1, priors.spread))

@@ -298,7 +298,11 @@ LEVELS_OF = {
     "per cent": (94, ValueError, "prob must lie between 0 and 1, got 94"),
     "NaN": (np.nan, ValueError, "prob must lie between 0 and 1, got nan"),
     "text": ("0.9", ValueError, "prob must lie between 0 and 1, got '0.9'"),
-    "an array": (np.array([0.5, 0.9]), ValueError, "prob must lie between 0 and 1, got array"),
+    "an array": (
+        np.array([0.5, 9.0]),
+        ValueError,
+        "prob must lie between 0 and 1, got (array|np.float64.9)",
+    ),
     "complex": (1j, ValueError, "prob must lie between 0 and 1, got 1j"),
 }
 QUANTILES = {
@@ -330,14 +334,32 @@ DRAWS = {
     "none": (lambda d: d[:, :, :0], ValueError, r"draws must be finite, .*\(2, 20, 0\)"),
 }
 ARITHMETIC = {
-    "a number": (lambda o: o - 1, TypeError, "Outcomes combine with Outcomes, got int"),
-    "None": (lambda o: o / None, TypeError, "Outcomes combine with Outcomes, got NoneType"),
+    "None": (lambda o: o / None, TypeError, "Outcomes combine with .*, got NoneType"),
+    "NaN": (lambda o: o * np.nan, ValueError, "finite numbers, got nan"),
+    "a number too few": (lambda o: o * Y[1:], ValueError, r"shape \(20,\), got \(19,\)"),
+    "an index of others": (
+        lambda o: o * pd.Series(Y, index=np.arange(20) + 7, name="cost"),
+        ValueError,
+        "cost: its index is not that of the rows",
+    ),
+    "dates": (
+        lambda o: o + np.full(20, np.datetime64("2020")),
+        TypeError,
+        "numbers, got datetime",
+    ),
+    "text": (lambda o: o * np.full(20, "1"), TypeError, "an array of <U1"),
+    "an order": (lambda o: o > 0, TypeError, r"have no order.*probability\(above=...\)"),
+    "a sum over what": (lambda o: np.sum(o), TypeError, "over rows or over draws"),
+    "a row too far": (lambda o: o[20], IndexError, "row 20 of 20 rows"),
+    "no row": (lambda o: o[np.zeros(20, bool)], ValueError, "none of 20 rows is picked"),
+    "a label among positions": (lambda o: o["a"], TypeError, r"outcomes\.loc"),
+    "no such label": (lambda o: o.loc["a"], KeyError, "no row has the label 'a'"),
+    "a function of other shape": (lambda o: o.map(np.sum), ValueError, "must keep their shape"),
     "other rows": (
         lambda o: o - Outcomes(o.draws[..., :3], "three rows"),
         ValueError,
         "rows are not the same",
     ),
-    "its average": (lambda o: o - o.average(), ValueError, "rows are not the same"),
     "a ratio to zero": (lambda o: o / (o - o), ValueError, "denominator is zero"),
     "another fit": (
         lambda o: o - regressor().fit(frame(), 2 * Y).intervene(frame(), {"price": 0}),

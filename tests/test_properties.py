@@ -96,6 +96,111 @@ def test_averages(both, seed):
     close(a.average(by=np.arange(n)).mean(), a.mean())
 
 
+OPERATIONS = {
+    "+": np.add,
+    "-": np.subtract,
+    "*": np.multiply,
+    "max": np.maximum,
+}
+
+
+@st.composite
+def formulas(draw):
+    """A formula of two outcomes, as a function, with numbers and numbers a row in it."""
+    steps = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(list(OPERATIONS)),
+                st.sampled_from(["number", "array", "Series", "other", "average", "sum"]),
+                st.booleans(),
+                st.floats(-3, 3, width=32),
+            ),
+            min_size=1,
+            max_size=4,
+        )
+    )
+    seed = draw(seeds)
+
+    def formula(a, b, is_draws):
+        """Return it of outcomes, or of their draws, (draws, rows)."""
+        rng = np.random.default_rng(seed)
+        for sign, kind, is_first, number in steps:
+            n = b.shape[1] if is_draws else len(b)
+            own = rng.uniform(-3, 3, size=n)
+            other = {"number": number, "array": own, "Series": own, "other": b}.get(kind)
+            if kind == "Series" and not is_draws:
+                other = pd.Series(own).sample(frac=1, random_state=seed)
+            if kind == "average":
+                other = b.mean(axis=1, keepdims=True) if is_draws else b.average()
+            if kind == "sum":
+                other = b.sum(axis=1, keepdims=True) if is_draws else b.sum()
+            pair = (other, a) if is_first else (a, other)
+            a = OPERATIONS[sign](*pair)
+        return a
+
+    return formula
+
+
+@FIXED
+@given(pairs(), formulas(), st.integers(1, 40), st.sampled_from([0, 1 << 24]))
+def test_arithmetic(both, formula, block, at_once):
+    """It is that of the draws, whatever is computed at a time; a Series goes by its index."""
+    a, b, left, right = both
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numbers, "BLOCK", block)
+        patch.setattr(numbers, "CHUNK", 2 * block)
+        patch.setattr(numbers, "AT_ONCE", at_once)
+        found, expected = formula(a, b, False), formula(left, right, True)
+        scale = max(1.0, np.abs(expected).max())
+        close(found.mean(), expected.mean(axis=0), atol=1e-9 * scale)
+        close(found.sum().draws.values.ravel(), expected.sum(axis=1), atol=1e-8 * scale)
+        close(found.quantile(0.3), np.quantile(expected, 0.3, axis=0), atol=1e-9 * scale)
+        close(found.draws.values.reshape(expected.shape), expected, atol=1e-9 * scale)
+        some = np.arange(len(b))[::-2]
+        close(found[some].to_frame(), expected[:, some], atol=1e-9 * scale)
+
+
+@FIXED
+@given(pairs(), st.floats(1e-3, 1e3), seeds)
+def test_arithmetic_respects_units(both, factor, seed):
+    """Cents are a hundred times euros, before and after; ratios have no unit."""
+    a, b, left, _ = both
+    cost = np.random.default_rng(seed).uniform(1, 2, size=left.shape[1])
+    scale = factor * np.abs(left).max() + 1
+    money = factor * (a - b) * cost
+    close(money.mean(), factor * (a - b).mean() * cost, atol=1e-9 * scale)
+    close(money.std(), ((a - b) * cost).std() * factor, atol=1e-9 * scale)
+    close(money.sum().mean(), factor * ((a - b).mean() * cost).sum(), atol=1e-8 * scale)
+    above = a.map(np.abs) + 1
+    ratio = (factor * above) / (factor * above.average())
+    close(ratio.draws, (above / above.average()).draws)
+    close((above / factor * factor).draws, above.draws)
+    close(a.average(cost).draws * cost.sum(), a.sum(cost).draws, atol=1e-6 * scale)
+
+
+@FIXED
+@given(st.sampled_from([-2.0, 0.5, 3.0]), seeds, st.integers(1, 60))
+def test_closed_forms_are_the_draws(fitted, factor, seed, block):
+    """Of a fitted model whose draws are never held, and of one whose draws are."""
+    model, X = fitted
+    cost = pd.Series(np.random.default_rng(seed).normal(size=N), index=X.index, name="cost")
+
+    def money():
+        a, b = (model.intervene(X, {"a": value}) for value in (0.0, lambda X: X["b"] + 1))
+        answer = cost * (b - factor * a) / 2 - (factor + a) + np.where(X["c"] > 0, a, cost)
+        mean, sd = answer.mean(), answer.std()
+        total = answer.sum(by=X["c"] > 0).draws.values.ravel()
+        share = (answer - answer.average()).std()
+        return np.concatenate([mean, sd, total, share, answer[[3, 1]].std()])
+
+    expected = money()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numbers, "AT_ONCE", 0)
+        patch.setattr(numbers, "BLOCK", block)
+        patch.setattr("interventional.answers.composed.Applied.block", None)  # is not needed
+        close(money(), expected)
+
+
 @FIXED
 @given(pairs(), probabilities, probabilities, st.sampled_from(["eti", "hdi"]))
 def test_quantiles_intervals_and_probabilities(both, p, q, kind):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import N_STANDARD_ERRORS, assert_predicts_without_pymc
+from conftest import N_STANDARD_ERRORS, assert_predicts_without_pymc, swollen
 from scipy.optimize import minimize
 from scipy.special import expit
 
@@ -70,7 +70,8 @@ def test_effects_that_differ(fitted):
     found = model.effect(X, {"t": 1}, {"t": 0})
     low, high = found.average().interval(0.95)[0]
     assert low < effect.mean() < high
-    assert np.corrcoef(found.mean(), effect)[0, 1] > 0.4
+    # better told row by row than by their true average
+    assert np.sqrt(np.mean(np.square(found.mean() - effect))) < 0.95 * effect.std()
 
 
 def test_the_graph_answers_as_the_draws_do(fitted):
@@ -192,7 +193,7 @@ def test_its_density_is_the_models(family):
     on_link = equation.priors.intercept.parameters["mu"], 1.0, 1.0
     seen = SeenSurface.of(equation.design, values, y.to_numpy(), None, on_link=on_link)
     problem = Problem.of(equation, seen)
-    on = (True, True, True)
+    on = (True,) * len(problem.surface.components)
     of = problem.surface, problem.rows, problem.priors, on, np.zeros_like, 1.0, np.float64
     evidence = Latent(*of, family=equation.latent)
     mu = built["y_mu"]
@@ -205,7 +206,7 @@ def test_its_density_is_the_models(family):
     of_y = built.compile_logp(vars=[built["y"]], mode=python_mode())
     names = ["y_beta", "y_intercept", "y_noise"]
     of_coefficients = built.compile_logp(vars=[built[n] for n in names], mode=python_mode())
-    of_theta = built.compile_logp(vars=[built["y_size"], built["y_stretch"]], mode=python_mode())
+    of_theta = built.compile_logp(vars=[built["y_swell"], built["y_stretch"]], mode=python_mode())
     point = built.initial_point()
     sizes = {name: np.size(point[name]) for name in names}
     total = sum(sizes.values())
@@ -214,7 +215,7 @@ def test_its_density_is_the_models(family):
         scale, length, _ = evidence.split(theta)
         given = {name: np.zeros_like(value) for name, value in point.items()}
         given["y_form"] = np.array(list(problem.priors.odds).index(on))
-        given["y_size_log__"] = np.log(scale)
+        given["y_swell"] = swollen(scale, problem.priors)
         stretched = np.log(length / problem.priors.length)
         given["y_stretch"] = np.linalg.solve(problem.priors.root, stretched)
 
@@ -265,7 +266,8 @@ def test_its_density_is_the_models(family):
     rng = np.random.default_rng(9)
     thetas = []
     for _ in range(3):
-        theta = evidence.mean + 0.4 * rng.normal(size=len(evidence.mean))
+        theta = evidence.mean.copy()
+        theta[evidence.free] += 0.4 * rng.normal(size=len(evidence.free))
         theta[-1] = 0.0
         thetas.append(theta)
     found = np.array([-evidence(theta)[0] for theta in thetas])

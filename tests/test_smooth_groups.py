@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_predicts_without_pymc
+from conftest import assert_predicts_without_pymc, swollen
 
 from interventional import BayesianInterventionRegressor
 from interventional.data.seen_surface import SeenSurface
@@ -232,7 +232,7 @@ def test_its_density_is_the_models():
     values = model.fitted_.model.schema.encode(X)
     seen = SeenSurface.of(equation.design, values, y.to_numpy(), None)
     problem = Problem.of(equation, seen, of_sigma(equation)[0])
-    on, lines = (True, True, True), equation.surface.width[0]
+    on, lines = (True,) * len(problem.surface.components), equation.surface.width[0]
     of = problem.surface, problem.rows, problem.priors, on, problem.log_sigma, None, np.float64
     evidence = Evidence(*of)
     ((own, _),) = evidence.spreads
@@ -248,7 +248,7 @@ def test_its_density_is_the_models():
         scale, length, sigma = evidence.split(theta)
         at = {name: np.zeros_like(value) for name, value in point.items()}
         at["y_form"] = np.array(list(problem.priors.odds).index(on))
-        at["y_size_log__"] = np.log(scale * problem.unit)
+        at["y_swell"] = swollen(scale, problem.priors)
         stretched = np.log(length / problem.priors.length)
         at["y_stretch"] = np.linalg.solve(problem.priors.root, stretched)
         at["y_sigma_log__"] = np.array(np.log(sigma * problem.unit))
@@ -277,7 +277,8 @@ def test_its_density_is_the_models():
         return zero - 0.5 * gradient @ np.linalg.solve(hessian, gradient) - 0.5 * log_det
 
     rng = np.random.default_rng(9)
-    thetas = [evidence.mean + 0.4 * rng.normal(size=len(evidence.mean)) for _ in range(2)]
+    thetas = np.tile(evidence.mean, (2, 1))
+    thetas[:, evidence.free] += 0.4 * rng.normal(size=(2, len(evidence.free)))
     found = np.array([-evidence(theta)[0] for theta in thetas])
     expected = np.array([of_pymc(theta) for theta in thetas])
     np.testing.assert_allclose(np.diff(found), np.diff(expected), atol=1e-3)

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from interventional.answers.outcomes import Outcomes
     from interventional.display import InterventionDisplay
-    from interventional.errors import ExtrapolationWarning, MisfitWarning, NotIdentifiedError
+    from interventional.errors import (
+        ExtrapolationWarning,
+        MisfitWarning,
+        NoMeanWarning,
+        NotIdentifiedError,
+    )
     from interventional.graph.causal_graph import CausalGraph
     from interventional.pipeline import intervene
     from interventional.regressor import BayesianInterventionRegressor
@@ -24,6 +29,7 @@ __all__ = [
     "ExtrapolationWarning",
     "InterventionDisplay",
     "MisfitWarning",
+    "NoMeanWarning",
     "NotIdentifiedError",
     "Outcomes",
     "intervene",
@@ -41,6 +47,7 @@ _ELSEWHERE = {
     "ExtrapolationWarning": "errors",
     "InterventionDisplay": "display",
     "MisfitWarning": "errors",
+    "NoMeanWarning": "errors",
     "NotIdentifiedError": "errors",
     "Outcomes": "answers.outcomes",
     "intervene": "pipeline",

@@ -9,15 +9,13 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from interventional.answers.contents import (
-    Averages,
-    contrast_in_words,
-    refuse_unpaired,
-)
-from interventional.answers.outcomes import Outcomes, averaged, contents_of
-from interventional.answers.reductions import CiKind, interval_columns, interval_defaults
-from interventional.answers.samples import Sign
+from interventional.answers.arithmetic import Arithmetic
+from interventional.answers.averages import averaged, summed
+from interventional.answers.contents import Averages, refuse_unpaired
+from interventional.answers.outcomes import Outcomes, calculated, contents_of, outcomes_of
+from interventional.answers.reductions import CiKind, columns_of_intervals, several_defaults
 from interventional.answers.support import Support
+from interventional.answers.words import in_words, number_in_words
 from interventional.data.accumulation import Accumulated
 from interventional.data.table import is_distributed, read_rows
 from interventional.errors import listed
@@ -31,6 +29,7 @@ from interventional.intervention.do import (
 )
 from interventional.intervention.route import refuse_two_regressions
 from interventional.intervention.words import Do, Kind, difference, estimand
+from interventional.numbers import is_number
 from interventional.trust import extrapolation, misfit
 
 
@@ -157,11 +156,12 @@ def _one_for_all(fitted: Fitted, answers: list[tuple[list[str], Regression | Non
 
 
 @dataclass(frozen=True, eq=False)
-class DaskOutcomes:
+class DaskOutcomes(Arithmetic):
     """Outcomes of the rows of a Dask collection, each partition's where its rows are.
 
     Averages are computed at once, in a tree, and are `Outcomes`; what has a value a row is a Dask
-    Series or DataFrame, computed when Dask is asked to. Contrasts are paired draw by draw.
+    Series or DataFrame, computed when Dask is asked to. They are calculated with as `Outcomes`
+    are, draw by draw; what has a number a row is a Dask collection in partitions like theirs.
 
     See Also
     --------
@@ -213,17 +213,60 @@ class DaskOutcomes:
         >>> outcomes.average().mean().round(1)
         array([20.1])
         """
-        import dask
+        total = self._averages(weights, by, population)
+        return outcomes_of(*averaged(total, self, self.estimand, by is not None))
 
-        averages = dask.delayed(_averaged, pure=False)
-        n = len(self.parts)
-        weight, group = (
-            _per_part(weights, n),
-            [by] * n if isinstance(by, list) else _per_part(by, n),
-        )
-        given = zip(self.parts, weight, group, strict=True)
-        total = _sum_of([averages(*each, population) for each in given])
-        return averaged(total, self.shape, self.posterior, self.estimand, by)
+    def sum(self, weights: Any = None, by: Any = None, *, population: Any = None) -> Outcomes:
+        """Add up over all rows, inside each draw.
+
+        Parameters
+        ----------
+        weights, by, population
+            As in `average`.
+
+        See Also
+        --------
+        Outcomes.sum : The same in memory.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> (10 * outcomes).sum().mean().round(-1)
+        array([40260.])
+        """
+        total = self._averages(weights, by, population)
+        return outcomes_of(*summed(total, self, self.estimand, by is not None))
+
+    def map(self, function: Callable[[Any], Any]) -> "DaskOutcomes":
+        """Return a function of each number, of each row in each draw.
+
+        Parameters
+        ----------
+        function : callable
+            As in `Outcomes.map`.
+
+        See Also
+        --------
+        Outcomes.map : The same in memory.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> import dask.dataframe as dd
+        >>> outcomes = model.intervene(dd.from_pandas(X, npartitions=2), do={"price": 10})
+        >>> outcomes.map(np.sign).average().mean().round(1)
+        array([1.])
+        """
+        return self._apply(function, self)
 
     def mean(self) -> Any:
         """Return the posterior mean of each row, a Dask Series.
@@ -307,13 +350,15 @@ class DaskOutcomes:
         """
         return self._rows("probability", above, below)
 
-    def summary(self, prob: float | None = None, kind: CiKind | None = None) -> Any:
+    def summary(
+        self, prob: float | Sequence[float] | None = None, kind: CiKind | None = None
+    ) -> Any:
         """Return mean, sd and interval of each row, a Dask DataFrame.
 
         Parameters
         ----------
         prob, kind
-            As in `Outcomes.interval`.
+            As in `Outcomes.summary`.
 
         See Also
         --------
@@ -332,8 +377,8 @@ class DaskOutcomes:
         0  21.0  0.1      20.9      21.2
         1  19.0  0.1      18.8      19.1
         """
-        prob, kind = interval_defaults(prob, kind)
-        columns = ["mean", "sd", *interval_columns(prob, kind)]
+        prob, kind = several_defaults(prob, kind)
+        columns = ["mean", "sd", *columns_of_intervals(prob, kind)]
         meta = pd.DataFrame(columns=columns, dtype=np.float64, index=self.index[:0].rename(None))
         return self._frame("summary", meta, prob, kind)
 
@@ -381,35 +426,63 @@ class DaskOutcomes:
         like = Support.of_observed(0).table(self.index[:0].rename(None))
         return self._frame("support", like)
 
-    def __sub__(self, other: "DaskOutcomes") -> "DaskOutcomes":
-        """Return the difference, paired draw by draw."""
-        return self._contrast(other, "-")
-
-    def __truediv__(self, other: "DaskOutcomes") -> "DaskOutcomes":
-        """Return the ratio, paired draw by draw."""
-        return self._contrast(other, "/")
-
     def __repr__(self) -> str:
         chains, draws = self.shape
         size = f"{len(self.parts)} partitions, {chains * draws} draws"
         return f"<DaskOutcomes: {self.estimand}, {size}>"
 
-    def _contrast(self, other: "DaskOutcomes", sign: Sign) -> "DaskOutcomes":
+    def _apply(self, function: Callable[..., Any], *operands: Any) -> "DaskOutcomes":
         import dask
 
-        if not isinstance(other, DaskOutcomes):
-            raise TypeError(f"outcomes of Dask rows combine with such, got {type(other).__name__}")
-        if len(self.parts) != len(other.parts):
+        parts, words = [], []
+        for each in operands:
+            parts.append(self._parts_of(each))
+            if isinstance(each, Outcomes | DaskOutcomes):
+                words.append(each.estimand)
+            else:
+                words.append(number_in_words(each) if is_number(each) else "values")
+        apply = dask.delayed(_applied, pure=False)
+        found = [apply(function, *each) for each in zip(*parts, strict=True)]
+        said = in_words(function, words)
+        return DaskOutcomes(found, said, self.shape, self.posterior, self.index)
+
+    def _parts_of(self, operand: Any) -> Sequence[Any]:
+        """Return what each partition is calculated with."""
+        n = len(self.parts)
+        if isinstance(operand, Outcomes):
+            contents = contents_of(operand)
+            if len(operand) > 1:
+                raise TypeError(
+                    "outcomes of Dask rows combine with such, with numbers, and with outcomes of "
+                    f"one row, such as averages; got Outcomes of {len(operand)} rows"
+                )
+            refuse_unpaired((self.shape, self.posterior), (contents.shape, contents.posterior))
+            return [_shipped(operand)] * n
+        if not isinstance(operand, DaskOutcomes):
+            if not is_number(operand) and not is_distributed(operand):
+                raise TypeError(
+                    "outcomes of Dask rows combine with such, with numbers, and with Dask Series "
+                    f"and Arrays of a number a row; got {type(operand).__name__}. A Dask Series "
+                    "goes after the sign, as in outcomes * series"
+                )
+            return _per_part(operand, n)
+        if len(operand.parts) != n:
             raise ValueError(
-                f"{len(self.parts)} partitions here, {len(other.parts)} there; contrast outcomes "
-                "of the same rows"
+                f"{n} partitions here, {len(operand.parts)} there; combine outcomes of the same "
+                "rows"
             )
-        refuse_unpaired((self.shape, self.posterior), (other.shape, other.posterior))
-        contrast = dask.delayed(_contrasted, pure=False)
-        pairs = zip(self.parts, other.parts, strict=True)
-        parts = [contrast(left, right, sign) for left, right in pairs]
-        words = contrast_in_words(self.estimand, other.estimand, sign)
-        return DaskOutcomes(parts, words, self.shape, self.posterior, self.index)
+        refuse_unpaired((self.shape, self.posterior), (operand.shape, operand.posterior))
+        return operand.parts
+
+    def _averages(self, weights: Any, by: Any, population: Any) -> Averages:
+        """Return the averages over all rows, computed."""
+        import dask
+
+        averages, n = dask.delayed(_averaged, pure=False), len(self.parts)
+        group = [by] * n if isinstance(by, list) else _per_part(by, n)
+        given = zip(self.parts, _per_part(weights, n), group, strict=True)
+        total: Averages = _sum_of([averages(*each, population) for each in given])
+        return total
 
     def _rows(self, method: str, *arguments: Any) -> Any:
         meta = pd.Series(dtype=np.float64, index=self.index[:0].rename(None))
@@ -532,10 +605,9 @@ def _refuse_in_memory(what: Any, where: str) -> None:
             )
 
 
-def _contrasted(left: Outcomes | None, right: Outcomes | None, sign: str) -> Outcomes | None:
-    if left is None or right is None:
-        return None
-    return left - right if sign == "-" else left / right
+def _applied(function: Callable[..., Any], *operands: Any) -> Outcomes | None:
+    """Return a function of a partition's outcomes; nothing of an empty one."""
+    return None if any(each is None for each in operands) else calculated(function, operands)
 
 
 def _averaged(

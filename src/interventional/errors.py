@@ -102,5 +102,38 @@ class MisfitWarning(UserWarning):
     """
 
 
+class NoMeanWarning(UserWarning):
+    """A ratio whose denominator is below zero in some draws, and above in others.
+
+    Such as a number needed to treat, ``1 / (treated - control)``, where nobody knows whether the
+    treatment helps. A ratio like that may have no mean and no standard deviation, whatever
+    numbers they come out as: a few draws near zero decide them, and other draws say another
+    thing. Its quantiles and probabilities hold.
+
+    See Also
+    --------
+    Outcomes.interval : Of the denominator: its ends, inverted, are those of the ratio.
+
+    Notes
+    -----
+    The ratio jumps where its denominator is zero, from one infinity to the other. Where the
+    interval of `x` goes from a < 0 to b > 0, that of 1 / x goes from 1 / b over infinity to 1 / a
+    (Altman 1998): it is all numbers but those between 1 / a and 1 / b, which an interval of the
+    ratio's own draws would hold.
+
+    References
+    ----------
+    Altman, D. G. (1998). Confidence intervals for the number needed to treat. *BMJ* 317,
+    1309-1312.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from interventional import NoMeanWarning
+    >>> warnings.simplefilter("error", NoMeanWarning)  # refuse such ratios
+    >>> warnings.simplefilter("default", NoMeanWarning)
+    """
+
+
 class UndeterminedError(ValueError):
     """The data are too few or too uniform for the model to have a posterior; more may help."""

@@ -9,10 +9,11 @@ import joblib
 import numpy as np
 import pandas as pd
 
+from interventional.answers.composed import Applied
 from interventional.answers.contents import Contents
 from interventional.answers.outcomes import Outcomes, outcomes_of
 from interventional.answers.population import Populations
-from interventional.answers.samples import Contrast, Held, Samples, at_once
+from interventional.answers.samples import Held, Samples, at_once
 from interventional.answers.support import AVERAGED, Bend, Support, joined
 from interventional.data.accumulation import Accumulated
 from interventional.data.schema import Wrong, refuse
@@ -281,7 +282,9 @@ class Fitted:
         parts = {"direct": (direct, neither), "indirect": (both, direct), "total": (both, neither)}
         of = known, following(self.model, treated), SPLIT
         return {
-            name: self._as_outcomes(units.table, Contrast(*pair, "-"), f"{name} {words}", *of)
+            name: self._as_outcomes(
+                units.table, Applied(np.subtract, *pair), f"{name} {words}", *of
+            )
             for name, pair in parts.items()
         }
 
@@ -298,7 +301,7 @@ class Fitted:
         def average(draws: Floats) -> Outcomes:
             samples, labels = Held(draws[:, None]), pd.Index(["average"])
             averaged = Contents(
-                samples, self.shape, labels, None, self.fingerprint, AVERAGED, "mixed"
+                samples, self.shape, labels, None, self.fingerprint, AVERAGED, "mixed", True
             )
             return outcomes_of(
                 averaged, f"average of {difference(self.model.outcome, do, baseline, 'mean')}"

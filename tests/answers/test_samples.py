@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, PolynomialFeatures, StandardScaler
 
 from interventional import BayesianInterventionRegressor, Outcomes, intervene, numbers
-from interventional.answers import samples
+from interventional.answers import composed, samples
 from interventional.answers.outcomes import contents_of
 from interventional.answers.reductions import quantiles
 
@@ -237,9 +237,9 @@ class TestMemory:
         rng = np.random.default_rng(0)
         left, right = (samples.Held(rng.normal(size=(4000, 1000))) for _ in range(2))
         monkeypatch.setattr(numbers, "BLOCK", 1 << 16)
-        sides = [samples.Mapped(each, np.negative) for each in (left, right)]
+        sides = [composed.Applied(np.negative, each) for each in (left, right)]
         tracemalloc.start()
-        difference = samples.Contrast(*sides, "-").held()
+        difference = composed.Applied(np.subtract, *sides).held()
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 36e6, peak

@@ -15,7 +15,7 @@ def propensity(X, treated):
     return surface, values, surface.inputs(values).features[:, size:]
 
 
-def test_log_odds_are_a_logistic_regressions():
+def test_probabilities_are_a_logistic_regressions():
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"x": rng.normal(size=400), "z": rng.normal(size=400)})
     X["t"] = (rng.random(400) < expit(X["x"] - X["z"] ** 2)).astype(float)
@@ -25,7 +25,8 @@ def test_log_odds_are_a_logistic_regressions():
     terms = np.hstack([Z, Z**2])
     model = LogisticRegression(C=0.3, max_iter=1000).fit(terms, X["t"])
     odds = np.clip(model.decision_function(terms), -np.log(49), np.log(49))
-    expected = (odds - odds.mean()) / odds.std()
+    chance = expit(odds)
+    expected = (chance - chance.mean()) / chance.std()
     np.testing.assert_allclose(found[:, 0], expected, atol=1e-3)  # it stops where it is near
 
 
@@ -43,6 +44,8 @@ def test_levels_have_one_each():
     arm = np.where(x + rng.logistic(size=500) > 0, "b", rng.choice(["a", "c"], 500))
     surface, _, found = propensity(pd.DataFrame({"x": x, "arm": arm}), "arm")
     assert found.shape == (500, 3)
+    of = surface.propensities[0]
+    np.testing.assert_allclose((found * of.scale + of.center).sum(axis=1), 1)
     assert surface.lengths[:2] == ("x", "arm|")  # which share a length
 
 

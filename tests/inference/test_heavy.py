@@ -119,8 +119,9 @@ def test_the_density_is_that_of_a_grid():
         whole = whole + multivariate_normal(np.zeros(2), K).logpdf(at)
         top = whole.max()
         n = of._n_processes
-        root = of.root[:n, :n]
-        prior = multivariate_normal(of.mean[:n], root @ root.T).logpdf(theta[:n])
+        known = of.free[of.free < n]
+        root = of.root[np.ix_(known, known)]
+        prior = multivariate_normal(of.mean[known], root @ root.T).logpdf(theta[known])
         spread = theta[n]
         prior += halfnorm.logpdf(np.exp(spread)) + spread + LOG_NU(nu) + np.log(nu)
         prior += halfnorm(scale=2).logpdf(sigma) + np.log(sigma)

@@ -24,7 +24,7 @@ from interventional.scm.families import FAMILIES as RECORDS
 from interventional.scm.surface_priors import SurfacePriors
 
 FAMILIES = ("bernoulli", "poisson")
-FORMS = [(True, True, True), (True, False, False), (False, False, False)]
+FORMS = [(True, True, True, True), (True, False, False, True), (False, False, False, True)]
 
 
 def problem(family, n=40, seed=0):
@@ -139,7 +139,7 @@ def test_the_density_is_scikit_learns():
     n = len(rows.target)
     y = (rows.target > 0.5).astype(float)
     bare = Rows(rows.inputs, np.empty((n, 0)), y, np.ones(n), np.zeros(n), np.zeros(n))
-    of = latent("bernoulli", surface, bare, FORMS[1])
+    of = latent("bernoulli", surface, bare, (True, False, False, False))
     theta = some_theta(of)
     scale, length, _ = of.split(theta)
     part = surface.components[0]

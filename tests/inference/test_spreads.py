@@ -71,8 +71,9 @@ def test_the_density_is_a_normal_one(dtype, error):
         dense = surface.kernel(bending, rows.inputs, rows.inputs, scale, length)
         dense += lines @ lines.T + rows.line @ rows.line.T + np.diag(sigma**2 / rows.weights)
         n = len(surface.components) + len(surface.lengths)
-        root = of.root[:n, :n]
-        prior = multivariate_normal(of.mean[:n], root @ root.T).logpdf(theta[:n])
+        own = of.free[of.free < n]
+        root = of.root[np.ix_(own, own)]
+        prior = multivariate_normal(of.mean[own], root @ root.T).logpdf(theta[own])
         prior += halfnorm(scale=2).logpdf(sigma) + theta[-1]
         first, second = theta[n : n + 3], theta[n + 3 : n + 4]
         for spread, own in zip(rows.groups, (first, second), strict=True):

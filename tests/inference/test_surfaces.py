@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import N_STANDARD_ERRORS
+from scipy.special import expit
 from sklearn.gaussian_process.kernels import Matern
 
 from interventional import BayesianInterventionRegressor
@@ -126,7 +127,7 @@ def test_forms_that_are_hopeless_are_left_out():
     X, y = world(120)
     _, _, problem = parts(X, y)
     found = problem.learnt()
-    assert [form.evidence.on for form in found][-1] == (True, True, True)
+    assert [form.evidence.on for form in found][-1] == (True, True, True, True)
     assert len(found) < 3  # no line bends so much
     weight = [form.log_weight for form in found]
     assert np.argmax(weight) == len(found) - 1
@@ -224,3 +225,38 @@ def test_learning_takes_forms_in_order():
         for on in problem.priors.odds
     ]
     assert [form.evidence.on for form in learnt(evidences)][-1] == evidences[-1].on
+
+
+def test_what_confounds_and_is_expected_of_the_treatment_is_not_shrunk():
+    """Even beside a straight line: as if the treatment were centred about its expectation."""
+    rng = np.random.default_rng(8)
+    X = pd.DataFrame({"x": rng.normal(size=400)})
+    X["t"] = (rng.random(400) < expit(3 * X["x"] ** 2 - 2)).astype(float)
+    schema = Schema.of(X)
+    surface = SmoothDesign.of(schema, ["t"], schema.encode(X), None).surface
+    expected = surface.inputs(schema.encode(X)).features[:, -1]
+    y = X["t"] + 2 * expected + rng.normal(size=400)
+    _, _, problem = parts(X, y.to_numpy())
+    theta = np.log(np.r_[problem.priors.scale, problem.priors.length, y.std()])
+    form = Form(
+        Evidence(
+            problem.surface,
+            problem.rows,
+            problem.priors,
+            next(iter(problem.priors.odds)),  # all that bends is off
+            problem.log_sigma,
+            None,
+        ),
+        theta,
+        np.zeros((len(theta), 0)),
+        0.0,
+    )
+    theta[-1] = np.log(1 / y.std())
+    effect = problem.given(theta, 4000, form, np.random.default_rng(9)).line[:, 2]
+    matrix = np.column_stack([np.ones(400), X, expected])
+    told = np.linalg.inv(matrix.T @ matrix)
+    by_least_squares = (told @ matrix.T @ y)[2]
+    without = np.linalg.lstsq(matrix[:, :3], y, rcond=None)[0][2]
+    error = N_STANDARD_ERRORS * np.sqrt(told[2, 2] / 4000) + 0.02  # priors are wide, not flat
+    assert abs(effect.mean() - by_least_squares) < error
+    assert without - by_least_squares > 10 * error

@@ -133,6 +133,30 @@ def test_scenarios(linear):
     assert by.loc[1.0, "mean"].nunique() == 1
 
 
+def test_what_is_linear_in_outcomes_has_a_population_too(linear):
+    """Money, rows and differences of both: the shared slope times what prices move by."""
+    model, X, _ = linear
+    effect, moved = model.effect(X, do={"price": raised}), raised(X) - X["price"]
+    slope = shared(model, "price")[:, None]
+    worth = X["price"].rename("worth")
+    money = worth * effect - 3
+    expected = (slope * (worth * moved).to_numpy()).mean(axis=1) - 3
+    found = money.average(population="store")
+    np.testing.assert_allclose(draws(found)[:, 0], expected)
+    total = money.sum(population="store")
+    np.testing.assert_allclose(draws(total)[:, 0], len(X) * expected)
+    assert total.estimand == f"sum of {money.estimand}, of the population of 'store'"
+    halves = (effect / 2)[: len(X) // 2] + effect[5] - (-effect)[: len(X) // 2]
+    first = moved.to_numpy()[: len(X) // 2]
+    expected = slope[:, 0] * (1.5 * first.mean() + moved.to_numpy()[5])
+    np.testing.assert_allclose(draws(halves.average(population="store"))[:, 0], expected)
+    chosen = np.where(X["price"] > 2, effect, 0).average(population="store")
+    expected = slope[:, 0] * (moved * (X["price"] > 2)).mean()
+    np.testing.assert_allclose(draws(chosen)[:, 0], expected)
+    for bent in (np.exp(effect), effect**2, effect * effect, 1 / (9 + abs(effect))):
+        refused(lambda bent=bent: bent.average(population="store"), "linear in outcomes")
+
+
 def test_what_becomes_of_x_afterwards_changes_nothing(linear):
     model, X, _ = linear
     rows, up = X.copy(), raised(X).to_numpy(copy=True)

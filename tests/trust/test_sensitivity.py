@@ -15,7 +15,7 @@ from matplotlib.image import imread
 from pymc_extras.prior import Prior
 
 from interventional import BayesianInterventionRegressor, Outcomes
-from interventional.answers.outcomes import e_value
+from interventional.answers.e_value import e_value
 from interventional.data.table import Table
 from interventional.trust.omitted_variable import bias_factor, confounder_like, robustness_of
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -11,18 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from interventional.answers.population import (
     NOT_KNOWN,
     Populations,
-    contrasted,
     over_population,
 )
-from interventional.answers.samples import (
-    Contrast,
-    Groups,
-    Held,
-    Samples,
-    Sign,
-    at_once,
-)
-from interventional.answers.support import MADE_BY_HAND, Support, joined
+from interventional.answers.samples import Groups, Held, Samples
+from interventional.answers.support import MADE_BY_HAND, Support
 from interventional.data.frames import as_array, as_pandas
 from interventional.data.reading import refuse_masked
 from interventional.errors import listed, unknown
@@ -30,6 +22,7 @@ from interventional.numbers import Floats
 
 Shape = tuple[int, int]
 Scale = Literal["outcome", "ratio", "mixed"]
+_SHOWN = 3  # labels of many
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +50,14 @@ class Averages:
     scale: Scale
     n: int
     population: str = ""
+
+    @property
+    def named(self) -> tuple[pd.Index, tuple[Hashable, ...]]:
+        """The groups as labels of rows; and the columns whose values those hold, if several."""
+        if not isinstance(self.labels, pd.DataFrame):
+            return pd.Index(np.asarray(self.labels)), ()
+        flat = pd.MultiIndex.from_frame(self.labels).to_flat_index()
+        return flat, tuple(self.labels.columns)
 
     def __add__(self, other: "Averages") -> "Averages":
         """Return the averages of both one's rows and the other's: those of the averages."""
@@ -90,6 +91,8 @@ class Contents:
         How well the data support each row; a str says why that is not known.
     scale : {"outcome", "ratio", "mixed"}
         Whether they are outcomes, ratios of two of them, or any other contrast.
+    is_averaged : bool
+        Whether they are of averages or sums over rows, and of no row of a table.
     levels : tuple, optional
         What the columns are called whose values such tuples hold.
     follow : frozenset
@@ -106,6 +109,7 @@ class Contents:
     posterior: str | None = None
     support: Support | str = MADE_BY_HAND
     scale: Scale = "outcome"
+    is_averaged: bool = False
     levels: tuple[Hashable, ...] = ()
     follow: frozenset[Hashable] = frozenset()
     population: Populations | str = NOT_KNOWN
@@ -116,24 +120,6 @@ class Contents:
         if self.levels:
             return pd.MultiIndex.from_tuples(self.labels, names=self.levels)
         return self.labels.rename(None)
-
-    def contrast(self, other: "Contents", sign: Sign) -> "Contents":
-        """Return the difference or the ratio, paired draw by draw."""
-        refuse_unpaired((self.shape, self.posterior), (other.shape, other.posterior))
-        if not self.labels.equals(other.labels):
-            raise ValueError(
-                f"the rows are not the same: {len(self.labels)} rows here, {len(other.labels)} "
-                "there, or other labels; contrast outcomes of the same rows"
-            )
-        is_ratio = sign == "/" and self.scale == other.scale == "outcome"
-        return replace(
-            self,
-            samples=at_once(Contrast(self.samples, other.samples, sign)),
-            support=joined(self.support, other.support),
-            follow=self.follow | other.follow,
-            scale="ratio" if is_ratio else "mixed",
-            population=contrasted(self.population, other.population, sign),
-        )
 
     def averages(
         self,
@@ -146,7 +132,7 @@ class Contents:
         Those over a population are such of samples of it.
         """
         n = len(self.labels)
-        weight = np.ones(n) if weights is None else self._by_row(weights, "weights", np.float64)
+        weight = np.ones(n) if weights is None else self.by_row(weights, "weights", np.float64)
         if not np.all(np.isfinite(weight)) or np.any(weight < 0):
             raise ValueError("weights must be finite, not negative, and not all zero")
         frame = as_pandas(by)
@@ -164,14 +150,17 @@ class Contents:
         values, totals = samples.average(groups), groups.totals
         return Averages(values, groups.labels, totals, groups.unit, self.scale, n, words)
 
-    def _by_row(self, values: ArrayLike, what: str, dtype: Any = None) -> NDArray[Any]:
+    def by_row(self, values: ArrayLike, what: str, dtype: Any = None) -> NDArray[Any]:
         """Return what the user gives for each row, in the order of the rows."""
         n = len(self.labels)
         refuse_masked(values, what)
         values = as_array(values)
         if isinstance(values, pd.Series) and not values.index.equals(self.labels):
             if set(values.index) != set(self.labels) or not values.index.is_unique:
-                raise ValueError(f"{what}: its index is not that of the rows")
+                raise ValueError(
+                    f"{what}: its index is not that of the rows: {_first(values.index)}, "
+                    f"{len(values)} in all, and {_first(self.labels)}, {n} in all"
+                )
             values = values.reindex(self.labels)
         if dtype is not None and np.iscomplexobj(values):
             raise TypeError(f"{what} must be numbers, got complex ones")
@@ -222,7 +211,7 @@ class Contents:
             if self.covariates is None or by not in columns:
                 raise ValueError(unknown("column in by:", by, columns))
             by = self.covariates[by].set_axis(self.labels)
-        groups = self._by_row(by, "by")
+        groups = self.by_row(by, "by")
         if isinstance(by, pd.Series) and by.name in self.follow:
             observed = None if self.covariates is None else self.covariates.get(by.name)
             if observed is not None and np.array_equal(groups, observed.to_numpy()):
@@ -231,6 +220,31 @@ class Contents:
         if isinstance(dtype, pd.CategoricalDtype):
             return pd.Categorical(groups, dtype=dtype)
         return groups
+
+
+class Term(NamedTuple):
+    """Contents, and what they are of in words."""
+
+    contents: Contents
+    words: str
+
+
+class Drawn(Protocol):
+    """What has draws: of which shape, and of which posterior."""
+
+    @property
+    def shape(self) -> Shape:
+        """Chains, and draws of each."""
+
+    @property
+    def posterior(self) -> str | None:
+        """A fingerprint: what has the same one is paired draw by draw."""
+
+
+def _first(labels: pd.Index) -> str:
+    """Return the first labels, quoted."""
+    more = ["..."] if len(labels) > _SHOWN else []
+    return f"({', '.join([*map(repr, labels[:_SHOWN].tolist()), *more])})"
 
 
 def _refuse_follower(column: Hashable) -> None:
@@ -265,10 +279,3 @@ def refuse_unpaired(here: tuple[Shape, str | None], there: tuple[Shape, str | No
             "the draws do not pair: they are of two posteriors; contrast outcomes of one "
             "fitted model, and with a graph those of forcing the same columns"
         )
-
-
-def contrast_in_words(left: str, right: str, sign: Sign) -> str:
-    """Return what a difference or a ratio is of, contrasts in brackets."""
-    return f" {sign} ".join(
-        f"({side})" if " - " in side or " / " in side else side for side in (left, right)
-    )

@@ -1,6 +1,6 @@
 """What an intervention would do, as a posterior: `Outcomes`."""
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Real
@@ -9,28 +9,29 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from pandas.api.extensions import ExtensionDtype
 
 from interventional import drawing
-from interventional.answers.contents import (
-    Averages,
-    Contents,
-    Shape,
-    contrast_in_words,
-)
-from interventional.answers.population import AVERAGED as NO_POPULATION
+from interventional.answers.arithmetic import Arithmetic
+from interventional.answers.averages import averaged, summed
+from interventional.answers.combining import combined, one_below_the_other, some_rows
+from interventional.answers.composed import Applied, Function
+from interventional.answers.contents import Contents, Term
+from interventional.answers.e_value import e_values
+from interventional.answers.export import as_data_array, as_datatree, as_frame
 from interventional.answers.population import TRANSFORMED
 from interventional.answers.reductions import (
     CiKind,
     Reduction,
+    columns_of_intervals,
     inside,
-    interval_columns,
     interval_defaults,
     interval_of,
+    intervals_of,
     quantiles,
+    several_defaults,
 )
-from interventional.answers.samples import Held, Mapped, Sign, at_once
-from interventional.answers.support import AVERAGED
+from interventional.answers.rows import positions_of, positions_of_labels
+from interventional.answers.samples import Held, at_once
 from interventional.errors import unknown
 from interventional.numbers import Floats
 
@@ -39,11 +40,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class Outcomes:
+class Outcomes(Arithmetic):
     """Posterior draws of the outcome of some rows, or of averages over rows.
 
     What `intervene` and `effect` return. Every summary is taken over the posterior draws; averages
     over rows are taken inside each draw first, so that their intervals are those of the average.
+
+    They are calculated with like numbers, draw by draw: ``+ - * / **``, ``abs`` and NumPy's
+    functions, with numbers, with an array or a Series of a number a row (a Series goes by its
+    index) and with other outcomes of the same fitted model and rows. Outcomes of a single row,
+    such as averages, are taken with each row of others. ``outcomes[0]``, ``outcomes[:3]`` and
+    ``outcomes[mask]`` are some rows by position; `loc` has them by label. ``float(average)`` is
+    its posterior mean, and ``f"{average:.2f}"`` its mean and interval.
 
     Many draws of many rows are not held: up to 16 million numbers are computed at once, more block
     by block whenever something is asked of them. Nothing but `draws` needs them all in memory.
@@ -82,6 +90,11 @@ class Outcomes:
     ((100,), (100, 2))
     >>> outcomes.average().probability(above=1.0)
     array([0.])
+    >>> money = 10 * outcomes - 3
+    >>> money
+    <Outcomes: 10 * E[y | do(x1 = 0)] - 3, 100 rows, 4000 draws>
+    >>> f"{money.average():.1f}"
+    '-3.9 (-4.0 to -3.7)'
     """
 
     def __init__(
@@ -135,24 +148,8 @@ class Outcomes:
         """
         if self._array is not None:
             return self._array
-        import xarray as xr
-
-        contents = self._contents
-        chains, per_chain = contents.shape
-        posterior = contents.posterior
-        array = xr.DataArray(
-            contents.samples.held().reshape(chains, per_chain, len(self)),
-            dims=("chain", "draw", "obs"),
-            coords={
-                "chain": np.arange(chains),
-                "draw": np.arange(per_chain),
-                # with its dimension: a named index would else bring one of its own
-                "obs": ("obs", contents.labels),
-            },
-            name="outcome",
-            attrs={} if posterior is None else {"posterior": posterior},
-        )
-        if isinstance(contents.samples, Held):
+        array = as_data_array(self._contents)
+        if isinstance(self._contents.samples, Held):
             self._array = array
         return array
 
@@ -312,6 +309,9 @@ class Outcomes:
         >>> outcomes.interval(0.95, kind="hdi").round(1)
         array([[20.9, 21.2],
                [18.8, 19.1]])
+
+        Of a ratio whose denominator may be zero, such as ``1 / x``, invert the ends of ``x``'s
+        interval: `NoMeanWarning` says why.
         """
         return self._contents.samples.reduce(interval_of(*interval_defaults(prob, kind)))[0]
 
@@ -431,16 +431,102 @@ class Outcomes:
         >>> effect.average(population="store").interval(0.95).round(1)
         array([[-3.5, -1.9]])
         """
-        contents = self._contents
-        averages = contents.averages(weights, by, population)
-        return averaged(averages, contents.shape, contents.posterior, self.estimand, by)
+        averages = self._contents.averages(weights, by, population)
+        return outcomes_of(*averaged(averages, self._contents, self.estimand, by is not None))
 
-    def summary(self, prob: float | None = None, kind: CiKind | None = None) -> pd.DataFrame:
+    def sum(
+        self,
+        weights: ArrayLike | None = None,
+        by: Hashable | ArrayLike | None = None,
+        *,
+        population: Hashable | list[Hashable] | None = None,
+    ) -> "Outcomes":
+        """Add up over rows, inside each draw.
+
+        Parameters
+        ----------
+        weights : array-like of shape (n,), optional
+            How often each row counts, not negative; by default once.
+        by, population
+            As in `average`.
+
+        Returns
+        -------
+        Outcomes
+            Of one row, or of a row a group. A group whose weights are all zero adds up to 0.
+
+        See Also
+        --------
+        average : The same by the sum of the weights.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> revenue = 10 * model.intervene(X, do={"price": 10})
+        >>> revenue.sum().summary(prob=0.95).round(-1)
+                mean     sd  eti95_lb  eti95_ub
+        sum  40260.0  140.0   39980.0   40540.0
+        """
+        averages = self._contents.averages(weights, by, population)
+        return outcomes_of(*summed(averages, self._contents, self.estimand, by is not None))
+
+    def map(self, function: Callable[[Floats], ArrayLike]) -> "Outcomes":
+        """Return a function of each number: of each row in each draw.
+
+        NumPy's own need no `map`: ``np.log(outcomes)`` keeps the draws.
+
+        Parameters
+        ----------
+        function : callable
+            From an array of numbers, (draws, rows), to an array of the same shape, number by
+            number. It is called with blocks of rows, so that it must not mix them.
+
+        Raises
+        ------
+        ValueError
+            If the function changes the shape, or something is not finite.
+
+        See Also
+        --------
+        average : Over rows, inside each draw.
+
+        Notes
+        -----
+        What many draws of many rows are mapped by is called when something is asked of them: to
+        be pickled they need a function that can be.
+
+        Examples
+        --------
+        The share of the days that sell more than 20, and how sure that is:
+
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> sales = model.intervene(X, do={"price": 10})
+        >>> many = sales.map(lambda draws: draws > 20)
+        >>> many.average().summary(prob=0.95).round(2)
+                 mean   sd  eti95_lb  eti95_ub
+        average  0.51  0.0      0.51      0.53
+        """
+        if not callable(function):
+            raise TypeError(f"map takes a function of an array of draws, got {function!r}")
+        return self._apply(function, self)
+
+    def summary(
+        self, prob: float | Sequence[float] | None = None, kind: CiKind | None = None
+    ) -> pd.DataFrame:
         """Return mean, sd and interval of each row, in columns named as ArviZ names them.
 
         Parameters
         ----------
-        prob, kind
+        prob : float or sequence of float, optional
+            The probability that the interval holds, or several for as many intervals; by default
+            ArviZ's ``rcParams["stats.ci_prob"]``.
+        kind
             As in `interval`.
 
         See Also
@@ -459,10 +545,10 @@ class Outcomes:
         0  21.0  0.1      20.9      21.2
         1  19.0  0.1      18.8      19.1
         """
-        prob, kind = interval_defaults(prob, kind)
-        mean, sd, ends = self._contents.samples.summary(interval_of(prob, kind))
+        probs, kind = several_defaults(prob, kind)
+        mean, sd, ends = self._contents.samples.summary(intervals_of(probs, kind))
         columns = {"mean": mean, "sd": sd}
-        columns |= dict(zip(interval_columns(prob, kind), ends.T, strict=True))
+        columns |= dict(zip(columns_of_intervals(probs, kind), ends.T, strict=True))
         return pd.DataFrame(columns, index=self._contents.index)
 
     def e_value(self, prob: float | None = None) -> pd.DataFrame:
@@ -521,21 +607,8 @@ class Outcomes:
                 f"is {self.estimand}"
             )
         prob, _ = interval_defaults(prob, "eti")
-        least, low, median, high = self.quantile([0, (1 - prob) / 2, 0.5, (1 + prob) / 2]).T
-        if not np.all(least > 0):
-            raise ValueError(
-                "e_value is that of a positive ratio, as of risks or rates; this one goes down to "
-                f"{least.min():.3g}"
-            )
-        nearest = np.where(low > 1, low, np.where(high < 1, high, 1.0))
-        ends = interval_columns(prob, "eti")
-        columns = {
-            "ratio": median,
-            **dict(zip(ends, (low, high), strict=True)),
-            "e_value": e_value(median),
-            "e_value_interval": e_value(nearest),
-        }
-        return pd.DataFrame(columns, index=self._contents.index)
+        table = e_values(self.quantile([0, (1 - prob) / 2, 0.5, (1 + prob) / 2]), prob)
+        return table.set_axis(self._contents.index)
 
     @staticmethod
     def concat(outcomes: "Mapping[Any, Outcomes]") -> "Outcomes":
@@ -561,20 +634,7 @@ class Outcomes:
         array([23., 20., 17.])
         """
         refuse_other_than_outcomes(outcomes, "outcomes")
-        contents = {name: each._contents for name, each in outcomes.items()}
-        first = next(iter(contents.values()))
-        for name, each in contents.items():
-            if len(each.labels) != 1 or each.shape != first.shape:
-                raise ValueError(
-                    f"concat takes averages of the same draws; {name!r} has {len(each.labels)} "
-                    f"rows and {each.shape} draws"
-                )
-        samples = np.column_stack([each.samples.held() for each in contents.values()])
-        labels = pd.Index(list(outcomes), tupleize_cols=False)
-        is_one = all(each.scale == first.scale for each in contents.values())
-        scale = first.scale if is_one else "mixed"
-        shape, posterior = first.shape, first.posterior
-        joined = Contents(Held(samples), shape, labels, None, posterior, AVERAGED, scale)
+        joined = one_below_the_other({name: each._contents for name, each in outcomes.items()})
         return outcomes_of(joined, "average outcome by scenario")
 
     @staticmethod
@@ -585,7 +645,7 @@ class Outcomes:
         weights: ArrayLike | None = None,
         population: Hashable | list[Hashable] | None = None,
         better: Literal["higher", "lower"] = "higher",
-        prob: float | None = None,
+        prob: float | Sequence[float] | None = None,
         kind: CiKind | None = None,
     ) -> pd.DataFrame:
         """Return scenarios side by side, a row each, the others held against the first.
@@ -599,7 +659,7 @@ class Outcomes:
         better : {"higher", "lower"}, default "higher"
             Which outcomes are better ones.
         prob, kind
-            As in `interval`.
+            As in `summary`.
 
         Returns
         -------
@@ -645,6 +705,52 @@ class Outcomes:
         joined = pd.concat(tables)
         return joined.droplevel(1) if by is None else joined
 
+    @property
+    def loc(self) -> "Labelled":
+        """Rows by their labels, as pandas has them: ``outcomes.loc["north"]``.
+
+        A label, a list of labels, a slice from one to another, or a mask. Rows by position are
+        ``outcomes[0]``, ``outcomes[:10]`` and ``outcomes[mask]``, whatever their labels.
+
+        See Also
+        --------
+        average : By group: the groups are labels.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> season = np.where(X["season"] > 0, "high", "low")
+        >>> sales = model.intervene(X, do={"price": 10}).average(by=season)
+        >>> (sales.loc["high"] - sales.loc["low"]).mean().round(1)
+        array([12.5])
+        """
+        return Labelled(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the draws as a DataFrame: a row for each chain and draw, a column for each row.
+
+        A table of mean, sd and intervals is `summary`.
+
+        See Also
+        --------
+        draws : The same as a DataArray.
+
+        Examples
+        --------
+        >>> from interventional import BayesianInterventionRegressor
+        >>> from interventional.datasets import make_sales
+        >>> X, y = make_sales(random_state=0)
+        >>> model = BayesianInterventionRegressor(random_state=0).fit(X, y)
+        >>> frame = model.intervene(X.head(2), do={"price": 10}).to_frame()
+        >>> frame.shape, frame.index.names
+        ((4000, 2), FrozenList(['chain', 'draw']))
+        """
+        return as_frame(self._contents)
+
     def to_datatree(self) -> "xr.DataTree":
         """Return the draws as ArviZ takes them, in group ``predictions``.
 
@@ -665,17 +771,7 @@ class Outcomes:
         >>> tree["predictions"]["outcome"].sizes
         Frozen({'chain': 4, 'draw': 1000, 'obs': 2})
         """
-        import xarray as xr
-
-        dataset = self.draws.rename("outcome").to_dataset()
-        index = self._contents.labels
-        if not index.is_unique:  # ArviZ picks rows by their labels
-            labels = ("obs", index.astype(object))
-            dataset = dataset.assign_coords(obs=np.arange(len(index)), label=labels)
-        elif isinstance(index.dtype, ExtensionDtype):  # which ArviZ does not read
-            dataset = dataset.assign_coords(obs=index.astype(object))
-        dataset.attrs |= {"estimand": self.estimand, "sample_dims": ["chain", "draw"]}
-        return xr.DataTree.from_dict({"/predictions": dataset})
+        return as_datatree(self.draws, self._contents.labels, self.estimand)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the posterior: its density for one row, intervals in order for many.
@@ -714,31 +810,6 @@ class Outcomes:
         drawing.band(ax, ranks, mean[order[ranks]], intervals, width=1.5)
         return drawing.finished(ax, xlabel="rows, in order", ylabel=f"{self.estimand}, {held}")
 
-    def __sub__(self, other: "Outcomes") -> "Outcomes":
-        """Return the difference, paired draw by draw."""
-        return self._contrast(other, "-")
-
-    def __truediv__(self, other: "Outcomes") -> "Outcomes":
-        """Return the ratio, paired draw by draw."""
-        return self._contrast(other, "/")
-
-    def __array_ufunc__(self, ufunc: Any, *args: Any, **kwargs: Any) -> Any:
-        """Refuse what would be of the means, and no expectation."""
-        name = getattr(ufunc, "__name__", "f")
-        raise TypeError(
-            f"{name} of Outcomes would be that of their means; take it of the draws, "
-            f"{name}(outcomes.draws), and average those"
-        )
-
-    def _refuse_number(self, other: object) -> Any:
-        """Refuse arithmetic with what has no draws."""
-        raise TypeError(
-            f"arithmetic of Outcomes with {type(other).__name__}: take the draws, as in "
-            "1 - outcomes.draws, which are an xarray.DataArray"
-        )
-
-    __add__ = __radd__ = __mul__ = __rmul__ = __rsub__ = __rtruediv__ = __pow__ = _refuse_number
-
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the posterior means, shape (n,)."""
         if copy is False:
@@ -746,6 +817,25 @@ class Outcomes:
                 "the means of Outcomes are computed: they cannot be had without a copy"
             )
         return self.mean() if dtype is None else self.mean().astype(dtype)
+
+    def __getitem__(self, key: Any) -> "Outcomes":
+        """Return some rows, by position: one, a slice, a list, or a mask of bools."""
+        positions = positions_of(key, self._contents)
+        found, words = some_rows(self._contents, positions), self.estimand
+        if len(found.labels) == 1 < len(self):
+            words = f"{words} [{found.labels[0]}]"
+        return outcomes_of(found, words)
+
+    def __float__(self) -> float:
+        """Return the posterior mean of a single one."""
+        return float(self._single("float")[0])
+
+    def __format__(self, spec: str) -> str:
+        """Return mean and interval of a single one, as in ``f"{outcomes:.2f}"``."""
+        if not spec:
+            return str(self)
+        mean, (low, high) = self._single(f"format {spec!r}")[0], self.interval()[0]
+        return f"{mean:{spec}} ({low:{spec}} to {high:{spec}})"
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -759,11 +849,17 @@ class Outcomes:
         rows = "1 row" if len(self) == 1 else f"{len(self)} rows"
         return f"<Outcomes: {self.estimand}, {rows}, {self._contents.samples.n_draws} draws>"
 
-    def _contrast(self, other: object, sign: Sign) -> "Outcomes":
-        if not isinstance(other, Outcomes):
-            raise TypeError(f"Outcomes combine with Outcomes, got {type(other).__name__}")
-        words = contrast_in_words(self.estimand, other.estimand, sign)
-        return outcomes_of(self._contents.contrast(other._contents, sign), words)
+    def _single(self, what: str) -> Floats:
+        """Return the posterior mean of a single one; refuse several."""
+        if len(self) != 1:
+            raise TypeError(
+                f"{what} is of a single one, and these are {len(self)} rows: pick one, as in "
+                "outcomes[0], or ask for the average() or the sum()"
+            )
+        return self.mean()
+
+    def _apply(self, function: Function, *operands: Any) -> "Outcomes":
+        return calculated(function, operands)
 
 
 def outcomes_of(contents: Contents, estimand: str) -> Outcomes:
@@ -775,29 +871,24 @@ def outcomes_of(contents: Contents, estimand: str) -> Outcomes:
     return outcomes
 
 
-def averaged(
-    averages: Averages, shape: Shape, posterior: str | None, estimand: str, by: object
-) -> Outcomes:
-    """Return averages of an estimand as outcomes, a row each; refuse groups without weights."""
-    levels: tuple[Hashable, ...] = ()
-    if isinstance(averages.labels, pd.DataFrame):
-        levels = tuple(averages.labels.columns)
-        labels = pd.MultiIndex.from_frame(averages.labels).to_flat_index()
-    else:
-        labels = pd.Index(np.asarray(averages.labels))
-    has_weight = averages.totals > 0
-    if not has_weight.any():
-        raise ValueError("weights must be finite, not negative, and not all zero")
-    if not has_weight.all():
-        raise ValueError(f"the weights of group {labels[~has_weight].tolist()[0]!r} are all zero")
-    # An average of ratios is no ratio of averages.
-    scale = "mixed" if averages.n > 1 and averages.scale == "ratio" else averages.scale
-    samples = Held(averages.values)
-    contents = Contents(
-        samples, shape, labels, None, posterior, AVERAGED, scale, levels, population=NO_POPULATION
-    )
-    of = "average" if by is None else "average by group"
-    return outcomes_of(contents, f"{of} of {estimand}{averages.population}")
+class Labelled:
+    """Rows of outcomes by their labels."""
+
+    def __init__(self, outcomes: Outcomes):
+        self.outcomes = outcomes
+
+    def __getitem__(self, key: Any) -> Outcomes:
+        """Return the rows of a label, of several, of a slice from one to another, or of a mask."""
+        return self.outcomes[positions_of_labels(key, contents_of(self.outcomes))]
+
+
+def calculated(function: Function, operands: Sequence[Any]) -> Outcomes:
+    """Return a function of outcomes, and of numbers beside them, draw by draw."""
+    terms = [
+        Term(each._contents, each.estimand) if isinstance(each, Outcomes) else each
+        for each in operands
+    ]
+    return outcomes_of(*combined(function, terms))
 
 
 def contents_of(outcomes: Outcomes) -> Contents:
@@ -808,21 +899,8 @@ def contents_of(outcomes: Outcomes) -> Contents:
 def mapped(outcomes: Outcomes, function: Reduction) -> Outcomes:
     """Return a function of the samples, (draws, n) to (draws, n), of the same rows."""
     contents = outcomes._contents
-    samples, why = at_once(Mapped(contents.samples, function)), TRANSFORMED
+    samples, why = at_once(Applied(function, contents.samples)), TRANSFORMED
     return outcomes_of(replace(contents, samples=samples, population=why), outcomes.estimand)
-
-
-def e_value(ratio: ArrayLike) -> Floats:
-    """Return the E-value of a risk ratio (VanderWeele and Ding 2017).
-
-    Examples
-    --------
-    >>> e_value([10.73, 1 / 10.73, 1.0]).round(1)  # smoking and lung cancer
-    array([20.9, 20.9,  1. ])
-    """
-    risk = np.asarray(ratio, dtype=np.float64)
-    risk = np.where(risk < 1, 1 / risk, risk)
-    return risk + np.sqrt(risk * (risk - 1))
 
 
 def refuse_other_than_outcomes(named: object, what: str) -> None:

@@ -1,10 +1,10 @@
 """Samples of the population that the groups of some rows are a sample of."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from interventional.answers.samples import Contrast, Samples, Sign, at_once
+from interventional.answers.samples import Samples, at_once
 from interventional.errors import listed, unknown
 
 NOT_KNOWN = (
@@ -13,6 +13,11 @@ NOT_KNOWN = (
 )
 AVERAGED = (
     "population: these are averages over rows already; say population= where the rows are averaged"
+)
+
+BENT = (
+    "population: it is known of what is linear in outcomes, and this is not; average outcomes "
+    "over the population first, and calculate with those averages"
 )
 
 TRANSFORMED = (
@@ -41,28 +46,42 @@ class Populations:
 
 
 @dataclass(frozen=True, eq=False)
-class OfContrast(Populations):
-    """Those of the difference or the ratio of samples, paired draw by draw."""
+class Made(Populations):
+    """Those of samples that are made of others: of contrasts, of multiples, of some rows.
 
-    left: Populations
-    right: Populations
-    sign: Sign
+    Attributes
+    ----------
+    make : callable
+        From the samples of the parts to those of all.
+    parts : tuple of Populations or Samples
+        What they are made of; samples are the same over any population.
+    """
+
+    make: Callable[..., Samples]
+    parts: tuple[Populations | Samples, ...]
 
     @property
     def names(self) -> Mapping[Hashable, str]:  # type: ignore[override]
-        """What is known on either side."""
-        return {**self.left.names, **self.right.names}
+        """What is known of any part."""
+        known = [part.names for part in self.parts if isinstance(part, Populations)]
+        return {name: of for names in known for name, of in names.items()}
 
     def over(self, names: frozenset[str]) -> Samples:
-        """Return the contrast of both sides' samples."""
-        return at_once(Contrast(self.left.over(names), self.right.over(names), self.sign))
+        """Return what is made of the parts' samples."""
+        found = (p.over(names) if isinstance(p, Populations) else p for p in self.parts)
+        return at_once(self.make(*found))
 
 
-def contrasted(left: Populations | str, right: Populations | str, sign: Sign) -> Populations | str:
-    """Return the populations of a contrast; a str says why they are not known."""
-    if isinstance(left, str) or isinstance(right, str):
-        return left if isinstance(left, str) else right
-    return OfContrast(left, right, sign)
+def made(
+    make: Callable[..., Samples], parts: Sequence[Populations | Samples | str]
+) -> Populations | str:
+    """Return the populations of what is made of parts; a str says why one's are not known."""
+    known = []
+    for part in parts:
+        if isinstance(part, str):
+            return part
+        known.append(part)
+    return Made(make, tuple(known))
 
 
 def over_population(known: Populations | str, population: Any) -> tuple[Samples, str]:

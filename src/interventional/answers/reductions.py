@@ -84,6 +84,38 @@ def interval_defaults(prob: float | None, kind: CiKind | None) -> tuple[float, C
     return float(prob), kind
 
 
+def several_defaults(
+    prob: float | Sequence[float] | None, kind: CiKind | None
+) -> tuple[list[float], CiKind]:
+    """Return the probabilities of one or more intervals, and their kind, ArviZ's where None."""
+    if prob is None or not np.ndim(prob):
+        one, kind = interval_defaults(prob, kind)  # type: ignore[arg-type]
+        return [one], kind
+    probs = list(prob)  # type: ignore[arg-type]
+    found = [interval_defaults(each, kind) for each in probs]
+    if not found:
+        raise ValueError("prob is an empty list; give a probability between 0 and 1, or several")
+    probs, kind = [each for each, _ in found], found[0][1]
+    columns = [interval_columns(each, kind)[0] for each in probs]
+    if len(set(columns)) < len(columns):
+        raise ValueError(f"prob: two of {probs} would have one name, of whole per cent")
+    return probs, kind
+
+
+def intervals_of(probs: Sequence[float], kind: CiKind) -> Reduction:
+    """Return several intervals of each row, (rows, 2 * len(probs)), as a function of samples."""
+    return partial(_beside, reductions=[interval_of(prob, kind) for prob in probs])
+
+
+def _beside(block: Floats, reductions: Sequence[Reduction]) -> Floats:
+    return np.hstack([reduction(block) for reduction in reductions])
+
+
+def columns_of_intervals(probs: Sequence[float], kind: CiKind) -> list[str]:
+    """Return what ArviZ calls the ends of several intervals."""
+    return [column for prob in probs for column in interval_columns(prob, kind)]
+
+
 def interval_columns(prob: float, kind: CiKind) -> tuple[str, str]:
     """Return what ArviZ calls the ends of an interval."""
     stem = f"{kind}{int(round(100 * prob, 6))}"

@@ -5,9 +5,9 @@ rows, or for what comes of all rows: a number or two a row, averages over rows i
 is linear in known terms answers some of that in closed form.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,6 @@ Rows = slice | NDArray[np.intp]
 _FACTORED = 500  # terms of which a factor is cheaper than samples
 _AVERAGED = 64  # numbers that a row of sparse terms takes while it is averaged
 _FEW = 0.1  # of a matrix that is better a sparse one
-Sign = Literal["-", "/"]  # of a contrast
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +178,10 @@ class Samples:
         if linear is not None:
             return Held(linear.samples(positions))
         out = np.empty((self.n_draws, len(positions)))
-        for rows in blocks(self.n, self.n_draws):
+        size = rows_of_chunk(self.n_draws)
+        start = int(positions[0]) // size * size
+        for each in blocks(int(positions[-1]) + 1 - start, self.n_draws):
+            rows = slice(start + each.start, start + each.stop)
             first, last = np.searchsorted(positions, [rows.start, rows.stop])
             if last > first:
                 out[:, first:last] = self.block(rows)[:, positions[first:last] - rows.start]
@@ -252,48 +254,6 @@ class Chunked(Samples):
         return self.chunk(0, slice(0, min(rows_of_chunk(self.n_draws), self.n)))
 
 
-class Contrast(Samples):
-    """The difference or the ratio of samples, paired draw by draw."""
-
-    def __init__(self, left: Samples, right: Samples, sign: Sign):
-        self.left, self.right, self.sign = left, right, sign
-        self.n_draws, self.n = left.n_draws, left.n
-
-    def block(self, rows: slice) -> Floats:
-        """Return the contrast of consecutive rows; refuse a ratio to zero."""
-        left, right = self.left.block(rows), self.right.block(rows)
-        if self.sign == "-":
-            return left - right
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = left / right
-        if not np.isfinite(ratio).all():
-            raise ValueError("the denominator is zero in some draws; take a difference instead")
-        return ratio
-
-    def linear(self) -> "Closed | None":
-        """Return the difference of two closed forms; a ratio has none."""
-        if self.sign == "/":
-            return None
-        left, right = self.left.linear(), self.right.linear()
-        if isinstance(left, Linear) and isinstance(right, Linear):
-            return left.minus(right)
-        if isinstance(left, Parts) and isinstance(right, Parts):
-            return left.minus(right)
-        return None
-
-
-class Mapped(Samples):
-    """A function of samples, from (n_draws, rows) to (n_draws, rows)."""
-
-    def __init__(self, inner: Samples, function: Reduction):
-        self.inner, self.function = inner, function
-        self.n_draws, self.n = inner.n_draws, inner.n
-
-    def block(self, rows: slice) -> Floats:
-        """Return the function of consecutive rows."""
-        return self.function(self.inner.block(rows))
-
-
 @dataclass(frozen=True, eq=False)
 class Linear:
     """Samples ``matrix @ coefficients[draw] + intercept[draw]``, and what of them is closed form.
@@ -355,17 +315,45 @@ class Linear:
         """Return the samples of some rows, (n_draws, rows)."""
         return self.coefficients @ self.matrix(rows).T + self.intercept[:, None]
 
-    def minus(self, other: "Linear") -> "Linear":
-        """Return the difference, draw by draw."""
-        intercept = self.intercept - other.intercept
+    def plus(self, other: "Linear", sign: float) -> "Linear":
+        """Return the sum, or the difference if the sign is -1, draw by draw."""
+        intercept = self.intercept + sign * other.intercept
+        if not other.coefficients.shape[1]:
+            return replace(self, intercept=intercept)
         is_same = np.array_equal(self.coefficients, other.coefficients)  # which cancel exactly
 
         def matrix(rows: Rows) -> Floats:
             here, there = self.matrix(rows), other.matrix(rows)
-            return here - there if is_same else beside([here, -there])
+            if is_same:
+                return here + there if sign > 0 else here - there
+            return beside([here, there if sign > 0 else -there])
 
         both = np.hstack([self.coefficients, other.coefficients])
         return Linear(matrix, self.n, self.coefficients if is_same else both, intercept)
+
+    def scaled(self, by: Floats) -> "Linear":
+        """Return the product with a number, shape (), or with one a draw, (n_draws,)."""
+        coefficients = self.coefficients * (by[:, None] if by.ndim else by)
+        return replace(self, coefficients=coefficients, intercept=self.intercept * by)
+
+    def weighted(self, by: Floats) -> "Linear":
+        """Return the product with a number a row, (n,): the intercept becomes a term."""
+
+        def matrix(rows: Rows) -> Floats:
+            own, terms = by[rows], self.matrix(rows)
+            return beside([_row_by_row(own, terms), own[:, None]])
+
+        coefficients = np.column_stack([self.coefficients, self.intercept])
+        return Linear(matrix, self.n, coefficients, np.zeros_like(self.intercept))
+
+    def picked(self, positions: NDArray[np.intp]) -> "Linear":
+        """Return the samples of some rows, in the order of their positions."""
+        return replace(self, matrix=lambda rows: self.matrix(positions[rows]), n=len(positions))
+
+    def of_draws(self, draws: NDArray[np.intp]) -> "Linear":
+        """Return some of the draws."""
+        own = self.coefficients[draws], self.intercept[draws]
+        return Linear(self.matrix, self.n, *own)
 
     def _blocks(self, sparse_width: int | None = None) -> Iterator[slice]:
         """Iterate over rows: of sparse terms, so many that samples fit, or so wide ones do."""
@@ -421,14 +409,21 @@ class Parts:
         """Return the samples of some rows, (n_draws, rows)."""
         return self._put(self._each(lambda part: part.samples(rows)))
 
-    def minus(self, other: "Parts") -> "Parts | None":
-        """Return the difference, draw by draw; None if the others come in other parts."""
-        if len(other.draws) != len(self.draws):
-            return None
-        if not all(map(np.array_equal, self.draws, other.draws)):
-            return None
-        pairs = zip(self.parts, other.parts, strict=True)
-        return Parts(self.draws, tuple(part.minus(rest) for part, rest in pairs))
+    def scaled(self, by: Floats) -> "Parts":
+        """Return the product with a number, shape (), or with one a draw, (n_draws,)."""
+        own = (by[draws] if by.ndim else by for draws in self.draws)
+        return self._of(part.scaled(each) for part, each in zip(self.parts, own, strict=True))
+
+    def weighted(self, by: Floats) -> "Parts":
+        """Return the product with a number a row, (n,)."""
+        return self._of(part.weighted(by) for part in self.parts)
+
+    def picked(self, positions: NDArray[np.intp]) -> "Parts":
+        """Return the samples of some rows, in the order of their positions."""
+        return self._of(part.picked(positions) for part in self.parts)
+
+    def _of(self, parts: Iterable[Linear]) -> "Parts":
+        return Parts(self.draws, tuple(parts))
 
     def _each(self, function: Callable[[Linear], Floats]) -> list[Floats]:
         """Return what a function makes of each part; few rows are not worth threads."""
@@ -443,6 +438,38 @@ class Parts:
 
 
 Closed = Linear | Parts  # samples whose sums over rows need no samples
+
+
+def added(left: Closed, right: Closed, sign: float) -> Closed | None:
+    """Return the sum, or the difference if the sign is -1, draw by draw.
+
+    None if both come in parts, and not in the same.
+    """
+    if isinstance(left, Linear) and isinstance(right, Linear):
+        return left.plus(right, sign)
+    draws = left.draws if isinstance(left, Parts) else right.draws  # type: ignore[union-attr]
+    sides = [_in_parts(each, draws) for each in (left, right)]
+    if sides[0] is None or sides[1] is None:
+        return None
+    pairs = zip(*sides, strict=True)
+    return Parts(draws, tuple(part.plus(rest, sign) for part, rest in pairs))
+
+
+def _in_parts(closed: Closed, draws: tuple[NDArray[np.intp], ...]) -> Sequence[Linear] | None:
+    """Return the parts of some draws each; None if it comes in others."""
+    if isinstance(closed, Linear):
+        return [closed.of_draws(own) for own in draws]
+    is_same = len(draws) == len(closed.draws) and all(map(np.array_equal, draws, closed.draws))
+    return closed.parts if is_same else None
+
+
+def _row_by_row(by: Floats, terms: Any) -> Any:
+    """Return terms, which may be sparse, times a number a row."""
+    if isinstance(terms, np.ndarray):
+        return by[:, None] * terms
+    from scipy import sparse
+
+    return sparse.diags_array(by) @ terms
 
 
 def at_once(samples: Samples) -> Samples:

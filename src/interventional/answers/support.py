@@ -1,6 +1,6 @@
 """How well the data support an answer, row by row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -132,6 +132,16 @@ class Support:
         """Return the support of rows that are as they were observed."""
         yes = np.ones(n, dtype=bool)
         return cls(yes, yes, np.zeros(n), np.ones(n))
+
+    def picked(self, positions: NDArray[np.intp]) -> "Support":
+        """Return that of some rows, by their positions."""
+        return replace(
+            self,
+            supported=self.supported[positions],
+            in_range=self.in_range[positions],
+            distance=self.distance[positions],
+            overlap=self.overlap[positions],
+        )
 
     def table(self, index: pd.Index) -> pd.DataFrame:
         """Return it as a DataFrame, a row for each."""

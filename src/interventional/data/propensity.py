@@ -1,9 +1,10 @@
 """What a treatment is expected to be given the other columns, as numbers a row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, softmax
 
 from interventional.data.treatments import Treatment
 from interventional.numbers import Floats
@@ -15,7 +16,9 @@ _LEAST = 1e-3  # spread of an expectation, less than which it tells nothing of r
 
 @dataclass(frozen=True, eq=False)
 class Propensity:
-    """An expected treatment: its log odds, or its mean, linear in features and their squares.
+    """An expected treatment: how probable its levels are, or its mean.
+
+    Log odds, or the mean, are linear in features and their squares.
 
     Attributes
     ----------
@@ -28,7 +31,7 @@ class Propensity:
     intercept, center, scale : ndarray of shape (size,)
         Of the regression; and what makes its values standard.
     clip : float
-        What its values are kept within.
+        What log odds are kept within; infinite for a mean.
     """
 
     treatment: int
@@ -81,19 +84,24 @@ class Propensity:
             found = LogisticRegression(C=_PENALTY, max_iter=1000).fit(terms, codes, weights)
             clip = float(_CLIP)
         coef, intercept = np.atleast_2d(found.coef_).T, np.atleast_1d(found.intercept_)
-        at = np.clip(terms @ coef + intercept, -clip, clip)
+        zero, one = np.zeros_like(intercept), np.ones_like(intercept)
+        raw = cls(treatment.j, tuple(features), coef, intercept, zero, one, clip)
+        at = raw._of(terms)
         center = np.average(at, axis=0, weights=weights)
         scale = np.sqrt(np.average(np.square(at - center), axis=0, weights=weights))
-        known = scale > _LEAST
-        if not known.any():
+        if (scale < _LEAST).all():
             return None
-        of = coef[:, known], intercept[known], center[known], scale[known]
-        return cls(treatment.j, tuple(features), *of, clip)
+        return replace(raw, center=center, scale=np.maximum(scale, _LEAST))
 
     def at(self, made: Floats) -> Floats:
         """Return the expectation of rows, standardised, (n, size)."""
-        found = _terms(made[:, self.features]) @ self.coef + self.intercept
-        return np.asarray((np.clip(found, -self.clip, self.clip) - self.center) / self.scale)
+        return self._of(_terms(made[:, self.features]))
+
+    def _of(self, terms: Floats) -> Floats:
+        found = np.clip(terms @ self.coef + self.intercept, -self.clip, self.clip)
+        if np.isfinite(self.clip):
+            found = expit(found) if self.size == 1 else softmax(found, axis=1)
+        return np.asarray((found - self.center) / self.scale)
 
 
 def _terms(rows: Floats) -> Floats:

@@ -1,13 +1,15 @@
 r"""A surface that bends over columns: what it is made of, as numbers.
 
-.. math:: f(x) + \sum_k u_k (\delta_k' x + g_k(x)) + h_k(t_k)
+.. math:: f(x) + \lambda' e(x) + \sum_k u_k (\delta_k' x + g_k(x)) + h_k(t_k)
 
 with Gaussian processes f, g and h; where t is a number, g is a function of t too. x are the
 columns but the treatments t, the numbers among them standardised, levels as indicators, and for f
-the expected treatment given x besides (`propensity`): so what confounds is not taken for effects
-(Hahn, Murray and Carvalho 2020). u is a treatment about its middle: -1/2 and 1/2 where it has two
-values, indicators of its levels about their average, and standard deviations about its mean where
-it is a number. Without treatments there is f alone, over all columns.
+the expected treatments e given x besides (`propensity`): so what confounds is not taken for
+effects (Hahn, Murray and Carvalho 2020). For what f shrinks away of that there is λ, which is not
+shrunk: as if treatments were centred about what was to be expected of them (Robinson 1988). u is a
+treatment about its middle: -1/2 and 1/2 where it has two values, indicators of its levels about
+their average, and standard deviations about its mean where it is a number. Without treatments
+there is f alone, over all columns.
 
 As a linear model in a basis: of landmarks Z, with K the kernel of all that bends and L a root of
 that among landmarks, the surface is
@@ -22,6 +24,8 @@ Gaussian process has one of its own, as sums of them would tell too little of ea
 
 References
 ----------
+Robinson (1988). Root-N-consistent semiparametric regression. Econometrica 56:931.
+
 Hahn, Murray and Carvalho (2020). Bayesian regression tree models for causal inference.
 Bayesian Analysis 15:965.
 
@@ -48,6 +52,7 @@ from interventional.numbers import Floats, side_by_side
 LANDMARKS = 500  # rows at most that a surface is told by where they are all
 _SOME = 400  # rows that each process is told by where there are more
 _WAVES = 64  # of each process
+EXPECTED = "expected"  # what the line of expected treatments is called
 _JITTER = 1e-8  # of the variance of the surface, so that landmarks may be next to each other
 
 
@@ -388,8 +393,8 @@ def _components(
     is_x = [j not in treated for j, *_ in surface.columns]
     by = [f"{schema.names[p.treatment]}|" for p in surface.propensities for _ in range(p.size)]
     xs = [k for k, own in enumerate(is_x) if own]
-    with_propensity = xs + list(range(len(owner), len(owner) + len(by)))
-    owner += by
+    expected = list(range(len(owner), len(owner) + len(by)))
+    with_expected, owner = xs + expected, owner + by
     parts: list[Component] = []
     labels: list[str] = []
 
@@ -406,11 +411,12 @@ def _components(
         of = np.array(features, dtype=np.intp), np.array(lengths, dtype=np.intp), waves_of
         parts.append(Component(name, bends, k, *of))
 
-    add("surface", True, None, with_propensity)
+    add("surface", True, None, with_expected)
     for k, treatment in enumerate(surface.treatments):
         others = [i for i, (j, *_) in enumerate(surface.columns) if j != treatment.j]
         own = [i for i, (j, *_) in enumerate(surface.columns) if j == treatment.j]
         add(names[k], True, None, own if treatment.is_dose else [])
         add(f"{names[k]}:line", False, k, others)
         add(f"{names[k]}:surface", True, k, others + own if treatment.is_dose else others)
+    add(EXPECTED, False, None, expected)
     return tuple(parts), tuple(labels)

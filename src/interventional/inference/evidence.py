@@ -29,7 +29,7 @@ from interventional.data.surface import Component, Inputs, Surface, times
 from interventional.inference.exact import LogDensity
 from interventional.inference.spreads import Spread
 from interventional.numbers import Floats
-from interventional.scm.surface_priors import SCALE_SPREAD, SurfacePriors
+from interventional.scm.surface_priors import SurfacePriors
 
 _LEAST, _MOST = -7.0, 4.0  # of log scales
 _SHORTEST, _LONGEST = -3.0, 7.0  # of log lengths
@@ -111,10 +111,10 @@ class Evidence:
 
     @cached_property
     def free(self) -> NDArray[np.intp]:
-        """Positions in theta of what there is."""
+        """Positions in theta of what there is and is not known."""
         surface = self.surface
         known = np.zeros(len(self.mean), dtype=bool)
-        known[: len(self.on)] = self.on
+        known[: len(self.on)] = np.array(self.on, dtype=bool) & (self.priors.spread > 0)
         for c, part in surface.bending:
             if self.on[c]:
                 known[len(self.on) + part.lengths] = True
@@ -134,7 +134,7 @@ class Evidence:
     def root(self) -> Floats:
         """A lower triangular root of the prior covariance of theta; units where it has none."""
         n, end, root = len(self.on), self._n_processes, np.eye(len(self.mean))
-        root[:n, :n] *= SCALE_SPREAD
+        root[:n, :n] = np.diag(self.priors.spread)
         root[n:end, n:end] = self.priors.root
         return root
 

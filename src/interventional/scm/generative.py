@@ -15,7 +15,6 @@ from interventional.data.design import TreatmentCoding
 from interventional.data.smooth import Design, SmoothDesign
 from interventional.numbers import Floats
 from interventional.scm.equations import Equation, Regeneration, StructuralModel, with_errors
-from interventional.scm.surface_priors import SCALE_SPREAD
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -129,9 +128,13 @@ def _add_surface(equation: Equation, columns: list[Any]) -> Any:
     form = pm.Categorical(f"{name}_form", odds / odds.sum())
     dims = {ending: f"{name}_{ending}" for ending in ("component", "range", "weight")}
     log_scale, log_length = np.log(priors.scale), np.log(priors.length)
-    size = pm.LogNormal(f"{name}_size", log_scale, SCALE_SPREAD, dims=dims["component"])
+    swell = pm.Normal(f"{name}_swell", 0.0, 1.0, dims=dims["component"])
     on = pt.as_tensor(np.array(list(priors.odds), dtype=float))
-    scale = pm.Deterministic(f"{name}_scale", on[form] * size, dims=dims["component"])
+    scale = pm.Deterministic(
+        f"{name}_scale",
+        on[form] * pt.exp(log_scale + priors.spread * swell),
+        dims=dims["component"],
+    )
     stretch = pm.Normal(f"{name}_stretch", 0.0, 1.0, dims=dims["range"])
     length = pt.exp(log_length + pt.dot(priors.root, stretch))
     length = pm.Deterministic(f"{name}_length", length, dims=dims["range"])

@@ -12,7 +12,7 @@ _RESERVED = ("obs", "chain", "draw")
 SUFFIXES = ("_mu", "_beta", "_intercept", "_term", "_residual", "_weights")
 OF_SURFACE = (
     "_form",
-    "_size",
+    "_swell",
     "_scale",
     "_length",
     "_stretch",
