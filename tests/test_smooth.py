@@ -351,9 +351,8 @@ def test_its_density_is_the_models():
         ({"treatments": ["tt"]}, "did you mean 't'"),
         ({"treatments": ["y"]}, "outcome"),
         ({"inference": "nuts"}, "inference='nuts'"),
-        ({"family": "student_t"}, "student_t"),
+        ({"family": "gamma"}, "gamma"),
         ({"priors": "ridge"}, "ridge"),
-        ({"groups": ["kind"]}, "groups"),
         ({"noise": "z"}, "known errors"),
     ],
 )

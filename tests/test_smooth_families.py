@@ -279,7 +279,6 @@ def test_its_density_is_the_models(family):
     ("options", "message"),
     [
         ({"family": "negative_binomial"}, "the family of 'y' is 'negative_binomial'"),
-        ({"family": "student_t"}, "the family of 'y' is 'student_t'"),
         ({"inference": "exact"}, "inference='exact', and the family of 'y' is 'poisson'"),
         ({"inference": "nuts"}, "inference='nuts', and the family of 'y' is 'poisson'"),
         ({"family": "gaussian", "inference": "laplace"}, "inference='laplace', and the family"),

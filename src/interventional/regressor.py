@@ -63,8 +63,9 @@ class BayesianInterventionRegressor(Estimator):
         categories, strings and objects by treatment coding.
         ``"smooth"`` adds Gaussian processes to that line: a surface over all columns, each with a
         relevance that is learnt, and effects of `treatments` that differ from row to row and
-        bend; where rows are straight, it is the line. For Gaussian and lognormal equations, for
-        those of 0 and 1 or of two levels, and for Poisson counts.
+        bend; where rows are straight, it is the line. What `groups` have stands beside. For
+        Gaussian, lognormal and Student t equations, for those of 0 and 1 or of two levels, and for
+        Poisson counts.
     treatments : column or list of columns, optional
         The columns that are meant to be forced: numbers, 0 and 1, or levels. ``design="smooth"``
         learns their effects apart from what else moves the outcome, and allows for the treatment
@@ -113,8 +114,8 @@ class BayesianInterventionRegressor(Estimator):
         of other priors that learn their scale: where there are several, scales are drawn by
         importance sampling, which warns where it fails. ``"nuts"``: NUTS. ``"laplace"``: a
         Gaussian approximation, which warns where it is a poor one. ``"auto"``: exact wherever it
-        applies, else NUTS. ``design="smooth"`` is exact given scales and lengths, or, for 0 and 1
-        and for counts, ``"laplace"``, which does not warn there; ``"auto"`` is either.
+        applies, else NUTS. ``design="smooth"`` is exact given scales and lengths, or, for Student
+        t, 0 and 1 and counts, ``"laplace"``, which does not warn there; ``"auto"`` is either.
     draws, tune, chains : int, default 1000, 1000, 4
         Draws a chain, warm-up iterations a chain (NUTS), and chains.
     random_state : int, RandomState or None, default None

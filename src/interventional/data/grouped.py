@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from interventional.data.design import PlainDesign, make_design
 from interventional.data.groups import Grouping
 from interventional.data.schema import Schema
-from interventional.data.smooth import SmoothDesign
 from interventional.errors import UndeterminedError, unknown
 from interventional.numbers import Floats
 
@@ -300,10 +299,6 @@ class GroupedDesign:
                     padded = np.concatenate([m.values, np.zeros(len(more))])
                     means[i] = replace(m, values=padded[order])
         return GroupedDesign(schema, self.base, varying, means)
-
-
-# The map from encoded columns to the matrix that an equation is linear in, whatever differs.
-Design = PlainDesign | GroupedDesign | SmoothDesign
 
 
 def _varying(

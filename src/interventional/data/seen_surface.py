@@ -17,13 +17,14 @@ class SeenSurface:
     Attributes
     ----------
     line : SufficientStatistics
-        Of the terms that are linear.
+        Of the terms that are linear, and the same for all groups of rows.
     design : SmoothDesign
         The terms, and what bends.
     rows : ndarray of shape (k, columns)
         Distinct encoded rows, in order.
     target : ndarray of shape (k,)
-        The mean outcome of each; of counts over exposures their rate.
+        The mean outcome of each, or, where rows of other outcomes are others, the outcome; of
+        counts over exposures their rate.
     weights : ndarray of shape (k,)
         How often each occurs; of counts over exposures the sum of these.
     within : ndarray of shape (k,)
@@ -52,6 +53,7 @@ class SeenSurface:
         intercept: bool = True,
         on_link: tuple[float, float, float] | None = None,
         exposures: Floats | None = None,
+        one_by_one: bool = False,
     ) -> "SeenSurface":
         """Reduce rows.
 
@@ -71,12 +73,16 @@ class SeenSurface:
             As in the attribute.
         exposures : ndarray of shape (n,), optional
             What counts are in proportion to.
+        one_by_one : bool, default False
+            Whether rows of other outcomes are others, as the likelihood needs each.
         """
-        distinct, codes, counts = merged(rows, weights)
+        beside = np.column_stack([rows, target]) if one_by_one else rows
+        distinct, codes, counts = merged(beside, weights)
+        distinct = distinct[:, : rows.shape[1]]
         each = np.ones(len(rows)) if weights is None else weights
         # sorted: sums must not depend on the order of the rows
-        beside = () if exposures is None else (exposures,)
-        order = np.lexsort((*beside, target, codes))
+        of_counts = () if exposures is None else (exposures,)
+        order = np.lexsort((*of_counts, target, codes))
         codes, y, each = codes[order], target[order], each[order]
         size = counts
         if exposures is not None:  # the likelihood sees sums of counts and of exposures alone
@@ -84,14 +90,15 @@ class SeenSurface:
         mean = np.bincount(codes, each * y, len(distinct)) / size
         off = np.square(y - mean[codes])
         within = np.asarray(np.bincount(codes, each * off, len(distinct)))
-        matrix = design.matrix(distinct[codes])
+        matrix = design.of_population(distinct[codes])
         line = sufficient_statistics(matrix, y, each, intercept=intercept)
         return cls(line, design, distinct, mean, size, within, on_link)
 
     @property
     def x_mean(self) -> Floats:
-        """Means of the terms, (terms,); zeros for a model without an intercept."""
-        return self.line.x_mean
+        """Means of the terms, (terms,); zeros for those of groups, and without an intercept."""
+        extra = len(self.design.terms) - len(self.design.population)
+        return np.concatenate([self.line.x_mean, np.zeros(extra)])
 
     @property
     def moments(self) -> Moments:

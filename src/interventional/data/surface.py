@@ -143,7 +143,12 @@ class Surface:
 
     @classmethod
     def of(
-        cls, schema: Schema, treated: Sequence[int], values: Floats, weights: Floats
+        cls,
+        schema: Schema,
+        treated: Sequence[int],
+        values: Floats,
+        weights: Floats,
+        apart: Sequence[int] = (),
     ) -> "Surface":
         """Return the surface over some columns.
 
@@ -157,10 +162,12 @@ class Surface:
             Distinct encoded rows, in order.
         weights : ndarray of shape (n,)
             How often each occurs.
+        apart : sequence of int
+            Positions of columns that it is not over.
         """
         treated = [j for j in treated if len(np.unique(values[:, j])) > 1]
         treatments = tuple(Treatment.of(schema, j, values, weights) for j in treated)
-        columns = tuple(_features(schema, values, weights))
+        columns = tuple(f for f in _features(schema, values, weights) if f[0] not in apart)
         are_all = len(values) <= LANDMARKS
         bare = cls(columns, (), treatments, (), (), Inputs(np.empty((0, 0)), ()), are_all)
         made = bare.inputs(values).features

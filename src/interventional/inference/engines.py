@@ -171,7 +171,8 @@ def _laplace(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
     """
     if isinstance(seen, SeenSurface):
         rng, n_draws = np.random.default_rng(sampling.seed), sampling.chains * sampling.draws
-        draws = surfaces.draw(equation, seen, n_draws, rng)
+        of = (of_sigma(equation)[0],) if equation.is_heavy else ()
+        draws = surfaces.draw(equation, seen, n_draws, rng, *of)
         return _by_chain(equation, draws, {}, sampling), {}, "interventional", []
     build, numbers, key = _observed(equation, seen)
     return laplace.sample(build, numbers, key, sampling)

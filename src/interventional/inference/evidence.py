@@ -27,6 +27,7 @@ from interventional.data.kernels import IN_CACHE, ROOT, for_distances, matern_an
 from interventional.data.lapack import factor, invert
 from interventional.data.surface import Component, Inputs, Surface, times
 from interventional.inference.exact import LogDensity
+from interventional.inference.spreads import Spread
 from interventional.numbers import Floats
 from interventional.scm.surface_priors import SurfacePriors
 
@@ -54,6 +55,10 @@ class Rows:
         How often each row occurs, and the squares of its outcomes about their mean.
     offset : ndarray of shape (n,) or float
         What is added to the linear predictor, of outcomes that are no Gaussian.
+    groups : tuple of Spread
+        What groups of rows differ by, one a kind of groups.
+    places : ndarray of int, shape (n,), or None
+        Which landmark each row is, where all of them are some; None where they are these in order.
     """
 
     inputs: Inputs
@@ -62,12 +67,16 @@ class Rows:
     weights: Floats
     within: Floats
     offset: Floats | float = 0.0
+    groups: tuple[Spread, ...] = ()
+    places: NDArray[np.intp] | None = None
 
     def take(self, rows: NDArray[np.intp]) -> "Rows":
         """Return some rows."""
         rest = self.line[rows], self.target[rows], self.weights[rows], self.within[rows]
         offset = self.offset[rows] if isinstance(self.offset, np.ndarray) else self.offset
-        return Rows(self.inputs.take(rows), *rest, offset)
+        groups = tuple(spread.take(rows) for spread in self.groups)
+        places = None if self.places is None else self.places[rows]
+        return Rows(self.inputs.take(rows), *rest, offset, groups, places)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,22 +118,37 @@ class Evidence:
         for c, part in surface.bending:
             if self.on[c]:
                 known[len(self.on) + part.lengths] = True
+        for own, _ in self.spreads:
+            known[own] = True
         known[-1] = self.fixed is None
         return np.flatnonzero(known)
 
     @cached_property
     def mean(self) -> Floats:
         """Prior means of theta; of log sigma where to begin."""
-        medians = self.priors.scale, self.priors.length, [self.fixed or 0.5]
-        return np.log(np.concatenate(medians))
+        medians = np.log(np.concatenate([self.priors.scale, self.priors.length]))
+        parts = [medians, *(spread.start for spread in self.rows.groups)]
+        return np.append(np.concatenate(parts), np.log(self.fixed or 0.5))
 
     @cached_property
     def root(self) -> Floats:
-        """A lower triangular root of the prior covariance of theta; of log sigma a unit."""
-        n, root = len(self.on), np.eye(len(self.mean))
+        """A lower triangular root of the prior covariance of theta; units where it has none."""
+        n, end, root = len(self.on), self._n_processes, np.eye(len(self.mean))
         root[:n, :n] = np.diag(self.priors.spread)
-        root[n:-1, n:-1] = self.priors.root
+        root[n:end, n:end] = self.priors.root
         return root
+
+    @property
+    def _n_processes(self) -> int:
+        """How many scales and lengths there are, which stand first in theta."""
+        return len(self.on) + len(self.surface.lengths)
+
+    @cached_property
+    def spreads(self) -> list[tuple[slice, Spread]]:
+        """What groups differ by, each with where in theta its numbers are."""
+        ends = self._n_processes + np.cumsum([0, *(each.size for each in self.rows.groups)])
+        pairs = zip(ends[:-1], ends[1:], self.rows.groups, strict=True)
+        return [(slice(int(a), int(b)), each) for a, b, each in pairs]
 
     @cached_property
     def free_root(self) -> Floats:
@@ -133,22 +157,24 @@ class Evidence:
 
     @cached_property
     def _to_standard(self) -> tuple[NDArray[np.intp], Floats]:
-        """Positions of what there is but log sigma, and the inverse of their root."""
-        n = int((self.free < len(self.mean) - 1).sum())
+        """Positions of the scales and lengths that there are, and the inverse of their root."""
+        n = int((self.free < self._n_processes).sum())
         return self.free[:n], np.linalg.inv(self.free_root[:n, :n])
 
     def split(self, theta: Floats) -> tuple[Floats, Floats, float]:
         """Return scales, zero where there are none, lengths and sigma."""
-        scale, length = np.split(theta[:-1], [len(self.on)])
+        scale, length = np.split(theta[: self._n_processes], [len(self.on)])
         scale = np.where(self.on, np.exp(scale), 0.0)
         return scale, np.exp(length), float(np.exp(theta[-1]))
 
     @cached_property
     def _bounds(self) -> tuple[Floats, Floats]:
         """Between which values of theta there is a density."""
-        sizes = len(self.on), len(self.surface.lengths), 1
-        least = np.repeat([_LEAST, _SHORTEST, _LEAST], sizes)
-        return least, np.repeat([_MOST, _LONGEST, _MOST], sizes)
+        sizes = len(self.on), len(self.surface.lengths)
+        pairs = [spread.bounds for spread in self.rows.groups]
+        least = [np.repeat([_LEAST, _SHORTEST], sizes), *(low for low, _ in pairs)]
+        most = [np.repeat([_MOST, _LONGEST], sizes), *(high for _, high in pairs)]
+        return np.append(np.concatenate(least), _LEAST), np.append(np.concatenate(most), _MOST)
 
     def within(self, theta: Floats) -> Floats:
         """Return theta, (..., d), moved to where there is a density."""
@@ -184,9 +210,9 @@ class Evidence:
         nothing = np.inf, gradient
         if not self._is_within(theta):
             return nothing
-        scale, length, sigma = self.split(theta)
+        scale, _, sigma = self.split(theta)
         noise = sigma**2 / self.rows.weights
-        divided = self._covariance(scale, length, noise)
+        divided = self._covariance(theta, noise)
         more, within = self.rows.weights.sum() - n, self.rows.within.sum() / sigma**2
         beside = more * theta[-1] + 0.5 * within
         B = self._held.terms(scale)
@@ -201,7 +227,7 @@ class Evidence:
         value, a, G = found
         value += 0.5 * float(self._held.target.astype(float) @ a)
         outer = np.vstack([G, a])
-        own = self._slopes(outer, outer, scale, divided, gradient)
+        own = self._slopes(outer, outer, theta, divided, gradient)
         gradient[-1] = 2 * own @ noise + more - within
         return self._with_prior(theta, half + value + beside, gradient)
 
@@ -210,12 +236,14 @@ class Evidence:
         least, most = self._bounds
         return bool(((theta > least) & (theta < most)).all())
 
-    def _covariance(self, scale: Floats, length: Floats, noise: Floats) -> list[Any]:
-        """Make the covariance of what bends and noise, on and below the diagonal.
+    def _covariance(self, theta: Floats, noise: Floats) -> list[Any]:
+        """Make the covariance of what bends, of groups and noise, on and below the diagonal.
 
         Returns what bending components are functions of, divided by lengths.
         """
         held, arrays = self._held, self._arrays
+        scale, length, _ = self.split(theta)
+        groups = [(spread, spread.root(theta[own])) for own, spread in self.spreads]
         K = arrays.total
         divided = [
             held.features[:, part.features] * (ROOT / length[part.lengths]).astype(self.dtype)
@@ -237,6 +265,8 @@ class Evidence:
                     strip += k
                 else:
                     strip[:] = k
+            for spread, of_groups in groups:
+                spread.add(of_groups, strip, a, b)
         K.flat[:: len(K) + 1] += (noise + _JITTER).astype(self.dtype)
         return divided
 
@@ -261,13 +291,14 @@ class Evidence:
         return float(np.log(own.diagonal()).sum()), a - G.T @ (G @ y), G
 
     def _slopes(
-        self, left: Any, right: Any, scale: Floats, divided: list[Any], gradient: Floats
+        self, left: Any, right: Any, theta: Floats, divided: list[Any], gradient: Floats
     ) -> Floats:
-        """Fill in the slopes in log scales and lengths; return those in variances of the noise.
+        """Fill in the slopes in all but sigma; return those in variances of the noise.
 
         Half the slope in the covariance is the inverse that is in its place less left' right.
         """
         held, arrays, c_n = self._held, self._arrays, len(self.on)
+        scale, moments = self.split(theta)[0], [np.zeros(())] * len(self.spreads)
         own = np.zeros(len(self.rows.target))
         squares = [np.square(z) for z in divided]
         for s, (a, b) in enumerate(arrays.strips):
@@ -275,6 +306,10 @@ class Evidence:
             np.subtract(arrays.total[a:b, :b], W, out=W)
             W[:, a:] *= arrays.below[: b - a, : b - a]
             own[a:b] = W[:, a:].diagonal()
+            moments = [
+                moment + spread.moment(W, a, b)
+                for moment, (_, spread) in zip(moments, self.spreads, strict=True)
+            ]
             for c, terms in held.lines:
                 # each pair of rows once, and half of those with themselves
                 gradient[c] += 2 * scale[c] ** 2 * float(np.vdot(terms[a:b], W @ terms[:b]))
@@ -289,6 +324,8 @@ class Evidence:
                     of = of + (other * (slope.T @ one)).T @ square[:b]
                     of = of - 2 * ((one * z[a:b]) * (slope @ (other * z[:b]))).sum(axis=0)
                 np.add.at(gradient, c_n + part.lengths, scale[c] ** 2 / 3 * np.ravel(of))
+        for moment, (at, spread) in zip(moments, self.spreads, strict=True):
+            gradient[at] = spread.slope(theta[at], moment)
         return own
 
     def _with_prior(self, theta: Floats, value: float, gradient: Floats) -> tuple[float, Floats]:
@@ -296,6 +333,12 @@ class Evidence:
         off = standard @ (theta[own] - self.mean[own])
         value += 0.5 * float(off @ off)
         gradient[own] += standard.T @ off
+        for at, spread in self.spreads:
+            density, slopes = spread.log_prior(theta[at])
+            if np.isnan(density):
+                return np.inf, np.zeros(len(theta))
+            value -= density
+            gradient[at] -= slopes
         if self.fixed is None:
             prior = self._of_sigma(theta[-1])
             if np.isnan(prior):

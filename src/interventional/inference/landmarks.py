@@ -9,12 +9,33 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from interventional.data.lapack import factor, solve
 from interventional.data.surface import Surface
+from interventional.inference.by_group import ByGroup, Given
 from interventional.inference.evidence import Rows
-from interventional.inference.latent import Likelihood, Local, mode
+from interventional.inference.latent import Local, Said, mode
 from interventional.numbers import AT_ONCE, Floats, blocks
+
+
+@dataclass(frozen=True, eq=False)
+class Own:
+    """What groups of rows have to themselves: coefficients that are standard normal.
+
+    Attributes
+    ----------
+    codes : ndarray of int, shape (n,)
+        Which group each row belongs to.
+    factors : ndarray of shape (n, effects)
+        What its coefficients are multiplied by.
+    n_groups : int
+        How many groups there are.
+    """
+
+    codes: NDArray[np.intp]
+    factors: Floats
+    n_groups: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +48,18 @@ class Told:
         Their mean: of the line, of lines of effects, of landmarks; in units of their priors.
     root : ndarray of shape (size, size)
         A root of their precision, on and below the diagonal.
+    groups : Given or None
+        What groups of rows have to themselves, given these.
     """
 
     mean: Floats
     root: Floats
+    groups: Given | None = None
 
     @property
     def size(self) -> int:
-        """How many there are."""
-        return len(self.mean)
+        """How many there are, those of groups included."""
+        return len(self.mean) + (0 if self.groups is None else self.groups.own.size)
 
     @classmethod
     def of(
@@ -46,26 +70,28 @@ class Told:
         length: Floats,
         sigma: float,
         roots: Sequence[Floats | None],
+        groups: Own | None = None,
     ) -> "Told":
         """Return what Gaussian outcomes tell, given the roots of landmarks' covariances."""
         size = _size(surface, rows)
 
-        def parts() -> Iterator[tuple[Floats, Floats, Floats]]:
+        def parts() -> Iterator[tuple[slice, Floats, Floats, Floats]]:
             for block in blocks(len(rows.target), size):
                 part = rows.take(np.arange(block.start, block.stop))
                 of = block, sigma**2 / part.weights, scale, length, roots
-                yield *_basis(surface, part, *of), part.target
+                yield block, *_basis(surface, part, *of), part.target
 
-        return cls._of(size, parts())
+        return cls._of(size, parts(), groups)
 
     @classmethod
     def at_mode(
         cls,
         surface: Surface,
-        likelihood: Likelihood,
+        likelihood: Said,
         scale: Floats,
         length: Floats,
         roots: Sequence[Floats | None],
+        groups: Own | None = None,
     ) -> "Told":
         """Return what other outcomes tell, by Laplace's method.
 
@@ -86,41 +112,66 @@ class Told:
             told = cls._of(
                 size,
                 (
-                    (A.copy(), local.noise[block] + left, local.response[block])
+                    (block, A.copy(), local.noise[block] + left, local.response[block])
                     for block, A, left in held or made()
                 ),
+                groups,
             )
+            eta = np.zeros(n)
+            if told.groups is not None and groups is not None:
+                zeros = np.zeros((1, *told.groups.own.shape))
+                own = told.groups.drawn(told.mean[None], zeros)[0]
+                eta = (groups.factors * own[groups.codes]).sum(axis=1)
             slope = np.empty(n)
             for block, A, left in held or made():
-                slope[block] = (local.response[block] - A @ told.mean) / (
-                    local.noise[block] + left
-                )
+                off = local.response[block] - eta[block] - A @ told.mean
+                slope[block] = off / (local.noise[block] + left)
             return slope, local.response - local.noise * slope, told
 
         found = mode(likelihood, likelihood.start, step)
         assert found is not None
-        return cls(found.step.mean, found.step.root)
+        return step(likelihood.expected(found.eta))[2]
 
     @classmethod
-    def _of(cls, size: int, parts: Iterable[tuple[Floats, Floats, Floats]]) -> "Told":
+    def _of(
+        cls,
+        size: int,
+        parts: Iterable[tuple[slice, Floats, Floats, Floats]],
+        groups: Own | None,
+    ) -> "Told":
         """Return what rows tell, given a basis, which is overwritten, noise and target of each."""
-        precision, by = np.eye(size), np.zeros(size)
-        for A, noise, target in parts:
-            A /= np.sqrt(noise)[:, None]
+        precision, by, given = np.eye(size), np.zeros(size), None
+        sums = None if groups is None else ByGroup(groups.n_groups, groups.factors.shape[1], size)
+        for block, A, noise, target in parts:
+            sd = np.sqrt(noise)
+            A /= sd[:, None]
             precision += A.T @ A
-            by += A.T @ (target / np.sqrt(noise))
+            by += A.T @ (target / sd)
+            if sums is not None and groups is not None:
+                own = groups.factors[block] / sd[:, None]
+                sums.add(groups.codes[block], own, A, target / sd)
+        if sums is not None:
+            given = sums.taken_out(precision, by)
         factor(precision)
         mean = by[None]
         solve(precision, mean)
         solve(precision, mean, transposed=True)
-        return cls(mean[0], precision)
+        return cls(mean[0], precision, given)
 
-    def drawn(self, noise: Floats) -> Floats:
-        """Return draws made of standard normal numbers, (draws, size)."""
-        found = noise.copy()
+    def drawn(self, noise: Floats) -> tuple[Floats, Floats]:
+        """Return draws made of standard normal numbers, (draws, size).
+
+        First those that all rows share; then what groups have to themselves, (draws, groups,
+        effects), or nothing.
+        """
+        shared = len(self.mean)
+        found = noise[:, :shared].copy()
         solve(self.root, found, transposed=True)
         found += self.mean
-        return found
+        if self.groups is None:
+            return found, noise[:, :0]
+        own = noise[:, shared:].reshape(len(noise), *self.groups.own.shape)
+        return found, self.groups.drawn(found, own)
 
 
 def _size(surface: Surface, rows: Rows) -> int:
@@ -149,7 +200,7 @@ def _basis(
         if root is None:
             continue
         if surface.are_all:
-            A[:, own] = root[block]
+            A[:, own] = root[block if rows.places is None else rows.places]
             continue
         between = surface.kernel(of, rows.inputs, surface.landmarks, scale, length)
         solve(root, between)

@@ -65,8 +65,41 @@ class Local:
     third: Floats
 
 
+class Said:
+    """What outcomes say of a linear predictor; a child says of which family they are.
+
+    Attributes
+    ----------
+    rows : Rows
+        The outcomes, and how often each was seen.
+    contracts : float
+        How much of a step the next one is at most, near the mode; else there is nothing but
+        rounding.
+    """
+
+    rows: Rows
+    contracts: float
+
+    @property
+    def start(self) -> Floats:
+        """A linear predictor that is next to the outcomes."""
+        raise NotImplementedError
+
+    def log_p(self, eta: Floats) -> float:
+        """Return the log density of the outcomes, up to a constant."""
+        raise NotImplementedError
+
+    def near(self, eta: Floats) -> Local:
+        """Return what makes a step towards the mode."""
+        raise NotImplementedError
+
+    def expected(self, eta: Floats) -> Local:
+        """Return what the outcomes say at the mode."""
+        return self.near(eta)
+
+
 @dataclass(frozen=True, eq=False)
-class Likelihood:
+class Likelihood(Said):
     """Outcomes of rows, of a family.
 
     Attributes
@@ -79,6 +112,7 @@ class Likelihood:
 
     family: Canonical
     rows: Rows
+    contracts: float = _CONTRACTS
 
     @property
     def start(self) -> Floats:
@@ -129,14 +163,12 @@ class Mode:
 Step = Callable[[Local], tuple[Floats, Floats, Any] | None]
 
 
-def mode(
-    likelihood: Likelihood, start: Floats, step: Step, *, single: bool = False
-) -> Mode | None:
+def mode(likelihood: Said, start: Floats, step: Step, *, single: bool = False) -> Mode | None:
     """Return the mode of a linear predictor by Newton's method, with halved steps.
 
     Parameters
     ----------
-    likelihood : Likelihood
+    likelihood : Said
         The outcomes.
     start : ndarray of shape (n,)
         What to begin near.
@@ -173,7 +205,7 @@ def mode(
         of_slope, of_eta = found[0] - slope, found[1] - eta
         # a row that says next to nothing may be anywhere
         far, before = (np.abs(of_eta) * np.minimum(local.curvature, 1.0)).max(), far
-        if far < enough or (before < _CLOSE and far > _CONTRACTS * before):
+        if far < enough or (before < _CLOSE and far > likelihood.contracts * before):
             break
         least, part = value - rounding * (1 + abs(value)), 1.0
         for _ in range(_HALVINGS):
@@ -187,65 +219,20 @@ def mode(
     return here
 
 
-@dataclass(frozen=True, eq=False)
-class Latent(Evidence):
-    """Minus the log density of log scales and log lengths, by Laplace's method.
+class NearMode(Evidence):
+    """Minus the log density of scales and lengths, by Laplace's method; a child says of what."""
 
-    Attributes
-    ----------
-    family : Canonical
-        What outcomes are; sigma is fixed at 1, and enters nothing.
-    """
-
-    family: Canonical = field(kw_only=True)
-
-    def least_noise(self, theta: Floats) -> float:
-        """Return how small the noise of a row is."""
-        return float(self._near.noise.min())
-
-    def __call__(self, theta: Floats) -> tuple[float, Floats]:
-        """Return value and gradient; an infinite value where there is none."""
-        gradient = np.zeros(len(theta))
-        nothing = np.inf, gradient
-        if not self._is_within(theta):
-            return nothing
-        near = self._near.eta  # which is found with the arrays that are needed from here on
-        scale, length, _ = self.split(theta)
-        divided = self._covariance(scale, length, np.zeros(len(near)))
-        B = self._held.terms(scale)
-        found = self._mode(B, near)
-        if found is None:
-            return nothing
-        local, value = found.local, found.step - found.local.log_p
-        value += 0.5 * float(np.log(local.curvature).sum() + found.slope @ found.eta)
-        solved = None
-        if invert(self._arrays.total):
-            solved = self._solved(B, local.response.astype(self.dtype))
-        if solved is None:
-            return nothing
-        lines, moved = solved[2].astype(float), self._moved(solved[2], local)
-        both = found.slope + moved
-        left, right = np.vstack([lines, both, moved]), np.vstack([lines, both, -moved])
-        outer = left.astype(self.dtype), right.astype(self.dtype)
-        self._slopes(*outer, scale, divided, gradient)
-        return self._with_prior(theta, value, gradient)
-
-    def _moved(self, lines: Any, local: Local) -> Floats:
-        """Return u, given the inverse of the covariance and what lines take off it."""
-        inverse = self._arrays.total
-        own = inverse.diagonal().astype(float) - np.square(lines.astype(float)).sum(axis=0)
-        spread = local.noise - local.noise**2 * own
-        of = (0.5 * spread * local.third * local.noise).astype(self.dtype)
-        found = self._times(inverse, of) - lines.T @ (lines @ of)
-        return np.asarray(found, dtype=np.float64)
+    def likelihood(self, theta: Floats) -> Said:
+        """Return the outcomes given theta."""
+        raise NotImplementedError
 
     @cached_property
     def _near(self) -> "_Start":
         """The mode at the prior's medians, which others are near."""
-        likelihood = Likelihood(self.family, self.rows)
-        scale, length, _ = self.split(self.mean)
-        self._covariance(scale, length, np.zeros(len(self.rows.target)))
-        found = self._mode(self._held.terms(scale), likelihood.start)
+        likelihood = self.likelihood(self.mean)
+        self._covariance(self.mean, np.zeros(len(self.rows.target)))
+        B = self._held.terms(self.split(self.mean)[0])
+        found = self._mode(B, likelihood.start, likelihood)
         eta = likelihood.start if found is None else found.eta
         return _Start(eta, likelihood.near(eta).noise)
 
@@ -253,7 +240,7 @@ class Latent(Evidence):
     def _kept(self) -> Any:
         return np.empty_like(self._arrays.total)
 
-    def _mode(self, B: Any, start: Floats) -> Mode | None:
+    def _mode(self, B: Any, start: Floats, likelihood: Said) -> Mode | None:
         """Return the mode, given what is in place of the covariance; a root in its stead.
 
         Its `step` is half the log determinant of the covariance with noise.
@@ -269,7 +256,6 @@ class Latent(Evidence):
             by_surface = self._times(self._kept, slope.astype(self.dtype))
             return slope, by_surface + held @ (held.T @ slope), half
 
-        likelihood = Likelihood(self.family, self.rows)
         return mode(likelihood, start, step, single=self.dtype is np.float32)
 
     def _step(self, B: Any, local: Local) -> tuple[Floats, float] | None:
@@ -294,6 +280,62 @@ class Latent(Evidence):
     def _times(self, symmetric: Any, vector: Any) -> Any:
         multiply = blas.ssymv if self.dtype is np.float32 else blas.dsymv
         return multiply(1.0, symmetric.T, vector, lower=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Latent(NearMode):
+    """Minus the log density of log scales and log lengths, by Laplace's method.
+
+    Attributes
+    ----------
+    family : Canonical
+        What outcomes are; sigma is fixed at 1, and enters nothing.
+    """
+
+    family: Canonical = field(kw_only=True)
+
+    def likelihood(self, theta: Floats) -> Likelihood:
+        """Return the outcomes, of which theta tells nothing."""
+        return Likelihood(self.family, self.rows)
+
+    def least_noise(self, theta: Floats) -> float:
+        """Return how small the noise of a row is."""
+        return float(self._near.noise.min())
+
+    def __call__(self, theta: Floats) -> tuple[float, Floats]:
+        """Return value and gradient; an infinite value where there is none."""
+        gradient = np.zeros(len(theta))
+        nothing = np.inf, gradient
+        if not self._is_within(theta):
+            return nothing
+        near = self._near.eta  # which is found with the arrays that are needed from here on
+        divided = self._covariance(theta, np.zeros(len(near)))
+        B = self._held.terms(self.split(theta)[0])
+        found = self._mode(B, near, self.likelihood(theta))
+        if found is None:
+            return nothing
+        local, value = found.local, found.step - found.local.log_p
+        value += 0.5 * float(np.log(local.curvature).sum() + found.slope @ found.eta)
+        solved = None
+        if invert(self._arrays.total):
+            solved = self._solved(B, local.response.astype(self.dtype))
+        if solved is None:
+            return nothing
+        lines, moved = solved[2].astype(float), self._moved(solved[2], local)
+        both = found.slope + moved
+        left, right = np.vstack([lines, both, moved]), np.vstack([lines, both, -moved])
+        outer = left.astype(self.dtype), right.astype(self.dtype)
+        self._slopes(*outer, theta, divided, gradient)
+        return self._with_prior(theta, value, gradient)
+
+    def _moved(self, lines: Any, local: Local) -> Floats:
+        """Return u, given the inverse of the covariance and what lines take off it."""
+        inverse = self._arrays.total
+        own = inverse.diagonal().astype(float) - np.square(lines.astype(float)).sum(axis=0)
+        spread = local.noise - local.noise**2 * own
+        of = (0.5 * spread * local.third * local.noise).astype(self.dtype)
+        found = self._times(inverse, of) - lines.T @ (lines @ of)
+        return np.asarray(found, dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)

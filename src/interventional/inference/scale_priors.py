@@ -63,6 +63,11 @@ def of_group(group: Group) -> tuple[LogDensity, float]:
     return density_of(PriorSpec.of("HalfCauchy", beta=1.0))  # ridge
 
 
+def units_of(group: Group) -> Floats:
+    """Return what scales of what differs between groups are measured in."""
+    return np.asarray(group.prior.parameters["unit"], dtype=np.float64)
+
+
 def of_effects(group: Group, unit: Floats) -> tuple[Scale, ...]:
     """Return the priors of the scales of what differs between groups, in some units."""
     found = []

@@ -27,6 +27,7 @@ MacKay (1999). Comparison of approximate methods for handling hyperparameters. N
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.random import Generator
@@ -38,8 +39,11 @@ from interventional.data.surface import Surface
 from interventional.inference.descent import descend
 from interventional.inference.evidence import Evidence, Rows
 from interventional.inference.exact import LogDensity
-from interventional.inference.landmarks import Told
-from interventional.inference.latent import Latent, Likelihood
+from interventional.inference.heavy import OfHeavy
+from interventional.inference.landmarks import Own, Told
+from interventional.inference.latent import Latent, NearMode
+from interventional.inference.scale_priors import density_of, of_effects, units_of
+from interventional.inference.spreads import Spread, some_rows
 from interventional.numbers import Floats, side_by_side
 from interventional.scm.canonical import Canonical
 from interventional.scm.equations import Equation
@@ -116,7 +120,8 @@ def learnt(evidences: Sequence[Evidence]) -> list[Form]:
     start, known = evidences[0].mean, np.zeros(0, dtype=np.intp)
     for evidence in evidences:
         new = np.setdiff1d(evidence.free, known)
-        new = new[(new >= len(evidence.on)) & (new < len(start) - 1)]
+        lengths = len(evidence.on), len(evidence.on) + len(evidence.surface.lengths)
+        new = new[(new >= lengths[0]) & (new < lengths[1])]
         short = start.copy()
         short[new] -= _SHORTER
         at_modes.append(_best(evidence, [start, short] if len(new) else [start]))
@@ -209,6 +214,10 @@ class Problem:
         What sigma is fixed at; 1 where there is none.
     family : Canonical or None
         What outcomes are that are no Gaussian.
+    of_nu : tuple of (callable, float or None), or None
+        Of Student's t the log density of the prior of nu, and what nu is fixed at.
+    units : tuple of ndarray of shape (q,)
+        Of what groups differ by, one a kind of groups.
     """
 
     surface: Surface
@@ -222,6 +231,8 @@ class Problem:
     log_sigma: LogDensity
     fixed: float | None
     family: Canonical | None = None
+    of_nu: tuple[LogDensity, float | None] | None = None
+    units: tuple[Floats, ...] = ()
 
     @classmethod
     def of(
@@ -233,9 +244,13 @@ class Problem:
         Gaussian equations.
         """
         design, priors = seen.design, equation.priors
-        terms, unit = design.matrix(seen.rows) - equation.center, seen.moments.y_scale
+        population = slice(len(design.population))
+        terms = design.of_population(seen.rows) - equation.center[population]
+        unit = seen.moments.y_scale
         mean, sd = np.zeros(terms.shape[1]), np.zeros(terms.shape[1])
         for group in priors.groups:
+            if group.prior.n_groups:
+                continue
             own = list(group.terms)
             mean[own], sd[own] = normal_parameters(group.prior, len(own), group.name)
         if priors.intercept is not None:
@@ -244,11 +259,13 @@ class Problem:
             terms = np.column_stack([np.ones(len(terms)), terms])
         inputs, line, family = design.surface.inputs(seen.rows), terms * sd / unit, equation.latent
         fixed = None if priors.fixed_sigma is None else priors.fixed_sigma / unit
+        beside = _spreads(equation, seen), design.places(seen.rows)
         if family is None:
             target, within = (seen.target - terms @ mean) / unit, seen.within / unit**2
-            rows = Rows(inputs, line, target, seen.weights, within)
+            rows = Rows(inputs, line, target, seen.weights, within, 0.0, *beside)
         else:
-            rows = Rows(inputs, line, seen.target, seen.weights, seen.within, terms @ mean)
+            of_y = seen.target, seen.weights, seen.within
+            rows = Rows(inputs, line, *of_y, terms @ mean, *beside)
             fixed = 1.0
         return cls(
             design.surface,
@@ -258,10 +275,12 @@ class Problem:
             sd,
             mean,
             priors.intercept is not None,
-            seen.x_mean - equation.center,
+            (seen.x_mean - equation.center)[population],
             lambda sigma: log_sigma(sigma * unit),
             fixed,
             family,
+            _of_nu(equation),
+            tuple(units_of(group) for group in priors.varying),
         )
 
     def learnt(self) -> list[Form]:
@@ -269,32 +288,75 @@ class Problem:
         n, rows = len(self.rows.target), self.rows
         most = LEARNT_FROM if n <= MANY else LEARNT_FROM_MANY
         if n > most:
-            some = np.random.default_rng(1).permutation(n)[:most]
-            rows = rows.take(np.sort(some))
+            rows = rows.take(some_rows(rows.groups, n, most))
         of = self.surface, rows, self.priors
         beside = self.log_sigma, self.fixed
-        if self.family is None:
-            return learnt([Evidence(*of, on, *beside) for on in self.priors.odds])
-        return learnt([Latent(*of, on, *beside, family=self.family) for on in self.priors.odds])
+
+        def evidence(on: tuple[bool, ...]) -> Evidence:
+            if self.of_nu is not None:
+                log_nu, fixed_nu = self.of_nu
+                return OfHeavy(*of, on, *beside, log_nu=log_nu, fixed_nu=fixed_nu)
+            if self.family is not None:
+                return Latent(*of, on, *beside, family=self.family)
+            return Evidence(*of, on, *beside)
+
+        return learnt([evidence(on) for on in self.priors.odds])
 
     def given(self, theta: Floats, n_draws: int, form: Form, rng: Generator) -> "Drawn":
         """Return draws of coefficients given scales, lengths and sigma."""
         scale, length, sigma = form.evidence.split(theta)
         roots = self.surface.roots(scale, length)
-        if self.family is None:
-            told = Told.of(self.surface, self.rows, scale, length, sigma, roots)
+        numbers = [theta[at] for at, _ in form.evidence.spreads]
+        rows, main = self._with_groups(numbers)
+        of = scale, length
+        nu = np.nan
+        if isinstance(form.evidence, NearMode):
+            likelihood = replace(form.evidence, rows=rows).likelihood(theta)
+            told = Told.at_mode(self.surface, likelihood, *of, roots, main)
+            nu = form.evidence.nu(theta) if isinstance(form.evidence, OfHeavy) else nu
         else:
-            likelihood = Likelihood(self.family, self.rows)
-            told = Told.at_mode(self.surface, likelihood, scale, length, roots)
-        own = told.drawn(rng.standard_normal((n_draws, told.size)))
-        q = self.rows.line.shape[1]
+            told = Told.of(self.surface, rows, *of, sigma, roots, main)
+        own, of_main = told.drawn(rng.standard_normal((n_draws, told.size)))
+        q, end = self.rows.line.shape[1], rows.line.shape[1]
         _, _, far = self.surface.width
         waves = rng.standard_normal((n_draws, far))
         in_units = [None if root is None else root * self.unit for root in roots]
-        of = scale * self.unit, length, in_units
-        weights = self.surface.weights(np.hstack([own[:, q:], waves]), *of)
-        coefficients = self.mean + own[:, :q] * self.of_line
-        return Drawn(coefficients, weights, scale * self.unit, length, sigma * self.unit)
+        of = scale * self.unit, length
+        weights = self.surface.weights(np.hstack([own[:, end:], waves]), *of, in_units)
+        line = [self.mean + own[:, :q] * self.of_line]
+        line += self._of_groups(numbers, own[:, q:end], of_main)
+        spread = np.concatenate([np.empty(0), *numbers])
+        return Drawn(np.hstack(line), weights, *of, sigma * self.unit, nu, spread)
+
+    @cached_property
+    def _main(self) -> int:
+        """Which kind of groups has the most coefficients."""
+        sizes = [spread.effects * spread.n_groups for spread in self.rows.groups]
+        return int(np.argmax(sizes)) if sizes else -1
+
+    def _with_groups(self, numbers: list[Floats]) -> tuple[Rows, Own | None]:
+        """Return the rows, terms of groups beside those of the line, and the main groups' own."""
+        line, main = [self.rows.line], None
+        for k, (spread, own) in enumerate(zip(self.rows.groups, numbers, strict=True)):
+            root = spread.root(own)
+            if k == self._main:
+                main = Own(spread.codes, spread.factors @ root, spread.n_groups)
+            else:
+                line.append(spread.terms(root))
+        return replace(self.rows, line=np.hstack(line)), main
+
+    def _of_groups(
+        self, numbers: list[Floats], noise: Floats, of_main: Floats
+    ) -> Iterator[Floats]:
+        """Iterate over coefficients of groups in raw units, (draws, effects groups)."""
+        kinds = zip(self.rows.groups, numbers, self.units, strict=True)
+        for k, (spread, own, units) in enumerate(kinds):
+            if k == self._main:
+                held = np.swapaxes(of_main, 1, 2)
+            else:
+                held, noise = np.split(noise, [spread.effects * spread.n_groups], axis=1)
+            found = spread.coefficients(spread.root(own), held) * units[:, None]
+            yield found.reshape(len(found), -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,10 +366,10 @@ class Drawn:
     Attributes
     ----------
     line : ndarray of shape (draws, terms)
-        Intercept and coefficients.
+        Intercept and coefficients, those of groups last.
     weights : ndarray of shape (draws, weights)
         Those of the surface.
-    scale, length, sigma
+    scale, length, sigma, nu, spread
         The node.
     """
 
@@ -316,6 +378,8 @@ class Drawn:
     scale: Floats
     length: Floats
     sigma: float
+    nu: float
+    spread: Floats
 
 
 def draw(
@@ -344,7 +408,8 @@ def draw(
     -------
     dict
         ``"intercept"`` (at the means of the terms), ``"beta"``, ``"scale"``, ``"length"`` and
-        ``"weights"``, each of shape (draws, ...); and ``"sigma"``, where there is one.
+        ``"weights"``, each of shape (draws, ...); and ``"sigma"``, where there is one, and of
+        groups what `Spread.named` returns, such as ``"beta_store_sd"``.
     """
     with one_thread():
         problem = Problem.of(equation, seen, log_sigma)
@@ -364,7 +429,7 @@ def draw(
         for part in parts:
             value = np.asarray(getattr(part, name))
             size = len(part.line)
-            shared = name in ("scale", "length", "sigma")
+            shared = name in ("scale", "length", "sigma", "nu", "spread")
             rows.append(np.broadcast_to(value, (size, *value.shape)) if shared else value)
         return np.concatenate(rows)[order]
 
@@ -372,8 +437,36 @@ def draw(
     draws = {name: joined(name) for name in (*equation.dispersion, *names)}
     draws["beta"] = line[:, 1:] if problem.has_intercept else line
     if problem.has_intercept:
-        draws["intercept"] = line[:, 0] + draws["beta"] @ problem.shift
+        shared = draws["beta"][:, : len(problem.shift)]
+        draws["intercept"] = line[:, 0] + shared @ problem.shift
+    spread, at = joined("spread"), 0
+    for kind, each, units in zip(equation.kinds, problem.rows.groups, problem.units, strict=True):
+        for ending, own in each.named(spread[:, at : at + each.size]).items():
+            of = own * units if ending == "sd" else own
+            draws[f"{kind}_{ending}".removeprefix(f"{equation.node}_")] = of
+        at += each.size
     return draws
+
+
+def _of_nu(equation: Equation) -> tuple[LogDensity, float | None] | None:
+    """Return the prior of nu, where outcomes have Student's t, and what it is fixed at."""
+    if not equation.is_heavy:
+        return None
+    prior = equation.priors.dispersion["nu"]
+    return density_of(prior)[0], prior.fixed
+
+
+def _spreads(equation: Equation, seen: SeenSurface) -> tuple[Spread, ...]:
+    """Return what groups of rows differ by, in standard units."""
+    if not equation.priors.varying:
+        return ()
+    population, found = seen.design.of_population(seen.rows), []
+    for group, part in zip(equation.priors.varying, seen.design.varying, strict=True):
+        unit = units_of(group)
+        factors = part.factors(population) * (unit / seen.moments.y_scale)
+        scales = of_effects(group, unit)
+        found.append(Spread(part.codes(seen.rows), factors, len(part.keys), scales))
+    return tuple(found)
 
 
 def _nodes(

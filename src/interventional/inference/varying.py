@@ -117,14 +117,14 @@ class Problem:
         flat = ~normal
         groups, learnt = [], []
         if main is not None:
-            groups.append((main, _units(main)))
+            groups.append((main, scale_priors.units_of(main)))
         for group in equation.priors.groups:
             if group is main or not (group.prior.learns_scale or group.prior.n_groups):
                 continue
             own = np.asarray(group.terms) + ones
             columns = np.array([place[int(k)] for k in own])
             if group.prior.n_groups:
-                unit = _units(group)
+                unit = scale_priors.units_of(group)
                 of_term = np.repeat(unit, group.prior.n_groups)
                 scales = scale_priors.of_effects(group, unit)
                 columns = columns.reshape(len(unit), -1)
@@ -204,11 +204,6 @@ class Problem:
                 root = cholesky(z, q)
                 found[f"{equation.group_name(group)}_corr"] = root @ np.swapaxes(root, 1, 2)
         return found
-
-
-def _units(group: Group) -> Floats:
-    """Return what scales of what differs between groups are measured in."""
-    return np.asarray(group.prior.parameters["unit"], dtype=np.float64)
 
 
 def _scaled(rows: Floats, s: Floats) -> Floats:

@@ -15,6 +15,7 @@ import numpy as np
 from interventional.answers.population import Populations
 from interventional.answers.samples import Linear, Samples, at_once
 from interventional.data.grouped import GroupedDesign
+from interventional.data.smooth import SmoothDesign
 from interventional.errors import listed
 from interventional.intervention.forward import Answer, Expected, averaged
 from interventional.numbers import OF_GROUPS, Floats
@@ -79,7 +80,7 @@ class Kind:
             What they are set to, or what has that shape once it is broadcast.
         """
         design, blocks = self.equation.design, self.equation.n_blocks
-        assert isinstance(design, GroupedDesign)
+        assert isinstance(design, GroupedDesign | SmoothDesign)
         at = beta.reshape(len(beta), blocks, -1)  # a view
         shape = (len(beta), blocks, *design.varying[self.k].shape)
         at[:, :, design.span(self.k)] = np.broadcast_to(own, shape).reshape(*shape[:2], -1)

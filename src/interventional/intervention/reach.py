@@ -5,8 +5,8 @@ from collections.abc import Collection, Hashable
 import numpy as np
 
 from interventional.answers.samples import Chunked
-from interventional.data.grouped import Design
 from interventional.data.schema import refuse
+from interventional.data.smooth import Design
 from interventional.data.table import Units
 from interventional.errors import listed
 from interventional.graph.choice import Regression

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from interventional.data.grouped import Design, GroupedDesign, Varying
+from interventional.data.grouped import GroupedDesign, Varying
 from interventional.data.seen import Moments
-from interventional.data.smooth import SmoothDesign
+from interventional.data.smooth import Design, SmoothDesign
 from interventional.errors import UndeterminedError, listed, unknown
 from interventional.numbers import SMALLEST, Floats
 from interventional.scm.compiling import StructureCache, python_mode
@@ -109,7 +109,7 @@ def resolve(
             numbers = {**numbers, "sigma": moments.y_scale}
         dispersion[name] = given.get(name, PriorSpec.of(distribution, **numbers))
     groups = _groups(given, owners, scale, moments, on_curves, root)
-    if isinstance(design, GroupedDesign):
+    if isinstance(design, GroupedDesign | SmoothDesign):
         for k, part in enumerate(design.varying):
             terms = tuple(range(len(design.terms))[design.span(k)])
             prior = _of_groups(part, of_groups[part.name], moments)

@@ -9,7 +9,7 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.graph.replace import _vectorize_node
 
-from interventional.data.grouped import Design
+from interventional.data.smooth import Design
 from interventional.numbers import dense
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interventional.data.design import make_design
-from interventional.data.grouped import Design, GroupedDesign
+from interventional.data.grouped import GroupedDesign
 from interventional.data.groups import Grouping, parse_groups
 from interventional.data.leakage import refuse_outcome_among
 from interventional.data.schema import Schema
 from interventional.data.seen import Seen, distinct_rows, sufficient_statistics
-from interventional.data.smooth import SMOOTH, SmoothDesign
+from interventional.data.smooth import SMOOTH, Design, SmoothDesign
 from interventional.errors import listed, unknown
 from interventional.graph.causal_graph import over_columns
 from interventional.graph.identification import own_columns
@@ -180,14 +180,7 @@ class Draft:
         schema = self.schema
         part = schema if len(columns) == len(schema.names) else schema.subset(columns)
         groups = self.groups.get(node, ())
-        if self.designs.get(node) == SMOOTH:
-            assert rows is not None
-            if groups:
-                raise ValueError(
-                    f"groups: design='smooth' of {node!r} lets levels differ by itself; give it "
-                    f"{listed(groups[0].columns)} as columns, without groups"
-                )
-            return SmoothDesign.of(part, self.treatments, rows, weights)
+        smooth, grouped = self.designs.get(node) == SMOOTH, None
         if groups:
             assert rows is not None
             lacking = {name for g in groups for name in g.columns} - {*part.names}
@@ -197,11 +190,17 @@ class Draft:
                     f"{node!r}; let it be a cause of it in the graph"
                 )
             pooled = self._pooled(node, part)
-            of_node = part, self.designs.get(node), groups, rows, weights, pooled
+            transformer = None if smooth else self.designs.get(node)
+            of_node = part, transformer, groups, rows, weights, pooled
             given = self.priors.get(node)
             known = isinstance(given, Mapping) and "sigma" in given
             alone = known or self.errors_of(node) is not None
-            return GroupedDesign.of(*of_node, within=self.within, alone=alone)
+            grouped = GroupedDesign.of(*of_node, within=self.within, alone=alone)
+        if smooth:
+            assert rows is not None
+            return SmoothDesign.of(part, self.treatments, rows, weights, grouped)
+        if grouped is not None:
+            return grouped
         return make_design(part, self.designs.get(node), rows, self._pooled(node, part))
 
     def on_link(

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interventional.answers.samples import Closed, Linear, Parts, Rows
-from interventional.data.grouped import Design
 from interventional.data.schema import Schema
-from interventional.data.smooth import SmoothDesign
+from interventional.data.smooth import Design, SmoothDesign
 from interventional.data.surface import Surface, alike
 from interventional.errors import listed
 from interventional.graph.choice import Regression
@@ -23,7 +22,7 @@ from interventional.graph.identification import (
 )
 from interventional.numbers import Floats
 from interventional.scm.canonical import Canonical, canonical
-from interventional.scm.families import DEFAULT, FAMILIES, ZERO_ONE, Family
+from interventional.scm.families import DEFAULT, FAMILIES, STUDENT_T, ZERO_ONE, Family
 from interventional.scm.priors import EquationPriors, Group
 
 if TYPE_CHECKING:
@@ -172,6 +171,11 @@ class Equation:
         return canonical(self.record) if self.n_blocks == 1 else None
 
     @property
+    def is_heavy(self) -> bool:
+        """Whether outcomes have Student's t."""
+        return self.family == STUDENT_T
+
+    @property
     def of_surface(self) -> tuple[str, ...]:
         """The names of the parameters of what bends: scales, lengths and weights."""
         endings = ("scale", "length", "weights") if self.surface is not None else ()
@@ -225,12 +229,12 @@ class Equation:
         """Say what a surface cannot be beside."""
         if self.record.of_levels and self.latent is None:
             return f"{self.node!r} is a column of {len(self.levels)} levels"
-        if self.record.inner is None and self.latent is None:
+        if self.record.inner is None and self.latent is None and not self.is_heavy:
             return f"the family of {self.node!r} is {self.family!r}"
         if self.noise is not None:
             return "there are known errors of rows"
         for group in self.priors.groups:
-            if group.name != "normal":
+            if group.name != "normal" and not group.prior.n_groups:
                 return f"the prior of {group.name!r} is not Normal"
         intercept = self.priors.intercept
         if intercept is not None and not intercept.is_normal:
@@ -239,14 +243,15 @@ class Equation:
 
     def _surface_engine(self, inference: str) -> str:
         """Return the engine of an equation that bends."""
-        own, obstacle = "exact" if self.latent is None else "laplace", self._surface_obstacle
+        exactly = self.latent is None and not self.is_heavy
+        own, obstacle = "exact" if exactly else "laplace", self._surface_obstacle
         if obstacle is None and inference not in ("auto", own):
             of_family = f"the family of {self.node!r} is {self.family!r}"
             obstacle = f"inference={inference!r}, and {of_family}"
         if obstacle is not None:
             raise ValueError(
                 f"design='smooth' of {self.node!r} is for Gaussian and lognormal equations, by "
-                "inference='exact', and for those of 0 and 1 and Poisson counts, by "
+                "inference='exact', and for those of Student's t, 0 and 1 and Poisson counts, by "
                 "inference='laplace'; 'auto' is either. Priors of coefficients and intercept are "
                 f"Normal. But {obstacle}"
             )

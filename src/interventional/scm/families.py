@@ -58,6 +58,7 @@ def _logit(p: Floats) -> Floats:
     return np.log(p) - log1p(-p)
 
 
+STUDENT_T = "student_t"
 IDENTITY = Link("identity", _same, _same, "", 2.5)
 LOG = Link("log", np.log, np.exp, "exp", 1.0)
 LOGIT = Link("logit", _logit, expit, "sigmoid", 1.5)
@@ -354,7 +355,7 @@ _RECORDS = (
         noise="additive",
     ),
     Family(
-        name="student_t",
+        name=STUDENT_T,
         link=IDENTITY,
         distribution="StudentT",
         parameters=lambda eta, mu, d: {"nu": d["nu"], "mu": mu, "sigma": d["sigma"]},

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interventional.data.design import TreatmentCoding
-from interventional.data.grouped import Design
-from interventional.data.smooth import SmoothDesign
+from interventional.data.smooth import Design, SmoothDesign
 from interventional.numbers import Floats
 from interventional.scm.equations import Equation, Regeneration, StructuralModel, with_errors
 

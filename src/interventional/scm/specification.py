@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 
 from interventional.data.accumulation import Accumulated
 from interventional.data.design import TransformedDesign, TreatmentCoding
-from interventional.data.grouped import Design, GroupedDesign
+from interventional.data.grouped import GroupedDesign
 from interventional.data.repeated import first_rows, group_codes, same_in_groups
 from interventional.data.seen import Seen, merge_equal_rows, sufficient_statistics
 from interventional.data.seen_by_level import SeenByLevel
 from interventional.data.seen_surface import SeenSurface
-from interventional.data.smooth import SmoothDesign
+from interventional.data.smooth import Design, SmoothDesign
 from interventional.errors import MisfitWarning, listed
 from interventional.numbers import Floats, dense
 from interventional.scm.curve import Curves
 from interventional.scm.defaults import resolve
 from interventional.scm.draft import Draft, Regression
 from interventional.scm.equations import Equation, StructuralModel
-from interventional.scm.families import FAMILIES
+from interventional.scm.families import FAMILIES, STUDENT_T
 
 _PACKAGE = str(Path(__file__).parents[1])
 _CANONICAL = 100_000  # rows that are sorted before NUTS, which is slow for more
@@ -129,6 +129,7 @@ def _equation(
                 intercept=intercept,
                 on_link=on_link,
                 exposures=parsed.exposures(node, values),
+                one_by_one=parsed.families[node] == STUDENT_T,
             )
             equation = _scaled(parsed, regression, design, rows, None, weights, seen)
             equation.engine(parsed.inference)  # which refuses what it cannot draw

@@ -15,8 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from interventional.data.design import TreatmentCoding
-from interventional.data.grouped import Design, GroupedDesign, Varying, levels_of
+from interventional.data.grouped import GroupedDesign, Varying, levels_of
 from interventional.data.schema import Schema, as_label
+from interventional.data.smooth import Design, SmoothDesign
 from interventional.errors import listed
 from interventional.numbers import OF_LEVELS, Floats
 from interventional.scm.equations import Equation, StructuralModel
@@ -180,7 +181,7 @@ def _extended(
             )
     old = draws[f"{equation.node}_beta"]
     known = dict(zip(design.terms, old.T, strict=True))
-    if isinstance(design, GroupedDesign):
+    if isinstance(design, GroupedDesign | SmoothDesign):
         grown = design.grown(part, [_fresh(v, part, values) for v in design.varying])
         wider: Design = grown
         fresh = _of_groups(equation, grown, known, draws, seed)
@@ -220,7 +221,7 @@ def _of_levels(
 
 def _of_groups(
     equation: Equation,
-    wider: GroupedDesign,
+    wider: GroupedDesign | SmoothDesign,
     known: Mapping[str, Floats],
     draws: Mapping[str, Floats],
     seed: int,
