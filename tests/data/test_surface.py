@@ -54,7 +54,7 @@ def test_the_sum_is_what_is_written_of_it():
     design, values = designed(X)
     surface = design.surface
     names = [part.name for part in surface.components]
-    assert names == ["surface", "t:line", "t:surface"]
+    assert names == ["surface", "t:line", "t:surface", "expected"]
     assert surface.lengths[:4] == ("a", "b", "kind", "dose")
     assert surface.lengths[4] == "t|"  # what t is expected to be
     assert surface.lengths[5:] == ("t:a", "t:b", "t:kind", "t:dose")
@@ -76,8 +76,10 @@ def test_the_sum_is_what_is_written_of_it():
     )
     lines = by_hand(X, lambda Z, _: Z, np.ones(4), ["a", "b", "kind", "dose"])
     centred = lines - lines.mean(axis=0)  # indicators too
+    of_effects = scale[1] * u[:, None] * centred
+    expected = scale[3] * rows.features[:, -1:]  # the last feature is what t is expected to be
     np.testing.assert_allclose(
-        surface.lines(rows, scale), scale[1] * u[:, None] * centred, atol=1e-10
+        surface.lines(rows, scale), np.hstack([of_effects, expected]), atol=1e-10
     )
 
 
@@ -86,7 +88,7 @@ def test_treatments_about_their_middle():
     design, values = designed(X, ("t", "kind", "dose"))
     surface = design.surface
     names = [part.name for part in surface.components]
-    expected = ["surface"]
+    expected = ["surface", "expected"]
     for name in ("kind", "t"):
         expected += [f"{name}:line", f"{name}:surface"]
     assert set(names) == {*expected, "dose", "dose:line", "dose:surface"}
