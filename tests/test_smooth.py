@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_predicts_without_pymc, swollen
+from conftest import assert_predicts_without_pymc, mixed_surface, swollen
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -19,6 +19,7 @@ from interventional.inference.scale_priors import of_sigma
 from interventional.inference.surfaces import Problem
 from interventional.intervention.forward import Expected
 from interventional.scm.compiling import python_mode
+from interventional.scm.surface_op import SurfaceOp
 
 
 def bent(n=300, seed=0):
@@ -376,3 +377,14 @@ def test_names_that_it_needs():
     X, y, _ = bent(60)
     with pytest.raises(ValueError, match="rename the column"):
         smooth().fit(X.rename(columns={"z": "y_scale"}), y)
+
+
+def test_its_shape_is_known_whatever_has_draws():
+    """The graph asks for it where scales, lengths and weights all have draws."""
+    import pytensor.tensor as pt
+
+    _, values, surface = mixed_surface(np.random.default_rng(3), 30)
+    n, draws, size = (pt.as_tensor(number) for number in (30, 7, 4))
+    shapes = [(n,)] * values.shape[1] + [(draws, size)] * 3
+    ((found, rows),) = SurfaceOp(surface).infer_shape(None, shapes)
+    assert (found.eval(mode=python_mode()), rows.eval(mode=python_mode())) == (7, 30)

@@ -36,9 +36,14 @@ def axes(ax: "Axes | None", height: float, caller: str) -> "Axes":
 
 def finished(ax: "Axes", **labels: Any) -> "Axes":
     """Return axes with their labels, and without a frame."""
-    ax.set(**labels)
+    ax.set(**{key: verbatim(each) for key, each in labels.items()})
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def verbatim(text: Any) -> Any:
+    """Return text as matplotlib takes it for such, and for no formula between dollars."""
+    return text.replace("$", r"\$") if isinstance(text, str) else text
 
 
 def percent(prob: float) -> str:
@@ -48,7 +53,7 @@ def percent(prob: float) -> str:
 
 def heading(ax: "Axes", text: str, color: str = COLOR) -> None:
     """Say above the picture what is drawn."""
-    ax.set_title(text, loc="left", fontsize="small", color=color)
+    ax.set_title(verbatim(text), loc="left", fontsize="small", color=color)
 
 
 def density(ax: "Axes", draws: Floats, mean: float, interval: Floats) -> None:
@@ -96,7 +101,7 @@ def forest(
     ax.hlines(y, *intervals.T, color=COLOR, lw=1.5)
     ax.hlines(y, *inner.T, color=COLOR, lw=4)
     ax.plot(mean, y, "o", color="white", mec=COLOR, mew=2, ms=7)
-    ax.set_yticks(y, names)
+    ax.set_yticks(y, [verbatim(name) for name in names])
     ax.set_ylim(-0.6, len(y) - 0.4)
     ax.tick_params(axis="y", length=0)
 
@@ -196,7 +201,15 @@ def graph(
         style = "round,pad=0,rounding_size=4"
         look |= {"boxstyle": style, "fc": "white", "ec": "black", "zorder": 1}
         ax.add_patch(FancyBboxPatch(corner, 2 * half, 2 * high, **look))
-        ax.text(x, y, name, ha="center", va="center_baseline", fontsize=zoom * _FONT, zorder=2)
+        ax.text(
+            x,
+            y,
+            verbatim(name),
+            ha="center",
+            va="center_baseline",
+            fontsize=zoom * _FONT,
+            zorder=2,
+        )
     for curves, line in ((arrows, _ARROW), (two_heads, _TWO_HEADS)):
         for curve in curves:
             codes = [Path.MOVETO] + [Path.CURVE4] * (len(curve) - 1)

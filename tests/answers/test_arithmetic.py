@@ -4,6 +4,7 @@ import operator
 import pickle
 import warnings
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -638,9 +639,9 @@ class TestBadInput:
             (lambda o: o / MASK, ValueError, "division by zero in row 1"),
             (lambda o: o**-1 + 1 / (o - o), ValueError, "zero in some draws; it is y - y"),
             (lambda o: o / (o - o).average(), ValueError, "denominator is zero in some draws"),
-            (lambda o: np.log(-o), ValueError, r"log\(-y\) is nan in 1 of the draws"),
-            (lambda o: (o - 2) ** 0.5, ValueError, r"\(y - 2\) \*\* 0.5 is nan in 0\.\d+ of"),
-            (lambda o: np.exp(1e6 * o), ValueError, "is inf in 1 of the draws"),
+            (lambda o: np.log(-o), ValueError, r"log\(-y\) is nan in 100% of the draws"),
+            (lambda o: (o - 2) ** 0.5, ValueError, r"\(y - 2\) \*\* 0.5 is nan in [0-9.]+% of"),
+            (lambda o: np.exp(1e6 * o), ValueError, "is inf in 100% of the draws"),
             (lambda o: o.map(np.sum), ValueError, r"sum\(y\).* keep their shape.*\(80, 6\)"),
             (lambda o: o.map(lambda d: d[:, :2]), ValueError, r"it made \(80, 2\) of \(80, 6\)"),
             (lambda o: o.map(lambda d: d.sort()), ValueError, "read-only"),
@@ -687,3 +688,63 @@ class TestBadInput:
         fewer = made(values[0][:, :-1])
         with pytest.raises(ValueError, match=r"\(2, 40\) here and \(2, 39\) there"):
             made(values[0]) + fewer
+
+
+class TestFoundByTrying:
+    """What a newcomer stumbled over."""
+
+    def test_two_posteriors_do_not_stand_together(self, both):
+        other = Outcomes(both[1].draws.assign_attrs(posterior="q"), "z")
+        means = {"old": both[0].average(), "new": other.average()}
+        with pytest.raises(ValueError, match="they are of two posteriors"):
+            Outcomes.concat(means)
+
+    @pytest.mark.parametrize("ends", [{"a_min": 1.2, "a_max": 2}, {"min": 1.2, "max": 2}])
+    def test_ends_of_clip_by_name(self, both, values, ends):
+        found = np.clip(both[0], **ends)
+        close(found.draws.values, np.clip(values[0], 1.2, 2))
+
+    @pytest.mark.parametrize("name", ["inner", "vdot", "cov", "corrcoef"])
+    def test_functions_of_rows_are_refused(self, both, name):
+        with pytest.raises(TypeError, match=f"np.{name} does not say"):
+            getattr(np, name)(both[0], both[1])
+
+    def test_weights_have_no_draws(self, both):
+        with pytest.raises(TypeError, match="weights must be the same in all draws"):
+            both[0].sum(weights=both[1])
+
+    def test_a_missing_group_in_a_list(self, both):
+        with pytest.raises(ValueError, match="missing value in row 0"):
+            both[0].average(by=[np.nan, "b", "b", "b", "b", "b"])
+
+    def test_averages_have_no_columns(self, both):
+        with pytest.raises(ValueError, match="these have no columns to group by"):
+            both[0].average(by="site").average(by="site")
+
+    @pytest.mark.parametrize(
+        "function", [lambda draws: draws * 1j, lambda draws: draws.astype(str)]
+    )
+    def test_functions_that_return_no_numbers(self, both, function):
+        with pytest.raises(TypeError, match="must return numbers"):
+            both[0].map(function)
+
+    def test_what_is_summed_is_in_brackets(self, both):
+        y = both[0]
+        assert (y - 1).sum().estimand == "sum of y - 1"
+        assert (y.sum() - 1).estimand == "(sum of y) - 1"
+        assert (y - 1)[0].estimand.startswith("(y - 1) [")
+
+    def test_shares_are_percentages(self, both):
+        with pytest.raises(ValueError, match=r"in 100% of the draws"):
+            np.log(-both[0])
+
+    def test_a_number_too_large(self, both):
+        with pytest.raises(ValueError, match="numbers up to"):
+            both[0] * 10**400
+
+    def test_dollars_are_no_formula(self, both):
+        rows = made(both[0].draws.values, words="E[US$_x] - E[$_]")
+        axes = rows.average().plot()
+        axes.figure.canvas.draw()
+        assert r"\$" in axes.get_xlabel()
+        plt.close(axes.figure)

@@ -14,6 +14,8 @@ _IN_ORDER = (
 _REDUCE = (
     *("sum", "prod", "mean", "average", "median", "std", "var", "min", "max", "ptp", "quantile"),
     *("percentile", "cumsum", "cumprod", "dot", "matmul", "argmin", "argmax", "nanmean", "nansum"),
+    *("nanstd", "nanvar", "nanmin", "nanmax", "nanmedian", "inner", "vdot", "tensordot", "einsum"),
+    *("norm", "trapezoid", "cov", "corrcoef", "select", "interp"),
 )
 
 
@@ -120,14 +122,21 @@ class Arithmetic:
                 f"np.{name} does not say whether it goes over rows or over draws; {_OVER_ROWS}, "
                 "and outcomes.mean(), std() and quantile() over the draws of each row"
             )
-        if options or name not in ("where", "clip") or len(arguments) != 3:
-            named = {key: _means(each) for key, each in options.items()}
-            return function(*_means(list(arguments)), **named)
-        if name == "where":
+        if name == "where" and len(arguments) == 3:
             return self._apply(np.where, *arguments)
-        clipped, low, high = arguments
-        clipped = clipped if low is None else np.maximum(clipped, low)
-        return clipped if high is None else np.minimum(clipped, high)
+        if name == "clip":
+            return _clipped(*arguments, **options)
+        named = {key: _means(each) for key, each in options.items()}
+        return function(*_means(list(arguments)), **named)
+
+
+def _clipped(
+    of: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
+) -> Any:
+    """Return what NumPy's clip does to draws; it has two names for each end."""
+    low, high = min if a_min is None else a_min, max if a_max is None else a_max
+    of = of if low is None else np.maximum(of, low)
+    return of if high is None else np.minimum(of, high)
 
 
 def _means(argument: Any) -> Any:

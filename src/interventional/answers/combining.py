@@ -121,6 +121,8 @@ def one_below_the_other(named: Mapping[Any, Contents]) -> Contents:
                 f"concat takes averages of the same draws; {name!r} has {len(each.labels)} "
                 f"rows and {each.shape} draws"
             )
+        # what stands together is calculated with draw by draw
+        refuse_unpaired((first.shape, first.posterior), (each.shape, each.posterior))
     return Contents(
         Held(np.column_stack([each.samples.held() for each in named.values()])),
         first.shape,
@@ -149,7 +151,7 @@ def _other_rows(here: pd.Index, there: pd.Index) -> str:
     if len(here) == len(there):
         pairs = enumerate(zip(here, there, strict=True))
         at = next((k for k, (one, other) in pairs if one != other), 0)
-        said = f"{said}, and row {at} is {here[at]!r} here, {there[at]!r} there"
+        said = f"{said}, and row {at} is {here.tolist()[at]!r} here, {there.tolist()[at]!r} there"
     return f"{said}; combine outcomes of the same rows, or averages"
 
 

@@ -152,7 +152,12 @@ class Checked:
         for block in shown:
             block.flags.writeable = False
         with np.errstate(all="ignore"):
-            found = np.asarray(self.function(*shown), dtype=np.float64)
+            found = np.asarray(self.function(*shown))
+        if found.dtype.kind not in "biuf":
+            raise TypeError(
+                f"{self.words}: a function of draws must return numbers, not {found.dtype}"
+            )
+        found = found.astype(np.float64, copy=False)
         if found.shape != blocks[0].shape:
             raise ValueError(
                 f"{self.words}: a function of draws must keep their shape, (draws, rows); it made "
@@ -165,7 +170,7 @@ class Checked:
             at = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
             of = ", ".join(f"{block[at]:.6g}" for block in blocks)
             raise ValueError(
-                f"{self.words} is {found[at]} in {wrong.mean():.3g} of the draws, such as of {of}"
+                f"{self.words} is {found[at]} in {100 * wrong.mean():.3g}% of the draws, such as of {of}"
             )
         return found
 

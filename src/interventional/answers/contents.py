@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from interventional.answers.arithmetic import Arithmetic
 from interventional.answers.population import (
     NOT_KNOWN,
     Populations,
@@ -134,7 +135,7 @@ class Contents:
         n = len(self.labels)
         weight = np.ones(n) if weights is None else self.by_row(weights, "weights", np.float64)
         if not np.all(np.isfinite(weight)) or np.any(weight < 0):
-            raise ValueError("weights must be finite, not negative, and not all zero")
+            raise ValueError("weights must be finite and not negative")
         frame = as_pandas(by)
         if frame is not None and frame is not by and len(frame) == n:  # another package's
             by = frame.set_axis(self.labels)
@@ -153,6 +154,11 @@ class Contents:
     def by_row(self, values: ArrayLike, what: str, dtype: Any = None) -> NDArray[Any]:
         """Return what the user gives for each row, in the order of the rows."""
         n = len(self.labels)
+        if isinstance(values, Arithmetic):
+            raise TypeError(
+                f"{what} must be the same in all draws, got {type(values).__name__}: the sum over "
+                "rows of a, weighted by what has draws, is (a * b).sum()"
+            )
         refuse_masked(values, what)
         values = as_array(values)
         if isinstance(values, pd.Series) and not values.index.equals(self.labels):
@@ -168,6 +174,8 @@ class Contents:
             array = np.asarray(values, dtype=dtype)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{what}: {error}") from error
+        if array.dtype.kind == "U" and isinstance(values, list):  # "nan" is no missing value
+            array = np.asarray(values, dtype=object)
         if array.shape != (n,):
             raise ValueError(f"{what} must have shape {(n,)}, got {array.shape}")
         return array
@@ -208,7 +216,12 @@ class Contents:
         if self.covariates is not None:
             columns = list(self.covariates.columns)
         if np.ndim(by) == 0 or (isinstance(by, tuple) and by in columns):
-            if self.covariates is None or by not in columns:
+            if self.covariates is None:
+                raise ValueError(
+                    f"by={by!r}: these have no columns to group by, as averages and sums have "
+                    "none; give the group of each row"
+                )
+            if by not in columns:
                 raise ValueError(unknown("column in by:", by, columns))
             by = self.covariates[by].set_axis(self.labels)
         groups = self.by_row(by, "by")

@@ -33,6 +33,7 @@ from interventional.answers.reductions import (
 )
 from interventional.answers.rows import positions_of, positions_of_labels
 from interventional.answers.samples import Held, at_once
+from interventional.answers.words import bracketed
 from interventional.errors import unknown
 from interventional.numbers import Floats
 
@@ -828,7 +829,7 @@ class Outcomes(Arithmetic):
         positions = positions_of(key, self._contents)
         found, words = some_rows(self._contents, positions), self.estimand
         if len(found.labels) == 1 < len(self):
-            words = f"{words} [{found.labels[0]}]"
+            words = f"{bracketed(words)} [{found.labels[0]}]"
         return outcomes_of(found, words)
 
     def __float__(self) -> float:

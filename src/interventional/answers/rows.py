@@ -1,5 +1,6 @@
 """What users say of rows: which of them, and a number for each."""
 
+from reprlib import repr as shortened
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def positions_of_labels(key: Any, contents: Contents) -> NDArray[np.intp]:
         found = pd.Series(np.arange(len(index)), index=index).loc[key]
     except (KeyError, IndexError, TypeError) as error:
         raise KeyError(
-            f"no row has the label {key!r}; there are {listed(index.tolist())}"
+            f"no row has the label {shortened(key)}; there are {listed(index.tolist())}"
         ) from error
     return np.atleast_1d(np.asarray(found, dtype=np.intp))
 
@@ -88,7 +89,10 @@ def numbers_of(operand: Any, contents: Contents) -> Floats:
     if isinstance(operand, np.ndarray) and not operand.ndim:
         operand = operand.item()
     if is_number(operand):
-        array = np.asarray(float(operand))
+        try:
+            array = np.asarray(float(operand))
+        except OverflowError:
+            raise ValueError("Outcomes combine with numbers up to 1.8e308") from None
     else:
         values = np.asarray(operand)
         if isinstance(operand, str) or hasattr(operand, "dims") or not values.ndim:

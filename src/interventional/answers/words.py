@@ -8,6 +8,7 @@ import numpy as np
 
 _LINE = 99  # characters
 _BRACKETED = re.compile(r"\([^()\[\]]*\)|\[[^()\[\]]*\]")
+_OF_ROWS = re.compile(r"(average|sum)( by group)? of ")  # of all that follows
 _SIGNS: dict[Callable[..., Any], str] = {
     np.add: "+",
     np.subtract: "-",
@@ -34,6 +35,17 @@ def in_words(function: Callable[..., Any], operands: Sequence[str]) -> str:
     return _said(function, short)
 
 
+def bracketed(words: str) -> str:
+    """Return words in brackets if they are a formula, so that what is said of them is of all.
+
+    Examples
+    --------
+    >>> bracketed("price * E[y] - 3") + "[0]"
+    '(price * E[y] - 3)[0]'
+    """
+    return f"({words})" if _operators(words) else words
+
+
 def number_in_words(number: Any) -> str:
     """Return a number as one writes it."""
     return f"{float(number):.12g}"
@@ -56,6 +68,8 @@ def _said(function: Callable[..., Any], operands: Sequence[str]) -> str:
 
 def _side(words: str, sign: str) -> str:
     """Return one side of an operator: in brackets if it has an operator of its own."""
+    if _OF_ROWS.match(words):
+        return f"({words})"
     own = _operators(words) | ({" "} if sign == "**" and " " in _bare(words) else set())
     if not own or (sign in "+-" and own == {"*"}) or words == "…":
         return words

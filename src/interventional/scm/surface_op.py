@@ -1,6 +1,7 @@
 """A surface that bends inside a PyTensor graph."""
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class SurfaceOp(Op):
         """Return the number of draws, where there are several, and of rows."""
         n = shapes[0][-1]
         several = [shape[0] for shape in shapes if len(shape) > 1]
-        return [(pt.maximum(*several) if len(several) > 1 else several[0], n) if several else (n,)]
+        return [(reduce(pt.maximum, several), n) if several else (n,)]
 
 
 class WeightsOp(Op):
