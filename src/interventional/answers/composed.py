@@ -169,8 +169,9 @@ class Checked:
             wrong = ~right
             at = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
             of = ", ".join(f"{block[at]:.6g}" for block in blocks)
+            share = f"{100 * wrong.mean():.3g}%"
             raise ValueError(
-                f"{self.words} is {found[at]} in {100 * wrong.mean():.3g}% of the draws, such as of {of}"
+                f"{self.words} is {found[at]} in {share} of the draws, such as of {of}"
             )
         return found
 
