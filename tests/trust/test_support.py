@@ -21,6 +21,7 @@ from interventional import (
     BayesianInterventionRegressor,
     ExtrapolationWarning,
     InterventionDisplay,
+    NoMeanWarning,
     Outcomes,
     intervene,
 )
@@ -434,7 +435,9 @@ class TestTable:
         X, model = lalonde
         X = X.iloc[::20]
         sides = [quietly(model.intervene, X, {"treat": t}) for t in (1, 0)]
-        for contrast in (sides[0] - sides[1], sides[0] / sides[1]):
+        with pytest.warns(NoMeanWarning):  # a straight line of incomes, some of them near zero
+            ratio = sides[0] / sides[1]
+        for contrast in (sides[0] - sides[1], ratio):
             supports = [side.support for side in sides]
             expected = supports[0]["supported"] & supports[1]["supported"]
             pd.testing.assert_series_equal(contrast.support["supported"], expected)
