@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_predicts_without_pymc, swollen
+from conftest import assert_predicts_without_pymc, integrated, swollen
 
 from interventional import BayesianInterventionRegressor
 from interventional.data.seen_surface import SeenSurface
@@ -282,17 +282,7 @@ def test_its_density_is_the_models():
                 start += size
             return float(log_density(held))
 
-        zero, steps = joint(np.zeros(total)), np.eye(total)
-        ahead = np.array([joint(step) for step in steps])
-        behind = np.array([joint(-step) for step in steps])
-        gradient = (ahead - behind) / 2
-        hessian = np.diag(ahead + behind - 2 * zero)
-        for i in range(total):
-            for j in range(i):
-                both = joint(steps[i] + steps[j])
-                hessian[i, j] = hessian[j, i] = both - ahead[i] - ahead[j] + zero
-        _, log_det = np.linalg.slogdet(-hessian)
-        return zero - 0.5 * gradient @ np.linalg.solve(hessian, gradient) - 0.5 * log_det
+        return integrated(joint, total)
 
     rng = np.random.default_rng(9)
     thetas = np.tile(evidence.mean, (2, 1))

@@ -14,7 +14,7 @@ import pandas as pd
 
 from interventional.answers.composed import Applied
 from interventional.answers.contents import Contents
-from interventional.answers.outcomes import Outcomes, outcomes_of
+from interventional.answers.outcomes import Outcomes, contents_of, outcomes_of
 from interventional.answers.reductions import Reduction
 from interventional.answers.samples import Held, Samples, at_once
 from interventional.answers.support import AVERAGED, Support, joined
@@ -36,7 +36,7 @@ from interventional.intervention.words import Do, Kind, at_rest_in_words, differ
 from interventional.numbers import Floats
 from interventional.scm.predictive import Predictive
 from interventional.scm.roles import positive
-from interventional.trust import confounding
+from interventional.trust import confounding, extrapolation, misfit
 
 if TYPE_CHECKING:
     from interventional.trust.sensitivity import Sensitivity
@@ -216,3 +216,16 @@ def confounded(
         fitted.refuse_biased("sensitivity", side, "so that effects allow for it already")
     (asked, treated), (_, rested) = map(fitted.serving, sides)
     return analyse(asked.model, fitted.seen, asked.draws, (treated, rested), average, **options)
+
+
+def warned(outcomes: Outcomes) -> Outcomes:
+    """Return an answer, with a warning where the data do not support it."""
+    warn(outcomes, outcomes.estimand)
+    return outcomes
+
+
+def warn(outcomes: Outcomes, estimand: str) -> None:
+    """Warn where the data do not support an answer, or speak against the model of it."""
+    support = contents_of(outcomes).support
+    extrapolation.warn(support, estimand)
+    misfit.warn(support, estimand)

@@ -9,13 +9,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from interventional import dask, questions
-from interventional.answers.outcomes import Outcomes, contents_of
+from interventional.answers.outcomes import Outcomes
 from interventional.data.frames import name_of
 from interventional.data.reading import restored
 from interventional.data.table import Units, is_distributed
 from interventional.estimator import Estimator
 from interventional.fitted import Do, Fitted, Kind
-from interventional.trust import extrapolation, misfit
 
 if TYPE_CHECKING:
     from interventional.trust.sensitivity import Sensitivity
@@ -287,7 +286,7 @@ class BayesianInterventionRegressor(Estimator):
         if is_distributed(X):
             return self._asked_of_dask("intervene", X, do, None, kind)
         fitted, units = self._units(X, do)
-        return self._warned(questions.intervene(fitted, units, do, kind))
+        return questions.warned(questions.intervene(fitted, units, do, kind))
 
     def effect(
         self,
@@ -349,7 +348,7 @@ class BayesianInterventionRegressor(Estimator):
         if is_distributed(X):
             return self._asked_of_dask("effect", X, do, baseline, kind)
         fitted, units = self._units(X, do, baseline)
-        return self._warned(questions.effect(fitted, units, do, baseline, kind))
+        return questions.warned(questions.effect(fitted, units, do, baseline, kind))
 
     def sensitivity(
         self,
@@ -490,7 +489,7 @@ class BayesianInterventionRegressor(Estimator):
         _refuse_dask("counterfactual", X)
         fitted, units = self._units(X, do)
         target = self._read_outcome(units.values, X, y)
-        return self._warned(questions.counterfactual(fitted, units, target, do))
+        return questions.warned(questions.counterfactual(fitted, units, target, do))
 
     def decompose(
         self, X: Any, do: Mapping[Any, Any], baseline: Mapping[Any, Any] | None = None
@@ -544,7 +543,7 @@ class BayesianInterventionRegressor(Estimator):
         fitted, units = self._units(X, do, baseline)
         parts = questions.decompose(fitted, units, do, baseline)
         total = parts["total"]
-        _warn(total, total.estimand.removeprefix("total "))
+        questions.warn(total, total.estimand.removeprefix("total "))
         return parts
 
     def refute(
@@ -715,18 +714,6 @@ class BayesianInterventionRegressor(Estimator):
         return dask.ask(
             self.fitted_, question, X, do, baseline, kind, self.unseen_levels == "population"
         )
-
-    def _warned(self, outcomes: Outcomes) -> Outcomes:
-        """Return an answer, with a warning where the data do not support it."""
-        _warn(outcomes, outcomes.estimand)
-        return outcomes
-
-
-def _warn(outcomes: Outcomes, estimand: str) -> None:
-    """Warn where the data do not support an answer, or speak against the model of it."""
-    support = contents_of(outcomes).support
-    extrapolation.warn(support, estimand)
-    misfit.warn(support, estimand)
 
 
 def _refuse_dask(method: str, X: Any) -> None:

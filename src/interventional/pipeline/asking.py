@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 
 from interventional import questions
-from interventional.answers.outcomes import Outcomes, contents_of, mapped
+from interventional.answers.outcomes import Outcomes, mapped
 from interventional.data.reading import read_outcome
 from interventional.data.table import Table, is_distributed, position_of
 from interventional.errors import listed
@@ -20,7 +20,6 @@ from interventional.numbers import is_large
 from interventional.pipeline.forcing import Moved, columns_moved, units_of
 from interventional.pipeline.path import Path
 from interventional.questions import Side
-from interventional.trust import extrapolation, misfit
 from interventional.trust.sensitivity import no_benchmarks
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ def intervene(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "me
     >>> intervene(model, X, do={"price": 5.0}).average().mean().round()
     array([75.])
     """
-    return _warned(answered(estimator, X, do, kind=kind))
+    return questions.warned(answered(estimator, X, do, kind=kind))
 
 
 def answered(estimator: Any, X: Any, do: Mapping[Any, Any], *, kind: Kind = "mean") -> Outcomes:
@@ -191,7 +190,7 @@ def effect(
     """
     path, table = _unwrapped("effect", estimator, X, do, baseline)
     (moved, treated), (at_rest, rested) = _sides(path, table, do, baseline)
-    return _warned(_answer(moved, treated, kind) - _answer(at_rest, rested, kind))
+    return questions.warned(_answer(moved, treated, kind) - _answer(at_rest, rested, kind))
 
 
 def counterfactual(estimator: Any, X: Any, y: ArrayLike, do: Mapping[Any, Any]) -> Outcomes:
@@ -239,7 +238,7 @@ def counterfactual(estimator: Any, X: Any, y: ArrayLike, do: Mapping[Any, Any]) 
     refuse_mediators("counterfactual", fitted.model, side.query)
     found = questions.imagined(fitted, table, moved.units, target, side)
     back = path.raw("predictive", fitted)
-    return _warned(found if back is None else mapped(found, back))
+    return questions.warned(found if back is None else mapped(found, back))
 
 
 def decompose(
@@ -291,7 +290,7 @@ def decompose(
     questions.refuse_other_columns(treated.query, rested.query)
     parts = questions.split(fitted, table, treated, rested, path.raw("mean", fitted))
     total = parts["total"]
-    _warn(total, total.estimand.removeprefix("total "))
+    questions.warn(total, total.estimand.removeprefix("total "))
     return parts
 
 
@@ -470,16 +469,3 @@ def _as_the_model_has(benchmarks: Any, moved: Moved) -> dict[str, list[str]]:
             columns += made
         found[" + ".join(map(str, group))] = columns
     return found
-
-
-def _warned(outcomes: Outcomes) -> Outcomes:
-    """Return an answer, with a warning where the data do not support it."""
-    _warn(outcomes, outcomes.estimand)
-    return outcomes
-
-
-def _warn(outcomes: Outcomes, estimand: str) -> None:
-    """Warn where the data do not support an answer, or speak against the model of it."""
-    support = contents_of(outcomes).support
-    extrapolation.warn(support, estimand)
-    misfit.warn(support, estimand)
