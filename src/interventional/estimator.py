@@ -32,7 +32,7 @@ from interventional.data.table import Table, is_distributed, read_table
 from interventional.errors import UndeterminedError
 from interventional.fitted import Fitted
 from interventional.fitting import accumulated, conditioned, no_partial_fit, takes_positive
-from interventional.inference.engines import ENGINES
+from interventional.inference.engines import INFERENCES
 from interventional.inference.posterior import Sampling
 from interventional.intervention.simulation import simulate, with_drawn
 from interventional.numbers import Floats
@@ -82,7 +82,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         "unseen_levels": [StrOptions({"error", "population"})],
         "fit_intercept": ["boolean"],
         "center_predictors": ["boolean"],
-        "inference": [StrOptions({"auto", *ENGINES})],
+        "inference": [StrOptions({*INFERENCES})],
         "draws": [Interval(Integral, 1, None, closed="left")],
         "tune": [Interval(Integral, 0, None, closed="left")],
         "chains": [Interval(Integral, 1, None, closed="left")],

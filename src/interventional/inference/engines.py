@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from interventional.data.seen import DistinctRows, Seen, SufficientStatistics
+from interventional.data.seen import DistinctRows, Seen, SufficientStatistics, one_thread
 from interventional.data.seen_by_level import SeenByLevel
 from interventional.data.seen_surface import SeenSurface
 from interventional.errors import unknown
@@ -19,13 +19,17 @@ from interventional.inference import (
     hierarchical,
     known_errors,
     laplace,
+    many_chains,
     nuts,
     surfaces,
+    variational,
     varying,
+    weighing,
 )
 from interventional.inference.posterior import Posterior, Sampling, label
 from interventional.inference.progress import told
 from interventional.inference.scale_priors import of_group, of_sigma
+from interventional.inference.target import target_of
 from interventional.numbers import Floats
 from interventional.scm.equations import Equation, StructuralModel
 from interventional.scm.observed import OBSERVED, observed_data, observed_model
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     import pymc as pm
 
 Drawn = tuple[dict[str, Floats], dict[str, NDArray[Any]], str, list[str]]
+INFERENCES = ("auto", "exact", "nuts", "laplace")
 
 
 def infer_all(
@@ -86,14 +91,17 @@ def infer(
     The observed model is built once per structure, where NUTS or Laplace take it; the exact engine
     knows its density in closed form.
     """
-    if inference not in ("auto", *ENGINES):
-        raise ValueError(unknown("inference", inference, ("auto", *ENGINES)))
+    if inference not in INFERENCES:
+        raise ValueError(unknown("inference", inference, INFERENCES))
     assert seen is not None
     engine, name = equation.engine(inference), equation.node
     n_draws = sampling.chains * sampling.draws
     with told(sampling.verbose, f"{name}: {n_draws:,} draws, inference={engine!r}") as stage:
         sampling = replace(sampling, tell=stage.tell)
-        variables, stats, library, troubles = ENGINES[engine](equation, seen, sampling)
+        drawn = None
+        if inference == "auto" and engine == "nuts":
+            engine, drawn = _without_compiling(equation, seen, sampling)
+        variables, stats, library, troubles = drawn or ENGINES[engine](equation, seen, sampling)
     # What the sampler moves in stead of coefficients is nobody's parameter.
     variables = {key: value for key, value in variables.items() if not key.endswith("_raw")}
     if equation.has_intercept:  # from the means of the predictors to zero
@@ -134,6 +142,53 @@ def _exact(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
     return _by_chain(equation, draws, scales, sampling), stats, "interventional", troubles
 
 
+def _without_compiling(
+    equation: Equation, seen: Seen, sampling: Sampling
+) -> tuple[str, Drawn | None]:
+    """Return an engine that needs no compiled model, with its draws; else NUTS, without any.
+
+    Weighed draws where their weights can be trusted; else those of many short chains, where they
+    move well enough.
+    """
+    known = target_of(equation, seen) if isinstance(seen, DistinctRows) else None
+    if known is None:
+        return "nuts", None
+    target, unknowns = known
+    rng, n_draws = np.random.default_rng(sampling.seed), sampling.chains * sampling.draws
+    shape = sampling.chains, sampling.draws
+    with one_thread():
+        near = variational.nearest(target)
+        if near is None:
+            return "nuts", None
+        weighed = weighing.draw(target, near, n_draws, rng)
+        stats = {"effective_size": weighed.effective_size, "pareto_k": weighed.k_hat}
+        engine, draws = "importance", weighed.draws
+        if not weighed.certified:
+            if target.matrix.size > _MOST_FOR_CHAINS:
+                return "nuts", None
+            chains = many_chains.run(target, near, n_draws, rng)
+            if chains.effective_size < max(n_draws / 4, 400.0):
+                return "nuts", None
+            stats = {"effective_size": chains.effective_size, "acceptance_rate": chains.accepted}
+            engine, draws = "hmc", chains.draws.reshape(-1, chains.draws.shape[2])[:n_draws]
+    named = unknowns.by_name(target, draws)
+    variables = {name: v.reshape(*shape, *v.shape[1:]) for name, v in named.items()}
+    every = {name: np.full(shape, figure) for name, figure in stats.items()}
+    return engine, (_with_groups(equation, variables), every, "interventional", [])
+
+
+_MOST_FOR_CHAINS = 400_000  # numbers of a design, from which on NUTS is sooner there
+
+
+def _with_groups(equation: Equation, variables: dict[str, Floats]) -> dict[str, Floats]:
+    """Return draws with those of each group of coefficients, where there are several."""
+    if len(equation.priors.groups) > 1:  # the model has a variable for each group
+        beta = variables[f"{equation.node}_beta"]
+        for group in equation.priors.groups:
+            variables[equation.group_name(group)] = beta[..., list(group.terms)]
+    return variables
+
+
 def _by_chain(
     equation: Equation,
     draws: Mapping[str, Floats],
@@ -147,11 +202,7 @@ def _by_chain(
         key: values.reshape(sampling.chains, sampling.draws, *values.shape[1:])
         for key, values in named.items()
     }
-    if len(equation.priors.groups) > 1:  # the model has a variable for each group
-        beta = variables[f"{name}_beta"]
-        for group in equation.priors.groups:
-            variables[equation.group_name(group)] = beta[..., list(group.terms)]
-    return variables
+    return _with_groups(equation, variables)
 
 
 def _nuts(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:

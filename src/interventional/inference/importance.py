@@ -121,9 +121,15 @@ def sample(
         if last or _trouble(size, k_hat, largest) is None:
             break
         proposal = _Proposal.learnt(x, log_weights, freedom)
+    return Sampled(resampled(x, log_weights, n_draws, rng), size, k_hat, largest)
+
+
+def resampled(x: Floats, log_weights: Floats, n_draws: int, rng: Generator) -> Floats:
+    """Return points in proportion to their weights, by systematic resampling, in no order."""
     at = (rng.uniform() + np.arange(n_draws)) / n_draws
-    taken = np.minimum(np.searchsorted(np.cumsum(weights), at, side="right"), len(x) - 1)
-    return Sampled(x[rng.permutation(taken)], size, k_hat, largest)
+    below = np.cumsum(_normalised(log_weights))
+    taken = np.minimum(np.searchsorted(below, at, side="right"), len(x) - 1)
+    return np.asarray(x[rng.permutation(taken)])
 
 
 def effective_size(log_weights: Floats) -> float:

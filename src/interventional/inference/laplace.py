@@ -58,9 +58,13 @@ class Gaussian:
     def draw(self, size: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """Return draws, and their log density."""
         z = rng.standard_normal((size, len(self.mean)))
-        log_volume = np.log(self.scale).sum() - np.log(np.diag(self.factor)).sum()
         log_normal = -0.5 * (z**2).sum(axis=1) - z.shape[1] / 2 * np.log(2 * np.pi)
-        return self.mean + self.shift(z), log_normal - log_volume
+        return self.mean + self.shift(z), log_normal - self.log_volume
+
+    @property
+    def log_volume(self) -> float:
+        """Log of how much larger a volume is than in the coordinates."""
+        return float(np.log(self.scale).sum() - np.log(np.diag(self.factor)).sum())
 
 
 def sample(

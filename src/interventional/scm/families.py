@@ -19,6 +19,15 @@ from scipy.special import expit, gammaln, log1p, xlog1py, xlogy
 
 from interventional.errors import unknown
 from interventional.numbers import Floats
+from interventional.scm.likelihoods import (
+    OF_COUNTS,
+    OF_HEAVY_TAILS,
+    OF_POSITIVE,
+    OF_SHARES,
+    OF_SPREAD_COUNTS,
+    OF_ZERO_ONE,
+    Likelihood,
+)
 
 Dispersion = Mapping[str, Any]
 # A prior as a distribution of PyMC and its numbers; that of sigma is for an outcome of unit scale.
@@ -99,6 +108,9 @@ class Family:
     noise : {"additive", "multiplicative", None}
         How the noise of an outcome can be taken off it and put on another expectation: None where
         the data do not tell what the noise was.
+    likelihood : Likelihood or None
+        The log likelihood in closed form, with its derivatives; None where inference is that of
+        the Gaussian family.
     """
 
     name: str
@@ -114,6 +126,7 @@ class Family:
     discrete: bool = False
     inner: Callable[[Floats], Floats] | None = field(default=None, repr=False)
     noise: Literal["additive", "multiplicative"] | None = None
+    likelihood: Likelihood | None = field(default=None, repr=False)
     of_levels: ClassVar[bool] = False  # whether a node is a column of levels or bools
 
     @property
@@ -336,6 +349,7 @@ _BERNOULLI: Mapping[str, Any] = {
     "log_density": lambda y, eta, mu, d: y * eta - np.logaddexp(0, eta),
     "sample": lambda rng, eta, mu, d: (rng.uniform(size=mu.shape) < mu).astype(np.float64),
     "discrete": True,
+    "likelihood": OF_ZERO_ONE,
 }
 _RECORDS = (
     Family(
@@ -379,6 +393,7 @@ _RECORDS = (
             mu + d["sigma"] * rng.standard_t(np.broadcast_to(d["nu"], mu.shape))
         ),
         noise="additive",
+        likelihood=OF_HEAVY_TAILS,
     ),
     Family(
         name="lognormal",
@@ -415,6 +430,7 @@ _RECORDS = (
         sample=lambda rng, eta, mu, d: np.maximum(
             mu / d["alpha"] * rng.gamma(d["alpha"], size=mu.shape), _TINY
         ),
+        likelihood=OF_POSITIVE,
     ),
     Family(
         name="poisson",
@@ -428,6 +444,7 @@ _RECORDS = (
         log_density=lambda y, eta, mu, d: xlogy(y, mu) - mu - gammaln(y + 1),
         sample=lambda rng, eta, mu, d: _counts(rng, mu),
         discrete=True,
+        likelihood=OF_COUNTS,
     ),
     Family(
         name="negative_binomial",
@@ -450,6 +467,7 @@ _RECORDS = (
             rng, mu / d["alpha"] * rng.gamma(d["alpha"], size=mu.shape)
         ),
         discrete=True,
+        likelihood=OF_SPREAD_COUNTS,
     ),
     Binary(name="bernoulli", support="0 and 1", takes=lambda y: (y == 0) | (y == 1), **_BERNOULLI),
     Family(
@@ -477,6 +495,7 @@ _RECORDS = (
         sample=lambda rng, eta, mu, d: np.clip(
             rng.beta(mu * d["phi"] + _TINY, expit(-eta) * d["phi"] + _TINY), _TINY, _NEARLY_ONE
         ),
+        likelihood=OF_SHARES,
     ),
     Levels(name="categorical", support="codes", takes=_whole, **_BERNOULLI),
 )
