@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from interventional.data.seen import DistinctRows, Seen, SufficientStatistics, one_thread
+from interventional.data.seen import DistinctRows, Seen, SufficientStatistics
 from interventional.data.seen_by_level import SeenByLevel
 from interventional.data.seen_surface import SeenSurface
 from interventional.errors import unknown
@@ -19,17 +19,14 @@ from interventional.inference import (
     hierarchical,
     known_errors,
     laplace,
-    many_chains,
     nuts,
     surfaces,
-    variational,
+    unbuilt,
     varying,
-    weighing,
 )
 from interventional.inference.posterior import Posterior, Sampling, label
 from interventional.inference.progress import told
 from interventional.inference.scale_priors import of_group, of_sigma
-from interventional.inference.target import target_of
 from interventional.numbers import Floats
 from interventional.scm.equations import Equation, StructuralModel
 from interventional.scm.observed import OBSERVED, observed_data, observed_model
@@ -145,39 +142,17 @@ def _exact(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
 def _without_compiling(
     equation: Equation, seen: Seen, sampling: Sampling
 ) -> tuple[str, Drawn | None]:
-    """Return an engine that needs no compiled model, with its draws; else NUTS, without any.
-
-    Weighed draws where their weights can be trusted; else those of many short chains, where they
-    move well enough.
-    """
-    known = target_of(equation, seen) if isinstance(seen, DistinctRows) else None
-    if known is None:
+    """Return an engine that needs no compiled model, with its draws; else NUTS, without any."""
+    if not isinstance(seen, DistinctRows):
         return "nuts", None
-    target, unknowns = known
     rng, n_draws = np.random.default_rng(sampling.seed), sampling.chains * sampling.draws
+    found = unbuilt.draw(equation, seen, n_draws, rng)
+    if found is None:
+        return "nuts", None
     shape = sampling.chains, sampling.draws
-    with one_thread():
-        near = variational.nearest(target)
-        if near is None:
-            return "nuts", None
-        weighed = weighing.draw(target, near, n_draws, rng)
-        stats = {"effective_size": weighed.effective_size, "pareto_k": weighed.k_hat}
-        engine, draws = "importance", weighed.draws
-        if not weighed.certified:
-            if target.matrix.size > _MOST_FOR_CHAINS:
-                return "nuts", None
-            chains = many_chains.run(target, near, n_draws, rng)
-            if chains.effective_size < max(n_draws / 4, 400.0):
-                return "nuts", None
-            stats = {"effective_size": chains.effective_size, "acceptance_rate": chains.accepted}
-            engine, draws = "hmc", chains.draws.reshape(-1, chains.draws.shape[2])[:n_draws]
-    named = unknowns.by_name(target, draws)
-    variables = {name: v.reshape(*shape, *v.shape[1:]) for name, v in named.items()}
-    every = {name: np.full(shape, figure) for name, figure in stats.items()}
-    return engine, (_with_groups(equation, variables), every, "interventional", [])
-
-
-_MOST_FOR_CHAINS = 400_000  # numbers of a design, from which on NUTS is sooner there
+    variables = {name: v.reshape(*shape, *v.shape[1:]) for name, v in found.variables.items()}
+    stats = {name: np.full(shape, figure) for name, figure in found.figures.items()}
+    return found.engine, (_with_groups(equation, variables), stats, "interventional", [])
 
 
 def _with_groups(equation: Equation, variables: dict[str, Floats]) -> dict[str, Floats]:

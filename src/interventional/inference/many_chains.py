@@ -7,12 +7,12 @@ long, give or take; the step is what gives the acceptance that is wanted.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.random import Generator
 
 from interventional.inference.laplace import Gaussian
-from interventional.inference.target import Target
 from interventional.numbers import Floats
 
 CHAINS = 128
@@ -20,6 +20,18 @@ _WARM = 24
 _THIN = 2
 _ACCEPTED = 0.9
 _LARGEST_STEP = 1.6
+_LEAST_SIZE = 400.0  # effective draws, and a quarter of those that are asked for
+_DRIFT = 5.0  # standard errors between the halves of the chains, beyond which they are on the way
+
+
+class Density(Protocol):
+    """A log density of points, (s, d)."""
+
+    def heights(self, points: Floats) -> Floats:
+        """Return it, (s,), up to a constant."""
+
+    def slopes(self, points: Floats) -> Floats:
+        """Return its gradients, (s, d)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +45,25 @@ class Chains:
     accepted : float
         The share of trajectories that were accepted.
     effective_size : float
-        The least over the coordinates.
+        The least over the coordinates and their squares.
+    drift : float
+        The greatest difference of a coordinate between the halves of the chains, in its standard
+        errors.
     """
 
     draws: Floats
     accepted: float
     effective_size: float
+    drift: float
+
+    def moved(self, n_draws: int) -> bool:
+        """Whether chains moved well enough to stand for so many draws."""
+        return self.effective_size > max(n_draws / 4, _LEAST_SIZE) and self.drift < _DRIFT
 
 
-def run(target: Target, near: Gaussian, n_draws: int, rng: Generator) -> Chains:
+def run(
+    target: Density, near: Gaussian, n_draws: int, rng: Generator, warm: int = _WARM
+) -> Chains:
     """Draw from a target.
 
     Parameters
@@ -54,6 +76,8 @@ def run(target: Target, near: Gaussian, n_draws: int, rng: Generator) -> Chains:
         Number of draws of all chains together, at least.
     rng : Generator
         Source of randomness.
+    warm : int
+        How many trajectories warm up.
     """
     from arviz_stats.base import array_stats
 
@@ -64,38 +88,45 @@ def run(target: Target, near: Gaussian, n_draws: int, rng: Generator) -> Chains:
     here = _Place.of(target, middle, root, z)
     step, accepted = min(1.0 / d**0.25, _LARGEST_STEP), []
     draws = np.empty((CHAINS, keep, d))
-    for turn in range(_WARM + _THIN * keep):
-        if turn in (_WARM // 3, 2 * _WARM // 3):
+    for turn in range(warm + _THIN * keep):
+        if turn in (warm // 3, 2 * warm // 3):
             middle, root = _learnt(middle, root, here.z)
             z = np.linalg.solve(root, (here.x - middle).T).T
             here = _Place.of(target, middle, root, z)
         length = np.pi / 2 * rng.uniform(0.7, 1.3)
         size = step * rng.uniform(0.9, 1.1)
         here, share = _moved(here, size, max(1, int(np.ceil(length / step))), rng)
-        if turn < _WARM:
+        if turn < warm:
             by = np.exp(0.6 * (share - _ACCEPTED) * 10 / (10 + turn))
             step = float(np.clip(step * by, 1e-4, _LARGEST_STEP))
         else:
             accepted.append(share)
-            kept, beside = divmod(turn - _WARM, _THIN)
+            kept, beside = divmod(turn - warm, _THIN)
             if beside == _THIN - 1:
                 draws[:, kept] = here.x
+    both = np.concatenate([draws, np.square(draws - draws.mean(axis=(0, 1)))], axis=2)
     with np.errstate(all="ignore"):
-        size = array_stats.ess(
-            np.concatenate([draws, np.square(draws - draws.mean(axis=(0, 1)))], axis=2),
-            method="mean",
-            chain_axis=0,
-            draw_axis=1,
-        )
-    least = float(np.min(size)) if np.isfinite(size).all() else 0.0
-    return Chains(draws, float(np.mean(accepted)), least)
+        sizes = array_stats.ess(both, method="mean", chain_axis=0, draw_axis=1)
+        drift = _drift(both, sizes)
+    least = float(sizes.min()) if np.isfinite(sizes).all() else 0.0
+    return Chains(draws, float(np.mean(accepted)), least, drift)
+
+
+def _drift(values: Floats, sizes: Floats) -> float:
+    """Return the greatest difference between halves, in standard errors."""
+    middle = values.shape[1] // 2
+    if not middle:
+        return 0.0
+    gap = values[:, :middle].mean(axis=(0, 1)) - values[:, middle:].mean(axis=(0, 1))
+    worst = np.abs(gap) / (values.std(axis=(0, 1)) * np.sqrt(4 / sizes))
+    return float(np.max(worst)) if np.isfinite(worst).all() else np.inf
 
 
 @dataclass(frozen=True, eq=False)
 class _Place:
     """Where the chains are: points in coordinates z, x = middle + root z, with height and slope."""
 
-    target: Target
+    target: Density
     middle: Floats
     root: Floats
     z: Floats
@@ -107,12 +138,12 @@ class _Place:
         return self.middle + self.z @ self.root.T
 
     @classmethod
-    def of(cls, target: Target, middle: Floats, root: Floats, z: Floats) -> "_Place":
+    def of(cls, target: Density, middle: Floats, root: Floats, z: Floats) -> "_Place":
         x = middle + z @ root.T
         return cls(target, middle, root, z, target.heights(x), _slope(target, x, root))
 
 
-def _slope(target: Target, x: Floats, root: Floats) -> Floats:
+def _slope(target: Density, x: Floats, root: Floats) -> Floats:
     slope = target.slopes(x)
     return np.where(np.isfinite(slope), slope, 0.0) @ root
 

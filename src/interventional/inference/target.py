@@ -6,21 +6,16 @@ predictor is linear in b, so that a row of the design times derivatives by it is
 gradient and curvature; between b and the logs these are differences of gradients.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 
-from interventional.data.seen import DistinctRows
 from interventional.numbers import Floats, slices
-from interventional.scm.curve import CURVE
-from interventional.scm.equations import Equation
 from interventional.scm.likelihoods import Likelihood
-from interventional.scm.prior_densities import Location, OfLog, location, of_log
-from interventional.scm.priors import PriorSpec
+from interventional.scm.prior_densities import Location, OfLog
 
 _ROWS = 8192  # at once, and
 _ELEMENTS = 2**18  # rows times points: what a processor's cache holds
@@ -71,38 +66,42 @@ class Target:
     def heights(self, points: Floats) -> Floats:
         """Return the log density at points, (s, d), up to a constant; -inf for what is none."""
         p, _ = self.size
-        out = np.empty(len(points))
+        b, logs = points[:, :p], self.logs(points)
         with np.errstate(all="ignore"):
-            for some in self._some(len(points)):
-                b, logs = points[some, :p], self.logs(points[some])
-                total = self.prior.log_density(b)
-                for k, prior in enumerate(self.positive):
-                    if not isinstance(prior, float):
-                        total = total + prior(logs[k][:, 0])[0]
-                for rows in slices(len(self.matrix), _ROWS):
-                    eta = self._eta(b, rows)
-                    y, w = self.outcome[rows], self.weights[rows]
-                    total = total + self.likelihood.total(y, w, eta, logs)
-                out[some] = total
+            out = self.prior.log_density(b) + self.log_likelihood(b, logs)
+            for k, prior in enumerate(self.positive):
+                if not isinstance(prior, float):
+                    out += prior(logs[k][:, 0])[0]
         return np.where(np.isfinite(out), out, -np.inf)
 
     def slopes(self, points: Floats) -> Floats:
         """Return gradients of the log density at points, (s, d)."""
-        p, k = self.size
-        out = np.empty(points.shape)
+        p, _ = self.size
+        b, logs = points[:, :p], self.logs(points)
         with np.errstate(all="ignore"):
-            for some in self._some(len(points)):
-                b, logs = points[some, :p], self.logs(points[some])
-                by_b, by_log = self.prior.slope(b), self._prior_slopes(logs)
-                for rows in slices(len(self.matrix), _ROWS):
-                    w = self.weights[rows]
-                    first, others = self.likelihood.slope(
-                        self.outcome[rows], self._eta(b, rows), logs
-                    )
-                    by_b = by_b + (first * w) @ self.matrix[rows]
-                    by_log = by_log + np.array([o @ w for o in self._free(others)]).reshape(k, len(b)).T
-                out[some, :p], out[some, p:] = by_b, by_log
+            by_b, by_log = self.likelihood_slopes(b, logs)
+            return np.hstack([by_b + self.prior.slope(b), by_log + self.prior_slopes(logs)])
+
+    def log_likelihood(self, b: Floats, logs: Sequence[Floats]) -> Floats:
+        """Return the log density of the outcomes given coefficients and logs, (s,)."""
+        out = np.zeros(len(b))
+        for some, rows in self._blocks(len(b)):
+            eta, of_some = self._eta(b[some], rows), [t[some] for t in logs]
+            out[some] += self.likelihood.total(
+                self.outcome[rows], self.weights[rows], eta, of_some
+            )
         return out
+
+    def likelihood_slopes(self, b: Floats, logs: Sequence[Floats]) -> tuple[Floats, Floats]:
+        """Return its derivatives by coefficients, (s, p), and by logs, (s, k)."""
+        by_b, by_log = np.zeros(b.shape), np.zeros((len(b), self.size[1]))
+        for some, rows in self._blocks(len(b)):
+            eta, of_some, w = self._eta(b[some], rows), [t[some] for t in logs], self.weights[rows]
+            first, others = self.likelihood.slope(self.outcome[rows], w, eta, of_some)
+            by_b[some] += (first * w) @ self.matrix[rows]
+            for k, own in enumerate(self._free(others)):
+                by_log[some, k] += own
+        return by_b, by_log
 
     def curvature(self, x: Floats) -> Floats:
         """Return the negative curvature by the coefficients at a point, (p, p)."""
@@ -149,9 +148,9 @@ class Target:
                 spread = np.sqrt(np.maximum(np.einsum("ij,ij->i", part @ left, part), 0.0))
                 eta = self._eta(moved[None, :p], rows) + z[:, None] * spread
                 height += share * float(share_of @ self.likelihood.total(y, w, eta, logs))
-                first, others = self.likelihood.slope(y, eta, logs)
+                first, others = self.likelihood.slope(y, w, eta, logs)
                 slope[:p] += share * ((share_of @ first * w) @ part)
-                slope[p:] += share * np.array([share_of @ o @ w for o in self._free(others)])
+                slope[p:] += share * np.array([share_of @ o for o in self._free(others)])
                 bent = share_of @ self.likelihood.curvature(y, eta, logs)
                 found += share * (self._transposed[:, rows] * (-bent * w)) @ part
         return height, slope, found
@@ -172,7 +171,8 @@ class Target:
         pairs = zip(each, self.positive, strict=True)
         return [value for value, prior in pairs if not isinstance(prior, float)]
 
-    def _prior_slopes(self, logs: list[Floats]) -> Floats:
+    def prior_slopes(self, logs: Sequence[Floats]) -> Floats:
+        """Return slopes of the priors of the logs that are not fixed, (s, k)."""
         slopes = [
             prior(t[:, 0])[1]
             for prior, t in zip(self.positive, logs, strict=True)
@@ -186,7 +186,7 @@ class Target:
         for prior, t in zip(self.positive, logs, strict=True):
             if not isinstance(prior, float):
                 height += float(prior(t[:, 0])[0][0])
-        return height, self._prior_slopes(logs)[0]
+        return height, self.prior_slopes(logs)[0]
 
     def _expected_prior(self, mean: Floats, of_b: Floats) -> tuple[float, Floats, Floats]:
         """Return `expected` of the prior of the coefficients."""
@@ -205,9 +205,12 @@ class Target:
             eta += self.offset[rows]
         return eta
 
-    def _some(self, points: int) -> Iterator[slice]:
-        """Iterate over points, as many at once as there is room for."""
-        return iter(slices(points, max(_ELEMENTS // min(len(self.matrix), _ROWS), 1)))
+    def _blocks(self, points: int) -> Iterator[tuple[slice, slice]]:
+        """Iterate over points and rows, as many at once as there is room for."""
+        at_once = max(_ELEMENTS // min(len(self.matrix), _ROWS), 1)
+        for some in slices(points, at_once):
+            for rows in slices(len(self.matrix), _ROWS):
+                yield some, rows
 
 
 def _nodes(count: int) -> tuple[Floats, Floats]:
@@ -224,99 +227,3 @@ def _grid(dimensions: int) -> tuple[Floats, Floats]:
         nodes = np.column_stack([np.repeat(nodes, len(z), axis=0), np.tile(z, len(nodes))])
         share_of = np.outer(share_of, shares).ravel()
     return nodes, share_of
-
-
-_GRID = np.linspace(-25.0, 25.0, 501)  # of logs
-
-
-@dataclass(frozen=True, eq=False)
-class Unknowns:
-    """How the unknowns of a target are those of an equation.
-
-    Attributes
-    ----------
-    equation : Equation
-        The equation.
-    shift : ndarray of shape (terms,)
-        How much more the intercept is than where its prior holds, by coefficients.
-    mean : ndarray of shape (p,)
-        Means of the coefficients' priors.
-    unit : ndarray of shape (p,) or (p, p)
-        Their scales, or a root of their covariance.
-    """
-
-    equation: Equation
-    shift: Floats
-    mean: Floats
-    unit: Floats
-
-    def by_name(self, target: Target, points: Floats) -> dict[str, Floats]:
-        """Return parameters of points, (s, d), the intercept at the means of the predictors."""
-        name, ones, unit = self.equation.node, int(self.equation.has_intercept), self.unit
-        p, _ = target.size
-        moved = points[:, :p] * unit if unit.ndim == 1 else points[:, :p] @ unit.T
-        b = self.mean + moved
-        beta = b[:, ones:]
-        found = {f"{name}_beta": beta}
-        if ones:
-            found[f"{name}_intercept"] = b[:, 0] + beta @ self.shift
-        logs = target.logs(points)
-        for what, t in zip(self.equation.dispersion, logs, strict=True):
-            found[f"{name}_{what}"] = np.exp(t[:, 0])
-        return found
-
-
-def target_of(equation: Equation, seen: DistinctRows) -> tuple[Target, Unknowns] | None:
-    """Return the posterior of an equation in closed form; None of one that has none here."""
-    likelihood, priors = equation.record.likelihood, equation.priors
-    if likelihood is None or equation.n_blocks > 1 or seen.errors is not None:
-        return None
-    known = _of_coefficients(equation)
-    positive = [_of_dispersion(prior) for prior in priors.dispersion.values()]
-    if known is None or None in positive:
-        return None
-    prior, mean, unit = known
-    rows = seen.matrix - equation.center
-    if equation.has_intercept:
-        rows = np.column_stack([np.ones(len(rows)), rows])
-    offset = seen.offset
-    if mean.any():
-        offset = rows @ mean if offset is None else offset + rows @ mean
-    matrix = np.ascontiguousarray(rows * unit if unit.ndim == 1 else rows @ unit)
-    found = tuple(each for each in positive if each is not None)
-    logs = [_GRID[np.argmax(each(_GRID)[0])] for each in found if not isinstance(each, float)]
-    start = np.concatenate([np.zeros(matrix.shape[1]), logs])
-    target = Target(
-        likelihood, matrix, seen.target, seen.weights, offset, prior, found, start
-    )
-    return target, Unknowns(equation, seen.x_mean - equation.center, mean, unit)
-
-
-def _of_dispersion(prior: PriorSpec) -> OfLog | float | None:
-    """Return the prior of a positive parameter by its log; of one that is fixed its log."""
-    return of_log(prior) if prior.fixed is None else float(np.log(prior.fixed))
-
-
-def _of_coefficients(equation: Equation) -> tuple[Location, Floats, Floats] | None:
-    """Return priors of coefficients in units of these; means and units; None of any other."""
-    priors, ones = equation.priors, int(equation.has_intercept)
-    p = len(equation.design.terms) + ones
-    mean, precision, freedom = np.zeros(p), np.ones(p), np.full(p, np.inf)
-    root: tuple[Any, Floats] | None = None
-    parts = [] if priors.intercept is None else [(priors.intercept, np.zeros(1, dtype=int))]
-    parts += [(group.prior, np.asarray(group.terms) + ones) for group in priors.groups]
-    for prior, at in parts:
-        if prior.distribution == CURVE:
-            root = at, np.asarray(prior.parameters["root"])
-            continue
-        found = location(prior, len(at))
-        if found is None:
-            return None
-        mean[at], precision[at], freedom[at] = found
-    unit = np.where(precision > 0, 1 / np.sqrt(np.where(precision > 0, precision, 1.0)), 1.0)
-    if root is not None:
-        at, of_curve = root
-        unit = np.diag(unit)
-        unit[np.ix_(at, at)] = of_curve
-    own = Location(np.zeros(p), (precision > 0).astype(float), freedom)
-    return own, mean, unit

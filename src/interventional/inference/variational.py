@@ -25,10 +25,10 @@ _DIFFERENCE = 1e-3  # of a log, in standard deviations, to take differences of g
 
 def nearest(target: Target) -> Gaussian | None:
     """Return the Gaussian nearest to a target; None where none was found."""
-    start = _climbed(target)
+    start = climbed(target)
     if start is None:
         return None
-    state = _Fit.at(target, start, _first_precision(target, start))
+    state = _Fit.at(target, start, curved(target, start))
     for _ in range(10):  # the curvature at a mode may be far too flat
         narrower = _Fit.at(target, start, 4 * state.precision)
         if not narrower.bound > state.bound:
@@ -126,7 +126,7 @@ def _root(matrix: Floats) -> Floats | None:
     return root
 
 
-def _climbed(target: Target) -> Floats | None:
+def climbed(target: Target) -> Floats | None:
     """Return a point where the density is high.
 
     Coefficients and the other parameters climb in turns: together they may climb to where the
@@ -181,8 +181,8 @@ def _bent(target: Target, x: Floats) -> Floats:
     return (found + found.T) / 2
 
 
-def _first_precision(target: Target, x: Floats) -> Floats:
-    """Return a precision to begin with; along no direction is it flat."""
+def curved(target: Target, x: Floats) -> Floats:
+    """Return a precision at a point, which along no direction is flat."""
     p, k = target.size
     found = np.zeros((p + k, p + k))
     found[:p, :p] = _bounded(target.curvature(x), 1e-9)

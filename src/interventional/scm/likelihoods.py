@@ -13,6 +13,7 @@ from scipy.special import digamma, expit, gammaln, zeta
 from interventional.numbers import Floats
 
 Several = Sequence[Floats]
+Slopes = tuple[Floats, list[Floats]]
 _LARGEST = 700.0  # exponent of a finite number
 _TINY = 1e-300
 _FACTORS, _LARGEST_FACTOR = 16, 1e19  # whose product is a number
@@ -28,14 +29,14 @@ class Likelihood:
         From outcomes y (n,), their weights (n,), linear predictors (s, n) and logs of the other
         parameters, each (s, 1), to sums of the weighted log densities, (s,), up to a constant.
     slope : callable
-        From y, linear predictors (..., n) and the logs, each of a shape that broadcasts, to the
-        first derivatives by eta, and those by each of the logs.
+        From the same to first derivatives by eta, (s, n), unweighted; and to sums of the weighted
+        ones by each of the logs, (s,).
     curvature : callable
-        From the same to the second derivatives by eta.
+        From y, linear predictors (s, n) and the logs to the second derivatives by eta.
     """
 
     total: Callable[[Floats, Floats, Floats, Several], Floats] = field(repr=False)
-    slope: Callable[[Floats, Floats, Several], tuple[Floats, list[Floats]]] = field(repr=False)
+    slope: Callable[[Floats, Floats, Floats, Several], Slopes] = field(repr=False)
     curvature: Callable[[Floats, Floats, Several], Floats] = field(repr=False)
 
 
@@ -82,7 +83,7 @@ def _bernoulli_total(y: Floats, w: Floats, eta: Floats, logs: Several) -> Floats
     return np.asarray(eta @ (w * y) - _softplus(eta, w))
 
 
-def _bernoulli_slope(y: Floats, eta: Floats, logs: Several) -> tuple[Floats, list[Floats]]:
+def _bernoulli_slope(y: Floats, w: Floats, eta: Floats, logs: Several) -> Slopes:
     return y - expit(eta), []
 
 
@@ -97,7 +98,7 @@ def _poisson_total(y: Floats, w: Floats, eta: Floats, logs: Several) -> Floats:
     return np.asarray(eta @ (w * y) - _exp(eta) @ w)
 
 
-def _poisson_slope(y: Floats, eta: Floats, logs: Several) -> tuple[Floats, list[Floats]]:
+def _poisson_slope(y: Floats, w: Floats, eta: Floats, logs: Several) -> Slopes:
     return y - _exp(eta), []
 
 
@@ -115,13 +116,14 @@ def _negative_binomial_total(y: Floats, w: Floats, eta: Floats, logs: Several) -
     return np.asarray(known + eta @ (w * y) - log_sum @ (w * y) - alpha[:, 0] * (log_sum @ w))
 
 
-def _negative_binomial_slope(
-    y: Floats, eta: Floats, logs: Several
-) -> tuple[Floats, list[Floats]]:
+def _negative_binomial_slope(y: Floats, w: Floats, eta: Floats, logs: Several) -> Slopes:
     alpha, mean = np.exp(logs[0]), _exp(eta)
     whole = mean + alpha
-    by_log = digamma(y + alpha) - digamma(alpha) - np.log(whole) - (y + alpha) / whole + logs[0]
-    return alpha * (y - mean) / whole, [alpha * (by_log + 1)]
+    first = alpha * (y - mean) / whole
+    counts, of_counts = _of_unique(y, w)
+    known = digamma(counts + alpha) @ of_counts
+    known += w.sum() * (logs[0] - digamma(alpha))[:, 0]
+    return first, [alpha[:, 0] * (known - np.log(whole) @ w) - first @ w]
 
 
 def _negative_binomial_curvature(y: Floats, eta: Floats, logs: Several) -> Floats:
@@ -139,10 +141,10 @@ def _gamma_total(y: Floats, w: Floats, eta: Floats, logs: Several) -> Floats:
     return np.asarray(known - alpha * (eta @ w + _exp(-eta) @ (w * y)))
 
 
-def _gamma_slope(y: Floats, eta: Floats, logs: Several) -> tuple[Floats, list[Floats]]:
-    alpha, ratio = np.exp(logs[0]), y * _exp(-eta)
-    by_log = alpha * (logs[0] + 1 + np.log(y) - eta - ratio - digamma(alpha))
-    return alpha * (ratio - 1), [by_log]
+def _gamma_slope(y: Floats, w: Floats, eta: Floats, logs: Several) -> Slopes:
+    alpha, left = np.exp(logs[0]), y * _exp(-eta) - 1
+    known = w.sum() * (logs[0] - digamma(alpha))[:, 0] + np.log(y) @ w
+    return alpha * left, [alpha[:, 0] * (known - eta @ w - left @ w)]
 
 
 def _gamma_curvature(y: Floats, eta: Floats, logs: Several) -> Floats:
@@ -161,12 +163,12 @@ def _beta_total(y: Floats, w: Floats, eta: Floats, logs: Several) -> Floats:
     return np.asarray(known + of_rows @ w)
 
 
-def _beta_slope(y: Floats, eta: Floats, logs: Several) -> tuple[Floats, list[Floats]]:
+def _beta_slope(y: Floats, w: Floats, eta: Floats, logs: Several) -> Slopes:
     phi, mean, rest = np.exp(logs[0]), expit(eta), expit(-eta)
     one = np.log(y) - digamma(mean * phi + _TINY)
     other = np.log1p(-y) - digamma(rest * phi + _TINY)
-    by_log = phi * (digamma(phi) + mean * one + rest * other)
-    return phi * mean * rest * (one - other), [by_log]
+    by_log = (mean * one + rest * other) @ w + w.sum() * digamma(phi)[:, 0]
+    return phi * mean * rest * (one - other), [phi[:, 0] * by_log]
 
 
 def _beta_curvature(y: Floats, eta: Floats, logs: Several) -> Floats:
@@ -193,15 +195,18 @@ def _student_total(y: Floats, w: Floats, eta: Floats, logs: Several) -> Floats:
     return np.asarray(w.sum() * known[:, 0] - (nu[:, 0] + 1) / 2 * _logs(left, w))
 
 
-def _student_slope(y: Floats, eta: Floats, logs: Several) -> tuple[Floats, list[Floats]]:
+def _student_slope(y: Floats, w: Floats, eta: Floats, logs: Several) -> Slopes:
     variance, nu = np.exp(2 * logs[0]), np.exp(logs[1])
     left = y - eta
     ratio = np.square(left) / (nu * variance)
-    share = ratio / (1 + ratio)
-    by_nu = 0.5 * (digamma((nu + 1) / 2) - digamma(nu / 2) - 1 / nu)
-    by_nu = by_nu - 0.5 * np.log1p(ratio) + (nu + 1) / (2 * nu) * share
-    first = (nu + 1) * left / (nu * variance) / (1 + ratio)
-    return first, [(nu + 1) * share - 1, nu * by_nu]
+    inside = 1 / (1 + ratio)
+    first = (nu + 1) / (nu * variance) * left * inside
+    outside = w.sum() - inside @ w  # sums of ratio / (1 + ratio)
+    ratio += 1.0
+    nu = nu[:, 0]
+    known = digamma((nu + 1) / 2) - digamma(nu / 2) - 1 / nu
+    by_nu = 0.5 * (w.sum() * known - _logs(ratio, w)) + (nu + 1) / (2 * nu) * outside
+    return first, [(nu + 1) * outside - w.sum(), nu * by_nu]
 
 
 def _student_curvature(y: Floats, eta: Floats, logs: Several) -> Floats:

@@ -1,0 +1,88 @@
+"""Draws of an equation that is no Gaussian's, without a compiled model: by weights, or by chains.
+
+Weighed draws where their weights can be trusted; else, and where scales are learnt, those of many
+short chains, where these move well enough; else nothing, so that somebody else has to draw.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+
+from interventional.data.seen import DistinctRows, one_thread
+from interventional.inference import many_chains, pooled, variational, weighing
+from interventional.inference.unknowns import Problem
+from interventional.numbers import Floats
+from interventional.scm.equations import Equation
+
+# Rows times coefficients, beyond which NUTS on a compiled model is sooner done than many chains.
+_LARGEST = 400_000
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Draws by name, each (n_draws, ...), who made them, and how good they are."""
+
+    engine: str
+    variables: dict[str, Floats]
+    figures: dict[str, float]
+
+
+def draw(equation: Equation, seen: DistinctRows, n_draws: int, rng: Generator) -> Found | None:
+    """Draw from the posterior of an equation; None where that cannot be trusted, or takes long.
+
+    Parameters
+    ----------
+    equation : Equation
+        The equation.
+    seen : DistinctRows
+        What the likelihood sees.
+    n_draws : int
+        Number of draws.
+    rng : Generator
+        Source of randomness.
+    """
+    problem = Problem.of(equation, seen)
+    if problem is None:
+        return None
+    with one_thread():  # the blocks are small
+        return _draw(problem, n_draws, rng)
+
+
+def _draw(problem: Problem, n_draws: int, rng: Generator) -> Found | None:
+    target, pools = problem.target, [pool for _, pool in problem.pools]
+    small = target.matrix.size <= _LARGEST
+    if pools:
+        begun = pooled.near(target, pools) if small else None
+        if begun is None:
+            return None
+        density, near = begun
+        chains = many_chains.run(density, near, n_draws, rng, warm=_WARM_WITH_SCALES)
+        return _of_chains(problem, chains, n_draws, density)
+    gaussian = variational.nearest(target)
+    if gaussian is None:
+        return None
+    weighed = weighing.draw(target, gaussian, n_draws, rng)
+    if weighed.certified:
+        figures = {"effective_size": weighed.effective_size, "pareto_k": weighed.k_hat}
+        return Found("importance", problem.parameters(weighed.draws), figures)
+    if not small:
+        return None
+    return _of_chains(problem, many_chains.run(target, gaussian, n_draws, rng), n_draws)
+
+
+_WARM_WITH_SCALES = 80
+
+
+def _of_chains(
+    problem: Problem,
+    chains: many_chains.Chains,
+    n_draws: int,
+    density: "pooled.Pooled | None" = None,
+) -> Found | None:
+    """Return the draws of chains by name; None where they did not move well enough."""
+    if not chains.moved(n_draws):
+        return None
+    points = chains.draws.reshape(-1, chains.draws.shape[2])[:n_draws]
+    figures = {"effective_size": chains.effective_size, "acceptance_rate": chains.accepted}
+    return Found("hmc", problem.parameters(points, density), figures)
