@@ -36,7 +36,7 @@ class Written:
 
     def sample(self, key=None, sampling=SAMPLING):
         key = self.write.__name__ if key is None else key
-        return laplace.sample(self.build, self.data, key, sampling)
+        return laplace.sample(laplace.compiled(self.build, self.data, key), sampling)
 
     def posterior(self):
         density = compile_density(self.build(), self.data)

@@ -191,17 +191,21 @@ def _nuts(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
 
 
 def _laplace(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
-    """Draw from Laplace's approximation of the posterior of the observed PyMC model.
+    """Draw from Laplace's approximation of the posterior.
 
-    That of an equation that bends needs no such model.
+    It is compiled from the observed PyMC model where it has no closed form here.
     """
     if isinstance(seen, SeenSurface):
         rng, n_draws = np.random.default_rng(sampling.seed), sampling.chains * sampling.draws
         of = (of_sigma(equation)[0],) if equation.is_heavy else ()
         draws = surfaces.draw(equation, seen, n_draws, rng, *of)
         return _by_chain(equation, draws, {}, sampling), {}, "interventional", []
-    build, numbers, key = _observed(equation, seen)
-    return laplace.sample(build, numbers, key, sampling)
+    closed = unbuilt.posterior(equation, seen) if isinstance(seen, DistinctRows) else None
+    if closed is None:
+        sampling.tell("compiling")
+    posterior = closed or laplace.compiled(*_observed(equation, seen))
+    variables, stats, library, troubles = laplace.sample(posterior, sampling)
+    return _with_groups(equation, variables), stats, library, troubles
 
 
 ENGINES: Mapping[str, Callable[[Equation, Seen, Sampling], Drawn]] = {

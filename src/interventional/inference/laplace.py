@@ -12,7 +12,7 @@ Simpson, Gelman, Yao & Gabry 2024, "Pareto smoothed importance sampling", JMLR 2
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     import pymc as pm
 
 _densities = StructureCache(32)
-_WEIGHED = 2**18  # draws times rows to spend on k-hat
+_WEIGHED = 2**26  # draws times rows to spend on ratios
 _FEWEST_WEIGHED = 250
+_FAR_OFF = 1 / 4  # of a posterior standard deviation, for sure
 _NEWTON_STEPS = 100
 
 
@@ -67,10 +68,33 @@ class Gaussian:
         return float(np.log(self.scale).sum() - np.log(np.diag(self.factor)).sum())
 
 
-def sample(
-    build: "Callable[[], pm.Model]", data: Mapping[str, Any], key: Hashable, sampling: Sampling
-) -> tuple[dict[str, Floats], dict[str, NDArray[Any]], str, list[str]]:
-    """Draw from Laplace's approximation of the posterior of an observed model.
+class Posterior(Protocol):
+    """A log density of unconstrained parameters, up to a constant."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows it looks at."""
+
+    def start(self) -> Floats:
+        """Return where to begin."""
+
+    def slope(self, x: Floats) -> tuple[float, Floats]:
+        """Return value and gradient at x."""
+
+    def curvature(self, x: Floats) -> Floats:
+        """Return the negative Hessian at x."""
+
+    def heights(self, points: Floats) -> Floats:
+        """Return the values at many points."""
+
+    def variables(self, points: Floats) -> dict[str, Floats]:
+        """Return the model's variables at many points, constrained as they are in the model."""
+
+
+def compiled(
+    build: "Callable[[], pm.Model]", data: Mapping[str, Any], key: Hashable
+) -> LogPosterior:
+    """Return the posterior of an observed model.
 
     Parameters
     ----------
@@ -80,6 +104,20 @@ def sample(
         The data of the model, by the names of its shared variables.
     key : hashable
         The structure of the model; equal keys share what is compiled.
+    """
+    density = _densities.get(key, lambda: compile_density(build(), data))
+    return LogPosterior(density, density.arrays(data))
+
+
+def sample(
+    posterior: Posterior, sampling: Sampling
+) -> tuple[dict[str, Floats], dict[str, NDArray[Any]], str, list[str]]:
+    """Draw from Laplace's approximation of a posterior.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        The posterior.
     sampling : Sampling
         How many draws, from which seed. There is nothing to tune, and no process is started.
 
@@ -91,30 +129,54 @@ def sample(
     library : str
         Whose the engine is.
     troubles : list of str
-        What is wrong with the approximation: that k-hat is too high, or Newton's method stopped
-        early.
+        What is wrong with the approximation: that k-hat is too high, that a mean is off, or that
+        Newton's method stopped early.
 
     Raises
     ------
     ValueError
         If the log density is not finite at its start, or not curved at its maximum.
     """
-    sampling.tell("compiling")
-    density = _densities.get(key, lambda: compile_density(build(), data))
-    posterior = LogPosterior(density, density.arrays(data))
     shape = (sampling.chains, sampling.draws)
     sampling.tell("looking for the mode")
     approximation, troubles = at_the_mode(posterior)
     x, log_q = approximation.draw(shape[0] * shape[1], np.random.default_rng(sampling.seed))
-    weighed = max(_WEIGHED // posterior.rows, _FEWEST_WEIGHED)
-    k_hat, threshold = pareto_k(posterior.heights(x[:weighed]) - log_q[:weighed])
+    weighed = slice(max(_WEIGHED // posterior.rows, _FEWEST_WEIGHED))
+    log_ratios = posterior.heights(x[weighed]) - log_q[weighed]
+    k_hat, threshold = pareto_k(log_ratios)
+    variables = posterior.variables(x)
     if k_hat > threshold:
-        troubles = [*troubles, f"Pareto k-hat is {k_hat:.2f} (should be below {threshold:.2f})"]
+        found = f"Pareto k-hat is {k_hat:.2f} (should be below {threshold:.2f})"
+        troubles = [*troubles, found]
+    elif not np.isnan(k_hat):
+        held = {name: values[weighed] for name, values in variables.items()}
+        troubles = [*troubles, *_off(held, log_ratios)]
     variables = {
-        name: values.reshape(*shape, *values.shape[1:])
-        for name, values in posterior.variables(x).items()
+        name: values.reshape(*shape, *values.shape[1:]) for name, values in variables.items()
     }
     return variables, {"pareto_k": np.full(shape, k_hat)}, "interventional", troubles
+
+
+def _off(variables: Mapping[str, Floats], log_ratios: Floats) -> list[str]:
+    """Return the mean that is furthest off, where that is too far: its ratios tell how far.
+
+    That ratios are tame only says that weights could mend the draws, which nobody does.
+    """
+    weights = np.exp(log_ratios - log_ratios.max())
+    weights /= weights.sum()
+    worst, where = 0.0, ""
+    for name, values in variables.items():
+        flat = values.reshape(len(weights), -1)
+        mean = weights @ flat
+        spread = np.sqrt(weights @ np.square(flat - mean))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            off = np.nan_to_num(np.abs(flat.mean(axis=0) - mean) / spread)
+        if off.size and off.max() > worst:
+            worst, where = float(off.max()), name
+    # What ratios say has an error of its own: of as many draws as they are worth.
+    if worst - 4 * np.sqrt(np.square(weights).sum()) < _FAR_OFF:
+        return []
+    return [f"the mean of {where} is off by {worst:.1f} posterior standard deviations"]
 
 
 def pareto_k(log_ratios: Floats) -> tuple[float, float]:
@@ -140,7 +202,7 @@ def pareto_k(log_ratios: Floats) -> tuple[float, float]:
     return (k_hat if np.isfinite(k_hat) else np.inf), threshold
 
 
-def at_the_mode(posterior: LogPosterior) -> tuple[Gaussian, list[str]]:
+def at_the_mode(posterior: Posterior) -> tuple[Gaussian, list[str]]:
     """Return the Gaussian with the posterior's mode and curvature there, and what went wrong.
 
     Newton's method with halved steps. Where the density is not curved downwards, curvatures are
@@ -208,7 +270,7 @@ def _uphill(curvature: Floats, scale: Floats, gradient: Floats) -> Floats:
 
 
 def _climb(
-    posterior: LogPosterior, x: Floats, value: float, step: Floats, gain: float
+    posterior: Posterior, x: Floats, value: float, step: Floats, gain: float
 ) -> tuple[Floats, float, Floats] | None:
     """Return point, value and gradient a sufficient part of the step on; None if there is none."""
     rounding = 1e-13 * abs(value)

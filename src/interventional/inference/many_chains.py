@@ -124,7 +124,7 @@ def _drift(values: Floats, sizes: Floats) -> float:
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """Where the chains are: points in coordinates z, x = middle + root z, with height and slope."""
+    """Where the chains are, x = middle + root z, with height there, and slope by z."""
 
     target: Density
     middle: Floats

@@ -17,6 +17,8 @@ from interventional.scm.equations import Equation
 
 # Rows times coefficients, beyond which NUTS on a compiled model is sooner done than many chains.
 _LARGEST = 400_000
+_WARM_WITH_SCALES = 80
+_DIFFERENCE = 1e-4  # of a log, to take differences of gradients
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,14 +73,11 @@ def _draw(problem: Problem, n_draws: int, rng: Generator) -> Found | None:
     return _of_chains(problem, many_chains.run(target, gaussian, n_draws, rng), n_draws)
 
 
-_WARM_WITH_SCALES = 80
-
-
 def _of_chains(
     problem: Problem,
     chains: many_chains.Chains,
     n_draws: int,
-    density: "pooled.Pooled | None" = None,
+    density: pooled.Pooled | None = None,
 ) -> Found | None:
     """Return the draws of chains by name; None where they did not move well enough."""
     if not chains.moved(n_draws):
@@ -86,3 +85,52 @@ def _of_chains(
     points = chains.draws.reshape(-1, chains.draws.shape[2])[:n_draws]
     figures = {"effective_size": chains.effective_size, "acceptance_rate": chains.accepted}
     return Found("hmc", problem.parameters(points, density), figures)
+
+
+def posterior(equation: Equation, seen: DistinctRows) -> "Closed | None":
+    """Return the posterior of an equation whose scales are known; None of any other."""
+    problem = Problem.of(equation, seen)
+    return None if problem is None or problem.pools else Closed(problem)
+
+
+@dataclass(frozen=True, eq=False)
+class Closed:
+    """The posterior of an equation as Laplace's method takes it (`laplace.Posterior`)."""
+
+    problem: Problem
+
+    @property
+    def rows(self) -> int:
+        """How many rows it looks at."""
+        return len(self.problem.target.matrix)
+
+    def start(self) -> Floats:
+        """Return where to begin."""
+        return self.problem.target.start
+
+    def slope(self, x: Floats) -> tuple[float, Floats]:
+        """Return value and gradient at x."""
+        target = self.problem.target
+        return float(target.heights(x[None])[0]), target.slopes(x[None])[0]
+
+    def curvature(self, x: Floats) -> Floats:
+        """Return the negative Hessian at x."""
+        target = self.problem.target
+        p, k = target.size
+        found = np.zeros((p + k, p + k))
+        found[:p, :p] = target.curvature(x)
+        step = np.zeros((k, p + k))
+        step[:, p:] = _DIFFERENCE * np.eye(k)
+        if k:
+            by_log = (target.slopes(x - step) - target.slopes(x + step)) / (2 * _DIFFERENCE)
+            found[p:, :p], found[:p, p:] = by_log[:, :p], by_log[:, :p].T
+            found[p:, p:] = (by_log[:, p:] + by_log[:, p:].T) / 2
+        return found
+
+    def heights(self, points: Floats) -> Floats:
+        """Return the values at many points."""
+        return self.problem.target.heights(points)
+
+    def variables(self, points: Floats) -> dict[str, Floats]:
+        """Return the parameters at many points, by name."""
+        return self.problem.parameters(points)

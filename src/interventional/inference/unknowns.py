@@ -1,7 +1,6 @@
 """From an equation and its rows to a posterior in closed form, and from its points back."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -117,7 +116,8 @@ class _Coefficients:
         priors, ones = equation.priors, int(equation.has_intercept)
         p = len(equation.design.terms) + ones
         mean, precision, freedom = np.zeros(p), np.ones(p), np.full(p, np.inf)
-        unit, root = np.ones(p), None
+        unit: Floats = np.ones(p)
+        root: tuple[NDArray[np.intp], Floats] | None = None
         pools: list[tuple[Group, Pool]] = []
         parts: list[tuple[PriorSpec, Any, Group | None]] = []
         if priors.intercept is not None:

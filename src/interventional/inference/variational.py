@@ -1,4 +1,4 @@
-r"""The Gaussian that is nearest to a posterior, as a proposal: its Kullback-Leibler divergence least.
+r"""The Gaussian that is nearest to a posterior by Kullback and Leibler, as a proposal.
 
 A Gaussian of mean m and covariance S minimises KL(q‖p) where the expected gradient is zero and
 the inverse of S is the expected negative curvature (Opper and Archambeau 2009, "The variational
@@ -106,9 +106,7 @@ class _Fit:
         return None if root is None else Gaussian(self.mean, scale, root)
 
 
-def _expected(
-    target: Target, mean: Floats, covariance: Floats
-) -> tuple[float, Floats, Floats]:
+def _expected(target: Target, mean: Floats, covariance: Floats) -> tuple[float, Floats, Floats]:
     try:
         return target.expected(mean, covariance)
     except np.linalg.LinAlgError:

@@ -29,7 +29,7 @@ _SAME = 0.998  # the share beyond which the Gaussian is taken for the posterior
 
 @dataclass(frozen=True, eq=False)
 class Weighed:
-    """Equally weighted draws, (n_draws, d), what the weights were worth, and their tail's shape."""
+    """Equally weighted draws, (n_draws, d), and how good the weights were."""
 
     draws: Floats
     effective_size: float

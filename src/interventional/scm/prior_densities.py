@@ -77,18 +77,17 @@ def location(prior: PriorSpec, size: int) -> tuple[Floats, Floats, Floats] | Non
     known = {"Flat", "Normal", "StudentT", "Cauchy"}
     if prior.distribution not in known:
         return None
-    mean, scale, freedom = given.get("mu", 0.0), given.get("sigma", 1.0), np.inf
-    if "tau" in given or "lam" in given:
-        scale = given.get("tau", given.get("lam")) ** -0.5
-    precision = scale**-2.0 * np.ones(1)
+    ones = np.ones(size)
+    mean, freedom = given.get("mu", np.zeros(1)) * ones, np.inf * ones
+    precision = given.get("sigma", np.ones(1)) ** -2.0 * ones
+    for name in {"tau", "lam"} & set(given):
+        precision = given[name] * ones
     if prior.distribution == "Flat":
-        precision = np.zeros(1)
+        precision = np.zeros(size)
     elif prior.distribution == "StudentT":
-        freedom = given.get("nu", 1.0)
+        freedom = given.get("nu", np.ones(1)) * ones
     elif prior.distribution == "Cauchy":
-        mean, precision, freedom = given["alpha"], given["beta"] ** -2.0, 1.0
-    parts = (np.broadcast_to(np.asarray(v, dtype=float), size) for v in (mean, precision, freedom))
-    mean, precision, freedom = parts
+        mean, precision, freedom = given["alpha"] * ones, given["beta"] ** -2.0 * ones, ones
     return mean, precision, freedom
 
 
@@ -172,7 +171,7 @@ def of_log(prior: PriorSpec) -> OfLog | None:
     return None if make is None else make(**{name: float(v) for name, v in given.items()})
 
 
-def _numbers(prior: PriorSpec) -> dict[str, Any] | None:
+def _numbers(prior: PriorSpec) -> dict[str, Floats] | None:
     """Return the parameters of a prior that has nothing but numbers in it."""
     if not prior.is_plain:
         return None
