@@ -7,7 +7,7 @@ gradient and curvature; between b and the logs these are differences of gradient
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +20,7 @@ from interventional.scm.prior_densities import Location, OfLog
 _ROWS = 8192  # at once, and
 _ELEMENTS = 2**18  # rows times points: what a processor's cache holds
 _OF_ETA, _OF_LOG = 7, 3  # nodes of Gauss and Hermite
+_OF_NARROW, _NARROW = 3, 0.3  # where linear predictors are known as well as that
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,24 @@ class Target:
     @cached_property
     def _transposed(self) -> Floats:
         return np.ascontiguousarray(self.matrix.T)
+
+    @cached_property
+    def _longest(self) -> float:
+        """The greatest square of a row of the design."""
+        blocks = slices(len(self.matrix), _ROWS)
+        return max(float(np.square(self.matrix[rows]).sum(axis=1).max()) for rows in blocks)
+
+    def thinned(self, rows: int) -> "Target":
+        """Return the density of at most so many rows that stand for all."""
+        step = slice(None, None, -(-len(self.matrix) // rows))
+        share = self.weights.sum() / self.weights[step].sum()
+        return replace(
+            self,
+            matrix=np.ascontiguousarray(self.matrix[step]),
+            outcome=self.outcome[step],
+            weights=share * self.weights[step],
+            offset=None if self.offset is None else self.offset[step],
+        )
 
     def heights(self, points: Floats) -> Floats:
         """Return the log density at points, (s, d), up to a constant; -inf for what is none."""
@@ -136,7 +155,8 @@ class Target:
         by_node = np.linalg.solve(root, covariance[p:, :p])  # of b, by what the logs are made of
         left = of_b - by_node.T @ by_node
         height, slope, found = self._expected_prior(mean, of_b)
-        z, share_of = _nodes(_OF_ETA)
+        spread = np.sqrt(np.trace(left) * self._longest)
+        z, share_of = _nodes(_OF_ETA if spread > _NARROW else _OF_NARROW)
         for node, share in zip(nodes, shares, strict=True):
             moved = np.concatenate([mean[:p] + node @ by_node, mean[p:] + root @ node])
             logs = self.logs(moved[None])

@@ -23,7 +23,7 @@ _K_HAT = 0.4  # above which weights are not trusted, unless
 _EVEN = 0.8  # they are worth this share of their number: then they have no tail to speak of
 _LEAST = 1_000.0  # draws that weights must be worth, and as many as there are draws;
 _WORTH = 1.5  # times as many need no more
-_PILOT = 256
+_PILOT = 64
 _SAME = 0.998  # the share beyond which the Gaussian is taken for the posterior
 
 
