@@ -114,8 +114,9 @@ class BayesianInterventionRegressor(Estimator):
         importance sampling, which warns where it fails. ``"nuts"``: NUTS. ``"laplace"``: a
         Gaussian approximation, which warns where it is a poor one. ``"auto"``: exact wherever it
         applies; for other families weighed draws of the posterior, or those of many short chains,
-        where they can be trusted; else NUTS. ``idata_`` says which it was. ``design="smooth"`` is exact given scales and lengths, or, for Student
-        t, 0 and 1 and counts, ``"laplace"``, which does not warn there; ``"auto"`` is either.
+        where they can be trusted; else NUTS. ``idata_`` says which it was. ``design="smooth"`` is
+        exact given scales and lengths, or, for Student t, 0 and 1 and counts, ``"laplace"``,
+        which does not warn there; ``"auto"`` is either.
     draws, tune, chains : int, default 1000, 1000, 4
         Draws a chain, warm-up iterations a chain (NUTS), and chains.
     random_state : int, RandomState or None, default None

@@ -22,6 +22,7 @@ from interventional.inference import (
 )
 from interventional.inference.density import LogPosterior, compile_density
 from interventional.inference.laplace import Gaussian
+from interventional.inference.of_levels import OfLevels
 from interventional.inference.unknowns import Problem
 from interventional.scm.families import FAMILIES
 from interventional.scm.observed import observed_data, observed_model
@@ -328,9 +329,9 @@ def test_weights_of_a_proposal_that_does_not_fit_are_not_trusted(width, monkeypa
     target = Problem.of(equation, seen).target
     near = variational.nearest(target)
     rng = np.random.default_rng(0)
-    assert weighing.draw(target, near, 4000, rng).certified
+    assert weighing.draw(target, near, 4000, 120, rng).certified
     poor = replace(near, scale=width * near.scale)
-    assert not weighing.draw(target, poor, 4000, rng).certified
+    assert not weighing.draw(target, poor, 4000, 120, rng).certified
 
 
 def test_of_very_many_rows_the_gaussian_is_the_posterior():
@@ -374,3 +375,37 @@ def test_draws_hang_on_nothing_but_the_seed():
 
 def test_a_scale_whose_prior_is_not_known_has_no_closed_form():
     assert of_log(PriorSpec.of("HalfFlat")) is None
+
+
+# --- Levels --------------------------------------------------------------------------------------
+
+
+def test_levels_are_those_of_the_observed_model(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(3, 1, 90), "m": rng.choice(list("pqr"), 90)})
+    y = X["a"] + (X["m"] == "q") + rng.normal(size=90)
+    asked = []
+    with monkeypatch.context() as patch:
+        draw = unbuilt.draw
+        patch.setattr(unbuilt, "draw", lambda *args: asked.append(args[:2]) or draw(*args))
+        model = BayesianInterventionRegressor(
+            graph="a -> m; a -> y; m -> y", random_state=0, draws=250
+        ).fit(X, y)
+    assert model.idata_["posterior"].attrs["inference_by_node"] == ["m: importance", "y: exact"]
+    equation, seen = asked[0]
+    density = OfLevels.of(equation, seen)
+    near = density.near()
+    points, _ = near.draw(5, np.random.default_rng(0))
+    _check_slopes(density, near.mean)
+    h = 1e-5 * np.eye(len(near.mean))
+    bent = np.array([density.slopes(np.stack([near.mean - e, near.mean + e])) for e in h])
+    bent = (bent[:, 0] - bent[:, 1]) / 2e-5
+    np.testing.assert_allclose(density.curvature(near.mean), bent, rtol=1e-4, atol=1e-4)
+    data = observed_data(equation, seen)
+    built = observed_model(equation, seen)
+    compiled = compile_density(built, data)
+    theirs = LogPosterior(compiled, compiled.arrays(data))
+    named = density.parameters(points)
+    x = np.hstack([named[v.name].reshape(len(points), -1) for v in built.free_RVs])
+    found, expected = density.heights(points), theirs.heights(x)
+    np.testing.assert_allclose(np.diff(found), np.diff(expected), rtol=1e-8, atol=1e-7)

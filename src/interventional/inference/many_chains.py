@@ -56,6 +56,11 @@ class Chains:
     effective_size: float
     drift: float
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """What is told of them."""
+        return {"effective_size": self.effective_size, "acceptance_rate": self.accepted}
+
     def moved(self, n_draws: int) -> bool:
         """Whether chains moved well enough to stand for so many draws."""
         return self.effective_size > max(n_draws / 4, _LEAST_SIZE) and self.drift < _DRIFT

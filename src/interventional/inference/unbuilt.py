@@ -11,6 +11,8 @@ from numpy.random import Generator
 
 from interventional.data.seen import DistinctRows, one_thread
 from interventional.inference import many_chains, pooled, variational, weighing
+from interventional.inference.laplace import Gaussian
+from interventional.inference.of_levels import OfLevels
 from interventional.inference.unknowns import Problem
 from interventional.numbers import Floats
 from interventional.scm.equations import Equation
@@ -44,52 +46,58 @@ def draw(equation: Equation, seen: DistinctRows, n_draws: int, rng: Generator) -
     rng : Generator
         Source of randomness.
     """
-    problem = Problem.of(equation, seen)
-    if problem is None:
-        return None
     with one_thread():  # the blocks are small
-        return _draw(problem, n_draws, rng)
+        if equation.n_blocks > 1:
+            levels = OfLevels.of(equation, seen)
+            return None if levels is None else _near(levels, levels.near(), n_draws, rng)
+        problem = Problem.of(equation, seen)
+        return None if problem is None else _draw(problem, n_draws, rng)
 
 
 def _draw(problem: Problem, n_draws: int, rng: Generator) -> Found | None:
     target, pools = problem.target, [pool for _, pool in problem.pools]
-    small = target.matrix.size <= _LARGEST
     if pools:
+        small = target.matrix.size <= _LARGEST
         begun = pooled.near(target, pools) if small else None
         if begun is None:
             return None
         density, near = begun
         chains = many_chains.run(density, near, n_draws, rng, warm=_WARM_WITH_SCALES)
-        return _of_chains(problem, chains, n_draws, density)
-    gaussian = variational.nearest(target)
+        points = _of_chains(chains, n_draws)
+        if points is None:
+            return None
+        return Found("hmc", problem.parameters(points, density), chains.figures)
+    return _near(problem, variational.nearest(target), n_draws, rng)
+
+
+def _near(
+    known: Problem | OfLevels, gaussian: Gaussian | None, n_draws: int, rng: Generator
+) -> Found | None:
+    """Draw from what is near a Gaussian."""
     if gaussian is None:
         return None
-    weighed = weighing.draw(target, gaussian, n_draws, rng)
+    density = known.target if isinstance(known, Problem) else known
+    weighed = weighing.draw(density, gaussian, n_draws, len(density.matrix), rng)
     if weighed.certified:
         figures = {"effective_size": weighed.effective_size, "pareto_k": weighed.k_hat}
-        return Found("importance", problem.parameters(weighed.draws), figures)
-    if not small:
+        return Found("importance", known.parameters(weighed.draws), figures)
+    if len(density.matrix) * len(gaussian.mean) > _LARGEST:
         return None
-    return _of_chains(problem, many_chains.run(target, gaussian, n_draws, rng), n_draws)
+    chains = many_chains.run(density, gaussian, n_draws, rng)
+    points = _of_chains(chains, n_draws)
+    return None if points is None else Found("hmc", known.parameters(points), chains.figures)
 
 
-def _of_chains(
-    problem: Problem,
-    chains: many_chains.Chains,
-    n_draws: int,
-    density: pooled.Pooled | None = None,
-) -> Found | None:
-    """Return the draws of chains by name; None where they did not move well enough."""
+def _of_chains(chains: many_chains.Chains, n_draws: int) -> Floats | None:
+    """Return the draws of chains, (n_draws, d); None where they did not move well enough."""
     if not chains.moved(n_draws):
         return None
-    points = chains.draws.reshape(-1, chains.draws.shape[2])[:n_draws]
-    figures = {"effective_size": chains.effective_size, "acceptance_rate": chains.accepted}
-    return Found("hmc", problem.parameters(points, density), figures)
+    return chains.draws.reshape(-1, chains.draws.shape[2])[:n_draws]
 
 
 def posterior(equation: Equation, seen: DistinctRows) -> "Closed | None":
     """Return the posterior of an equation whose scales are known; None of any other."""
-    problem = Problem.of(equation, seen)
+    problem = None if equation.n_blocks > 1 else Problem.of(equation, seen)
     return None if problem is None or problem.pools else Closed(problem)
 
 

@@ -49,7 +49,7 @@ class Problem:
     def of(cls, equation: Equation, seen: DistinctRows) -> "Problem | None":
         """Return that of an equation; None where a part of it has no closed form here."""
         likelihood, priors = equation.record.likelihood, equation.priors
-        if likelihood is None or equation.n_blocks > 1 or seen.errors is not None:
+        if likelihood is None or seen.errors is not None:
             return None
         positive = [_of_dispersion(prior) for prior in priors.dispersion.values()]
         coefficients = _Coefficients.of(equation)

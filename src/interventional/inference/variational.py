@@ -153,7 +153,7 @@ def _newton(target: Target, x: Floats, part: slice) -> Floats:
         if not (np.isfinite(curvature).all() and np.isfinite(slope).all()):
             break
         step = np.zeros_like(x)
-        step[part] = _uphill(curvature, slope)
+        step[part] = uphill(curvature, slope)
         if part.start >= p:  # of logs, a few times their size
             step /= max(1.0, float(np.abs(step).max()) / 1.5)
         gain = float(step[part] @ slope)
@@ -169,7 +169,8 @@ def _newton(target: Target, x: Floats, part: slice) -> Floats:
     return x
 
 
-def _uphill(curvature: Floats, slope: Floats) -> Floats:
+def uphill(curvature: Floats, slope: Floats) -> Floats:
+    """Return Newton's step, with curvatures by their absolute value."""
     values, vectors = np.linalg.eigh(curvature)
     size = np.maximum(np.abs(values), 1e-10 * np.abs(values).max() + np.finfo(float).tiny)
     return np.asarray(vectors @ ((vectors.T @ slope) / size))

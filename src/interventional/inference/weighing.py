@@ -13,7 +13,7 @@ from scipy.special import gammaln
 
 from interventional.inference.importance import effective_size, resampled, smoothed
 from interventional.inference.laplace import Gaussian
-from interventional.inference.target import Target
+from interventional.inference.many_chains import Density
 from interventional.numbers import Floats
 
 _NORMAL, _WIDER = 0.8, 1.05  # share and width of the Gaussian
@@ -37,7 +37,7 @@ class Weighed:
     certified: bool
 
 
-def draw(target: Target, near: Gaussian, n_draws: int, rng: Generator) -> Weighed:
+def draw(target: Density, near: Gaussian, n_draws: int, rows: int, rng: Generator) -> Weighed:
     """Draw from a target.
 
     Where a few hundred proposals of the Gaussian itself weigh the same but for some percent, draws
@@ -45,16 +45,18 @@ def draw(target: Target, near: Gaussian, n_draws: int, rng: Generator) -> Weighe
 
     Parameters
     ----------
-    target : Target
+    target : Density
         The posterior.
     near : Gaussian
         What is near to it.
     n_draws : int
         Number of draws.
+    rows : int
+        How many rows the density looks at.
     rng : Generator
         Source of randomness.
     """
-    if len(target.matrix) * n_draws * _PROPOSALS > _LARGE:
+    if rows * n_draws * _PROPOSALS > _LARGE:
         x, log_density = near.draw(_PILOT, rng)
         size = effective_size(target.heights(x) - log_density)
         if size > _SAME * _PILOT:
