@@ -222,3 +222,33 @@ def test_moments_are_those_of_the_rows(weighted):
     np.testing.assert_allclose(moments.y_mean, np.average(3 * y + 4, weights=weights))
     np.testing.assert_allclose(moments.y_scale, sd(3 * y + 4))
     assert moments.n == 60
+
+
+def test_many_rows_are_merged_as_few_are(monkeypatch):
+    rng = np.random.default_rng(0)
+    matrix = rng.integers(0, 4, (3000, 3)) * np.array([1.0, -0.0, 1e300])
+    y, w = rng.integers(0, 2, 3000).astype(float), rng.uniform(size=3000)
+    few = suffstats.merge_equal_rows(matrix, y, w)
+    monkeypatch.setattr(suffstats, "_MANY_ROWS", 100)
+    order = rng.permutation(3000)
+    many = suffstats.merge_equal_rows(matrix, y, w)
+    moved = suffstats.merge_equal_rows(matrix[order], y[order], w[order])
+    for one, other in zip(many[:2], moved[:2], strict=True):
+        np.testing.assert_array_equal(one, other)  # in an order that hangs on the rows alone
+
+    def sorted_rows(found):
+        rows = np.column_stack(found)
+        return rows[np.lexsort(rows[:, :-1].T)]
+
+    np.testing.assert_allclose(sorted_rows(many), sorted_rows(few), rtol=1e-12)
+
+
+def test_rows_of_one_hash_are_told_apart(monkeypatch):
+    rng = np.random.default_rng(0)
+    matrix, y = rng.integers(0, 3, (500, 2)).astype(float), np.zeros(500)
+    few = suffstats.merge_equal_rows(matrix, y, None)
+    monkeypatch.setattr(suffstats, "_MANY_ROWS", 100)
+    monkeypatch.setattr(suffstats, "_PRIME", np.uint64(0))  # all rows have the hash 0
+    many = suffstats.merge_equal_rows(matrix, y, None)
+    for one, other in zip(many, few, strict=True):
+        np.testing.assert_array_equal(one, other)
