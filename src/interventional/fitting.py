@@ -12,7 +12,8 @@ from interventional.inference.own import OwnRegressions
 from interventional.inference.posterior import Sampling
 from interventional.numbers import Floats
 from interventional.scm.draft import Draft
-from interventional.scm.families import DEFAULT, FAMILIES, LOG, adds_up, no_batches
+from interventional.scm.families import DEFAULT, FAMILIES, adds_up, no_batches
+from interventional.scm.links import LOG
 from interventional.scm.naming import DEFAULT_OUTCOME
 from interventional.scm.specification import specify
 from interventional.trust import between, confounding

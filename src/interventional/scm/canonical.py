@@ -11,7 +11,8 @@ import numpy as np
 from scipy.special import expit
 
 from interventional.numbers import Floats
-from interventional.scm.families import LOG, LOGIT, Family
+from interventional.scm.families import Family
+from interventional.scm.links import LOG, LOGIT
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from interventional.errors import UndeterminedError, listed, unknown
 from interventional.numbers import SMALLEST, Floats
 from interventional.scm.compiling import StructureCache, python_mode
 from interventional.scm.curve import CURVE, Curves
-from interventional.scm.families import DEFAULT, DISPERSIONS, FAMILIES, IDENTITY
+from interventional.scm.families import DEFAULT, DISPERSIONS, FAMILIES
+from interventional.scm.links import IDENTITY
 from interventional.scm.priors import (
     LOCATIONS,
     EquationPriors,

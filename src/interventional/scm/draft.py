@@ -22,13 +22,13 @@ from interventional.scm.equations import check_names
 from interventional.scm.families import (
     DEFAULT,
     FAMILIES,
-    IDENTITY,
     ZERO_ONE,
     adds_up,
     check_name,
     no_batches,
     of_node,
 )
+from interventional.scm.links import IDENTITY
 from interventional.scm.naming import OF_SURFACE, SUFFIXES, outcome_name
 from interventional.scm.priors import is_pooling
 from interventional.scm.roles import confounds, exposure_column, noise_column, positive

@@ -15,62 +15,19 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy.special import expit, gammaln, log1p, xlog1py, xlogy
+from scipy.special import expit, gammaln, xlog1py, xlogy
 
 from interventional.errors import unknown
 from interventional.numbers import Floats
-from interventional.scm.likelihoods import (
-    OF_COUNTS,
-    OF_HEAVY_TAILS,
-    OF_POSITIVE,
-    OF_SHARES,
-    OF_SPREAD_COUNTS,
-    OF_ZERO_ONE,
-    Likelihood,
-)
+from interventional.scm import likelihoods
+from interventional.scm.links import IDENTITY, LOG, LOGIT, Link, same
 
 Dispersion = Mapping[str, Any]
 # A prior as a distribution of PyMC and its numbers; that of sigma is for an outcome of unit scale.
 Default = tuple[str, Mapping[str, float]]
 
 
-@dataclass(frozen=True)
-class Link:
-    """What turns an expectation into a linear predictor.
-
-    Attributes
-    ----------
-    name : str
-        What it is called.
-    forward, inverse : callable
-        The function and its inverse, for arrays.
-    tensor : str
-        The name of the inverse in PyTensor; empty for the identity.
-    unit : float
-        The standard deviation that the default prior gives to the effect of one standard deviation
-        of a term, on the scale of the link: in those of the outcome for the identity; for the log
-        a factor of e, for the logit odds of 4.5, beyond which nearly every probability is 0 or 1.
-    """
-
-    name: str
-    forward: Callable[[Floats], Floats] = field(repr=False)
-    inverse: Callable[[Floats], Floats] = field(repr=False)
-    tensor: str
-    unit: float
-
-
-def _same(values: Any) -> Any:
-    return values
-
-
-def _logit(p: Floats) -> Floats:
-    return np.log(p) - log1p(-p)
-
-
 STUDENT_T = "student_t"
-IDENTITY = Link("identity", _same, _same, "", 2.5)
-LOG = Link("log", np.log, np.exp, "exp", 1.0)
-LOGIT = Link("logit", _logit, expit, "sigmoid", 1.5)
 
 
 @dataclass(frozen=True)
@@ -126,7 +83,7 @@ class Family:
     discrete: bool = False
     inner: Callable[[Floats], Floats] | None = field(default=None, repr=False)
     noise: Literal["additive", "multiplicative"] | None = None
-    likelihood: Likelihood | None = field(default=None, repr=False)
+    likelihood: likelihoods.Likelihood | None = field(default=None, repr=False)
     of_levels: ClassVar[bool] = False  # whether a node is a column of levels or bools
 
     @property
@@ -137,7 +94,7 @@ class Family:
     @property
     def is_gaussian(self) -> bool:
         """Whether outcomes are Gaussian as they are."""
-        return self.inner is _same
+        return self.inner is same
 
     @property
     def may_be_overdispersed(self) -> bool:
@@ -349,7 +306,7 @@ _BERNOULLI: Mapping[str, Any] = {
     "log_density": lambda y, eta, mu, d: y * eta - np.logaddexp(0, eta),
     "sample": lambda rng, eta, mu, d: (rng.uniform(size=mu.shape) < mu).astype(np.float64),
     "discrete": True,
-    "likelihood": OF_ZERO_ONE,
+    "likelihood": likelihoods.OF_ZERO_ONE,
 }
 _RECORDS = (
     Family(
@@ -365,7 +322,7 @@ _RECORDS = (
             -0.5 * ((y - mu) / d["sigma"]) ** 2 - np.log(d["sigma"]) - 0.5 * _LOG_2PI
         ),
         sample=lambda rng, eta, mu, d: mu + d["sigma"] * rng.standard_normal(mu.shape),
-        inner=_same,
+        inner=same,
         noise="additive",
     ),
     Family(
@@ -393,7 +350,7 @@ _RECORDS = (
             mu + d["sigma"] * rng.standard_t(np.broadcast_to(d["nu"], mu.shape))
         ),
         noise="additive",
-        likelihood=OF_HEAVY_TAILS,
+        likelihood=likelihoods.OF_HEAVY_TAILS,
     ),
     Family(
         name="lognormal",
@@ -430,7 +387,7 @@ _RECORDS = (
         sample=lambda rng, eta, mu, d: np.maximum(
             mu / d["alpha"] * rng.gamma(d["alpha"], size=mu.shape), _TINY
         ),
-        likelihood=OF_POSITIVE,
+        likelihood=likelihoods.OF_POSITIVE,
     ),
     Family(
         name="poisson",
@@ -444,7 +401,7 @@ _RECORDS = (
         log_density=lambda y, eta, mu, d: xlogy(y, mu) - mu - gammaln(y + 1),
         sample=lambda rng, eta, mu, d: _counts(rng, mu),
         discrete=True,
-        likelihood=OF_COUNTS,
+        likelihood=likelihoods.OF_COUNTS,
     ),
     Family(
         name="negative_binomial",
@@ -467,7 +424,7 @@ _RECORDS = (
             rng, mu / d["alpha"] * rng.gamma(d["alpha"], size=mu.shape)
         ),
         discrete=True,
-        likelihood=OF_SPREAD_COUNTS,
+        likelihood=likelihoods.OF_SPREAD_COUNTS,
     ),
     Binary(name="bernoulli", support="0 and 1", takes=lambda y: (y == 0) | (y == 1), **_BERNOULLI),
     Family(
@@ -495,7 +452,7 @@ _RECORDS = (
         sample=lambda rng, eta, mu, d: np.clip(
             rng.beta(mu * d["phi"] + _TINY, expit(-eta) * d["phi"] + _TINY), _TINY, _NEARLY_ONE
         ),
-        likelihood=OF_SHARES,
+        likelihood=likelihoods.OF_SHARES,
     ),
     Levels(name="categorical", support="codes", takes=_whole, **_BERNOULLI),
 )

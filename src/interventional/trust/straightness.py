@@ -17,7 +17,8 @@ from interventional.data.repeated import first_rows, group_codes, same_in_groups
 from interventional.inference.posterior import Posterior
 from interventional.numbers import Floats, dense
 from interventional.scm.equations import Equation, StructuralModel
-from interventional.scm.families import LOG, LOGIT, Family
+from interventional.scm.families import Family
+from interventional.scm.links import LOG, LOGIT
 from interventional.trust.bending import Linearised, alternatives, basis_of, bending
 
 P_VALUE = 1e-3  # over the equations that a question rests on: a smaller one is told
