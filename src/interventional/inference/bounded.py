@@ -33,8 +33,8 @@ from interventional.scm.bounds import Bounds
 from interventional.scm.equations import Equation
 
 _WARM_UP = 16
-_GAPS = (1, 4, 16, 64)  # between draws that are kept: the least is taken that is enough
-_ENOUGH = 0.5  # of the draws, that chains need be worth
+_ENOUGH = 0.5  # of the draws, that chains need be worth, else they are thinned
+_ROUNDS, _WIDEST = 3, 64  # of thinning, and how many moves there are at most between two draws
 _WEAK = 0.5  # a tenth of the information in all weakly determined coefficients
 
 
@@ -75,8 +75,8 @@ def draw(
     y, t = model.start(layout.chains, rng)
     for _ in range(_WARM_UP):
         y, t = model.step(y, t, rng)
-    share = 0.0
-    for gap in _GAPS:
+    gap = 1
+    for _ in range(_ROUNDS):
         kept = []
         for _ in range(layout.length):
             for _ in range(gap):
@@ -84,8 +84,9 @@ def draw(
             kept.append(np.column_stack([model.coefficients(y), t]))
         draws = np.stack(kept, axis=1)
         share = effective_share(draws if model.fixed is None else draws[..., :-1])
-        if share > _ENOUGH:
+        if share > _ENOUGH or gap == _WIDEST:
             break
+        gap = int(np.clip(np.ceil(1.2 * _ENOUGH * gap / max(share, 0.01)), gap + 1, _WIDEST))
     drawn = layout.flat(draws)
     _, _, shift = design_rows(equation, statistics)
     return {**by_name(drawn[:, :-1], shift), "sigma": np.exp(drawn[:, -1])}, share

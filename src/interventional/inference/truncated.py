@@ -74,33 +74,33 @@ def move(z: Floats, velocity: Floats, walls: Walls) -> tuple[Floats, NDArray[np.
     >>> bool(z.min() > 1), abs(z.mean() - 1.525) < 0.03
     (True, True)
     """
-    start, z, v = z, z.copy(), velocity.copy()
-    left, last = np.full(len(z), _TIME), np.full(len(z), -1)
-    lengths = np.square(walls.scale) @ np.square(walls.normals).T
-    chains = np.arange(len(z))
     if not len(walls.normals):
-        return v, np.ones(len(z), dtype=bool)
+        return velocity, np.ones(len(z), dtype=bool)
+    start, z, v = z, z.copy(), velocity.copy()
+    left, chains = np.full(len(z), _TIME), np.arange(len(z))
+    of_z, of_v, g = walls.along(z, chains), walls.along(v, chains), walls.offset
+    lengths = np.square(walls.scale) @ np.square(walls.normals).T
+    last = None
     for _ in range(_FEWEST + _BOUNCES * len(walls.normals)):
-        here = np.arange(len(chains))
-        times = _times(z, v, walls, chains)
-        again = last[chains]
-        at, wall = here[again >= 0], again[again >= 0]
-        own = times[at, wall]
-        times[at, wall] = np.where((own < _AT_WALL) | (own > 2 * np.pi - _AT_WALL), np.inf, own)
+        times, here = _times(of_z, of_v, g), np.arange(len(chains))
+        if last is not None:
+            own = times[here, last]
+            again = (own < _AT_WALL) | (own > 2 * np.pi - _AT_WALL)
+            times[here, last] = np.where(again, np.inf, own)
         first = times.argmin(axis=1)
-        time = times[here, first]
-        hits = time < left[chains]
-        time = np.where(hits, time, left[chains])
+        time = np.minimum(times[here, first], left[chains])
+        hits = times[here, first] < left[chains]
         cos, sin = np.cos(time)[:, None], np.sin(time)[:, None]
         z[chains], v[chains] = z[chains] * cos + v[chains] * sin, v[chains] * cos - z[chains] * sin
+        of_z, of_v = (of_z * cos + of_v * sin)[hits], (of_v * cos - of_z * sin)[hits]
         left[chains] -= time
-        chains, first = chains[hits], first[hits]
+        chains, last, g = chains[hits], first[hits], g[hits]
         if not len(chains):
             break
-        last[chains] = first
-        normal = walls.normals[first] * walls.scale[chains]
-        speed = (v[chains] * normal).sum(axis=1) / lengths[chains, first]
-        v[chains] -= 2 * speed[:, None] * normal
+        normal = walls.normals[last] * walls.scale[chains]
+        turn = 2 * (v[chains] * normal).sum(axis=1) / lengths[chains, last]
+        v[chains] -= turn[:, None] * normal
+        of_v -= turn[:, None] * walls.along(normal, chains)
     moved = np.ones(len(z), dtype=bool)
     moved[chains] = False
     every = np.arange(len(z))
@@ -109,14 +109,14 @@ def move(z: Floats, velocity: Floats, walls: Walls) -> tuple[Floats, NDArray[np.
     return np.where(moved[:, None], z, start), moved
 
 
-def _times(z: Floats, v: Floats, walls: Walls, chains: NDArray[np.intp]) -> Floats:
+def _times(of_z: Floats, of_v: Floats, g: Floats) -> Floats:
     """Return when each chain next crosses each wall from inside; infinite where it does not.
 
-    A wall is at the distance ``u cos(t + phase) + g`` from the particle.
+    A wall is at the distance ``u cos(t - phase) + g`` from the particle.
     """
-    of_v, of_z = walls.along(v[chains], chains), walls.along(z[chains], chains)
-    u, g = np.hypot(of_v, of_z), walls.offset[chains]
-    reaches = u > np.abs(g)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        falls = np.arccos(np.clip(-g / u, -1.0, 1.0)) + np.arctan2(of_v, of_z)
-    return np.where(reaches, np.mod(falls, 2 * np.pi), np.inf)
+    u = np.square(of_v) + np.square(of_z)
+    times = np.full(u.shape, np.inf)
+    at = u > np.square(g)
+    falls = np.arccos(-g[at] / np.sqrt(u[at])) + np.arctan2(of_v[at], of_z[at])
+    times[at] = np.mod(falls, 2 * np.pi)
+    return times
