@@ -21,6 +21,7 @@ from interventional.inference import (
     known_errors,
     laplace,
     nuts,
+    shrunk,
     surfaces,
     unbuilt,
     varying,
@@ -152,10 +153,12 @@ def _without_compiling(
     equation: Equation, seen: Seen, sampling: Sampling
 ) -> tuple[str, Drawn | None]:
     """Return an engine that needs no compiled model, with its draws; else NUTS, without any."""
-    if not isinstance(seen, DistinctRows):
-        return "nuts", None
     rng, n_draws = np.random.default_rng(sampling.seed), sampling.chains * sampling.draws
-    found = unbuilt.draw(equation, seen, n_draws, rng)
+    found = None
+    if isinstance(seen, DistinctRows):
+        found = unbuilt.draw(equation, seen, n_draws, rng)
+    elif isinstance(seen, SufficientStatistics) and equation.priors.shrinks:
+        found = shrunk.draw(equation, seen, n_draws, rng)
     if found is None:
         return "nuts", None
     shape = sampling.chains, sampling.draws
