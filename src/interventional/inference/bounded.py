@@ -11,15 +11,16 @@ the coefficients is :math:`A'A/\sigma^2 + K'K`. By a QR decomposition of both at
 :math:`(A/\sigma_0; K) = Q S`, and a singular value decomposition of :math:`A S^{-1}/\sigma_0`
 there are coordinates :math:`\theta = W y` in which it is diagonal for every sigma.
 
-A factor of a prior that is not Gaussian, and does not bound, is monotone once its tangent was taken
-from it: :math:`a \log x` less its expansion of second order around any :math:`x_0` increases. Given
-a number below the height of such a factor, drawn for each move, it is a bound like others (Damien,
-Wakefield and Walker 1999, "Gibbs sampling for Bayesian non-conjugate and hierarchical models by
-using auxiliary variables", Journal of the Royal Statistical Society B 61:331).
+The power of a Gamma prior is no Gaussian. But :math:`a \log x` less its expansion of second order
+around any :math:`x_0` increases. So, given a number below its height, drawn for each move, it is
+a bound like others (Damien, Wakefield and Walker 1999, "Gibbs sampling for Bayesian non-conjugate
+and hierarchical models by using auxiliary variables", Journal of the Royal Statistical Society B
+61:331). So is what is left of a flat prior within bounds, where the data say little of a
+coefficient and it was lent a precision.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
@@ -35,7 +36,8 @@ from interventional.scm.equations import Equation
 _WARM_UP = 16
 _ENOUGH = 0.5  # of the draws, that chains need be worth, else they are thinned
 _ROUNDS, _WIDEST = 3, 64  # of thinning, and how many moves there are at most between two draws
-_WEAK = 0.5  # a tenth of the information in all weakly determined coefficients
+_LENT = 0.1  # of the precision that a prior's bounds are worth, where the data say little
+_WEAK = 0.5  # of the information on any direction, that a precision not lent may hold
 
 
 def draw(
@@ -112,7 +114,9 @@ class _Tilts:
 
     def box(self, theta: Floats, rng: Generator) -> tuple[Floats, Floats]:
         """Return lower and upper bounds of coefficients, (chains, p), given where they are."""
-        lower, upper = (np.tile(b, (len(theta), 1)) for b in (self.bounds.lower, self.bounds.upper))
+        lower, upper = (
+            np.tile(b, (len(theta), 1)) for b in (self.bounds.lower, self.bounds.upper)
+        )
         power, weak = self.bounds.power, self.weak
         if (at := np.flatnonzero(weak)).size:
             squares = np.square(theta[:, at] - lower[:, at])
@@ -226,7 +230,7 @@ class _Model:
         sigma = typical(max(weight, 1.0) * center**2)
         with np.errstate(divide="ignore", invalid="ignore"):
             anchor = np.where(bounds.power > 0, (bounds.power + 1) / bounds.rate, 1.0)
-        candidates = np.where(np.isfinite(bounds.size), bounds.size**-2.0, 0.0)
+        candidates = np.where(np.isfinite(bounds.size), _LENT * bounds.size**-2.0, 0.0)
         spare = max(weight - len(a.T), weight / 3)
         for _ in range(6):
             tilts = _Tilts(bounds, anchor, candidates)
@@ -307,9 +311,10 @@ class _Model:
         scale = 1 / np.sqrt(precision)
         lower, upper = self.tilts.box(self.coefficients(y), rng)
         center = mean @ self.w.T
-        at_low, at_high = (np.flatnonzero(np.isfinite(b).all(axis=0)) for b in (lower, upper))
+        bounds = self.tilts.bounds
+        at_low, at_high = (np.flatnonzero(np.isfinite(b)) for b in (bounds.lower, bounds.upper))
         normals = np.concatenate([self.w[at_low], -self.w[at_high]])
-        offset = np.hstack([center[:, at_low] - lower[:, at_low], upper[:, at_high] - center[:, at_high]])
+        offset = np.hstack([(center - lower)[:, at_low], (upper - center)[:, at_high]])
         walls = truncated.Walls(normals, scale, offset)
         velocity = rng.standard_normal(y.shape) @ self.turn.T
         z, _ = truncated.move((y - mean) / scale, velocity, walls)

@@ -1,7 +1,7 @@
 r"""The posterior of a Gaussian equation under the horseshoe or R2D2, in closed form.
 
-In units of its standard error, :math:`e_j = \sigma / (x_{\mathrm{scale},j} \sqrt n)`, a coefficient
-is :math:`\mathrm{raw}_j \sqrt{k_j}` with :math:`k_j = e^{2 r_j} / (1 + e^{2 r_j})`, where r is the
+In units of its standard error, :math:`e_j = \sigma / (x_{\mathrm{scale},j} \sqrt n)`, a
+coefficient is :math:`\mathrm{raw}_j \sqrt{k_j}` with :math:`k_j = e^{2 r_j} / (1 + e^{2 r_j})`, where r is the
 log of its prior's scale in these units (`shrinkage`). So the rows see
 
 .. math::
@@ -27,7 +27,7 @@ from interventional.inference import many_chains
 from interventional.inference.exact import by_name, design_rows
 from interventional.inference.laplace import Gaussian
 from interventional.inference.local_scales import R2D2, Horseshoe, Local
-from interventional.inference.short_chains import WORTH, effective_share
+from interventional.inference.short_chains import WORTH
 from interventional.inference.unbuilt import Found
 from interventional.numbers import Floats
 from interventional.scm.equations import Equation
@@ -36,7 +36,10 @@ from interventional.scm.shrinkage import SIZED
 
 _THIN = 3  # of the chains' draws one is kept
 _DRIFT = 5.0  # standard errors between halves of chains, beyond which they are on the way
-_PILOT, _WARM = 64, 40  # trajectories that warm up chains from which coordinates are learnt; others
+_PILOT, _WARM = (
+    64,
+    40,
+)  # trajectories that warm up chains from which coordinates are learnt; others
 _ROUNDS = 12  # of scales by what coefficients are, and these by scales
 _GRID = np.linspace(-12.0, 12.0, 121)  # of logs of scales
 
@@ -61,15 +64,16 @@ def draw(
     if problem is None:
         return None
     with one_thread():  # the blocks are small
-        chains = problem.draw(_THIN * n_draws, rng)
+        per_chain = _THIN * -(-n_draws // many_chains.CHAINS)
+        chains = problem.draw(per_chain * many_chains.CHAINS, rng)
     if chains is None or chains.drift > _DRIFT:
         return None
-    kept = chains.draws[:, _THIN - 1 :: _THIN]
-    share = effective_share(kept)
-    if share < WORTH:
+    if chains.effective_size < WORTH * n_draws:
         return None
+    kept = chains.draws[:, _THIN - 1 :: _THIN]
     points = kept.reshape(-1, kept.shape[2])[:n_draws]
-    figures = {"effective_size": share * n_draws, "acceptance_rate": chains.accepted}
+    size = min(chains.effective_size, float(n_draws))
+    figures = {"effective_size": size, "acceptance_rate": chains.accepted}
     return Found("hmc", problem.parameters(points), figures)
 
 
@@ -232,7 +236,7 @@ class Problem:
 
     @classmethod
     def of(cls, equation: Equation, seen: SufficientStatistics) -> "Problem | None":
-        """Return it for an equation with one such prior, beside Normal and Flat ones; else None."""
+        """Return it for an equation with one such prior beside Normal and Flat ones."""
         priors, ones = equation.priors, int(equation.has_intercept)
         own = [group for group in priors.groups if group.prior.distribution in SIZED]
         sigma = None if priors.sigma is None else of_log(priors.sigma)

@@ -45,7 +45,7 @@ def step(log_density: LogDensities, x: Floats, width: float, rng: Generator) -> 
     level = log_density(x, every) - rng.exponential(size=len(x))
     low = x - width * rng.uniform(size=len(x))
     high = low + width
-    # At most so many steps on both sides together, shared out at random, keep the chain reversible.
+    # So many steps on both sides together, shared out at random, keep the chain reversible.
     left = rng.integers(_STEPS + 1, size=len(x))
     for edge, sign, room in ((low, -1.0, left), (high, 1.0, _STEPS - left)):
         active = every[room > 0]

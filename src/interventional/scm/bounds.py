@@ -50,8 +50,8 @@ class Bounds:
         >>> Bounds.none(2).lower
         array([-inf, -inf])
         """
-        zeros = [np.zeros(size) for _ in range(4)]
-        return cls(*zeros, np.full(size, -np.inf), np.full(size, np.inf))
+        mean, precision, rate, power = (np.zeros(size) for _ in range(4))
+        return cls(mean, precision, rate, power, np.full(size, -np.inf), np.full(size, np.inf))
 
     @classmethod
     def of(cls, distribution: str, parameters: Mapping[str, Any], size: int) -> "Bounds":
@@ -68,7 +68,8 @@ class Bounds:
         >>> found.rate, found.lower, found.upper
         (array([2.]), array([0.]), array([inf]))
         """
-        given = {name: np.broadcast_to(np.asarray(v, float), size) for name, v in parameters.items()}
+        arrays = {name: np.asarray(v, dtype=np.float64) for name, v in parameters.items()}
+        given = {name: np.broadcast_to(value, size) for name, value in arrays.items()}
         zeros, without = np.zeros(size), np.full(size, np.inf)
 
         def positive(name: str, value: Floats) -> Floats:

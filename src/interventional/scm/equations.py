@@ -277,8 +277,8 @@ class Equation:
             raise ValueError(
                 "inference='exact' draws Gaussian and lognormal equations under Normal, Flat or "
                 f"bounding priors of coefficients ({listed(BOUNDED)}), any number of hierarchical "
-                f"ones and groups, and any positive prior of sigma, but {obstacle}; use inference='auto', 'nuts' or "
-                "'laplace'"
+                f"ones and groups, and any positive prior of sigma, but {obstacle}; use "
+                "inference='auto', 'nuts' or 'laplace'"
             )
         if inference == "auto":
             return "exact" if obstacle is None else "nuts"
