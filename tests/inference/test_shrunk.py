@@ -53,11 +53,11 @@ def test_the_density_is_that_of_the_observed_model(kind, p):
         at = {}
         for variable in model.free_RVs:
             name = variable.name
-            value = raw[k] if name.endswith("_raw") else np.squeeze(values[name][k])
-            if variable.name.endswith("_normal"):
-                value = values["y_beta"][k, :1]
+            value = values["y_beta"][k, :1]  # y_beta_normal
+            if not name.endswith("_normal"):
+                value = raw[k] if name.endswith("_raw") else np.squeeze(values[name][k])
             transform = model.rvs_to_transforms[variable]
-            if name.endswith("_lambda") or name.endswith("_phi"):
+            if name.endswith(("_lambda", "_phi")):
                 value = np.atleast_1d(value)
             if transform is not None:
                 value = transform.forward(value, *variable.owner.inputs).eval()
