@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from interventional.data.seen import SufficientStatistics
 from interventional.inference import slices, truncated
@@ -297,7 +298,7 @@ class _Model:
     def _sigma(self, y: Floats, t: Floats, rng: Generator) -> Floats:
         squares = self.rss + np.square(self.u - y @ self.fitted.T).sum(axis=1)
 
-        def log_density(t: Floats, chains: Floats) -> Floats:
+        def log_density(t: Floats, chains: NDArray[np.intp]) -> Floats:
             with np.errstate(over="ignore", invalid="ignore"):
                 fit = -self.weight * t - 0.5 * squares[chains] * np.exp(-2 * t)
                 return np.where(np.abs(t) < 2 * REACH, fit + self.log_prior(t), -np.inf)
@@ -340,9 +341,8 @@ def _prior_rows(equation: Equation) -> tuple[Floats, Floats, Bounds]:
             for name in vars(found):
                 getattr(found, name)[terms] = getattr(own, name)
     held = np.flatnonzero(found.precision)
-    own = np.zeros((len(held), size))
-    own[np.arange(len(held)), held] = np.sqrt(found.precision[held])
-    return np.concatenate([rows, own]), np.concatenate([target, own @ found.mean]), found
+    beside = np.sqrt(found.precision[held])[:, None] * np.eye(size)[held]
+    return np.concatenate([rows, beside]), np.concatenate([target, beside @ found.mean]), found
 
 
 def _with_tilts(rows: Floats, target: Floats, tilts: _Tilts) -> tuple[Floats, Floats]:

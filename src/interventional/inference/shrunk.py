@@ -1,8 +1,8 @@
 r"""The posterior of a Gaussian equation under the horseshoe or R2D2, in closed form.
 
 In units of its standard error, :math:`e_j = \sigma / (x_{\mathrm{scale},j} \sqrt n)`, a
-coefficient is :math:`\mathrm{raw}_j \sqrt{k_j}` with :math:`k_j = e^{2 r_j} / (1 + e^{2 r_j})`, where r is the
-log of its prior's scale in these units (`shrinkage`). So the rows see
+coefficient is :math:`\mathrm{raw}_j \sqrt{k_j}` with :math:`k_j = e^{2 r_j} / (1 + e^{2 r_j})`,
+where r is the log of its prior's scale in these units (`shrinkage`). So the rows see
 
 .. math::
 
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from interventional.data.seen import SufficientStatistics, one_thread
@@ -229,8 +230,8 @@ class Problem:
     density: Shrunk
     equation: Equation
     shift: Floats | None
-    at: Floats
-    beside: Floats
+    at: NDArray[np.intp]
+    beside: NDArray[np.intp]
     error: Floats
     y_scale: float
 
@@ -247,8 +248,8 @@ class Problem:
         given = [(np.asarray(g.terms) + ones, g.prior) for g in priors.groups if g not in own]
         if priors.intercept is not None:
             given.append((np.zeros(1, dtype=np.intp), priors.intercept))
-        for terms, prior in given:
-            found = location(prior, len(terms))
+        for terms, own_prior in given:
+            found = location(own_prior, len(terms))
             if found is None or not np.isinf(found[2]).all():
                 return None
             for part, value in zip(parts, found, strict=True):

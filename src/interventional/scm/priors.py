@@ -404,8 +404,8 @@ class EquationPriors:
         if self.sigma is not None and not self.sigma.is_plain:
             return f"the prior of sigma is not one distribution with known numbers: {self.sigma}"
         if self.bounding and self.learnt:
-            bounds, learns = self.bounding[0], self.learnt[0]
-            return f"the prior of {bounds!r} bounds, that of {learns!r} learns a scale"
+            first, second = self.bounding[0], self.learnt[0]
+            return f"the prior of {first!r} bounds, that of {second!r} learns a scale"
         return None
 
 
