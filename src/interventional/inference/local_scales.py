@@ -111,7 +111,11 @@ class Horseshoe:
 
 @dataclass(frozen=True, eq=False)
 class R2D2:
-    """That of R2D2: logs of Gamma numbers, none for a single term, and the log-odds of R².
+    r"""That of R2D2: the logs 2 r themselves, of :math:`n \phi_j R^2 / (1 - R^2)`.
+
+    Shares and R² follow from them. As their sum has the log-odds of R², and logs of shares are
+    linear in them but for it, the density is that of the log-odds times
+    :math:`\prod_j \phi_j^a`.
 
     Attributes
     ----------
@@ -127,44 +131,38 @@ class R2D2:
     @property
     def size(self) -> int:
         """As in `Local`."""
-        return self.p + 1 if self.p > 1 else 1
-
-    def _log_shares(self, z: Floats) -> Floats:
-        h = z[:, :-1]
-        return h - logsumexp(h, axis=1, keepdims=True) if self.p > 1 else np.zeros((len(z), 1))
+        return self.p
 
     def odds(self, z: Floats, t: Floats) -> Floats:
         """As in `Local`."""
-        return np.exp(self._log_shares(z) + z[:, -1:] + np.log(self.n))
+        return np.exp(z)
+
+    def _split(self, z: Floats) -> tuple[Floats, Floats]:
+        """Return logs of shares, and log-odds of R²."""
+        total = np.asarray(logsumexp(z, axis=1))
+        return z - total[:, None], total - np.log(self.n)
 
     def log_prior(self, z: Floats) -> Floats:
         """As in `Local`."""
-        h, odds = z[:, :-1], z[:, -1]
+        log_share, odds = self._split(z)
         a, b = R2_MEAN * R2_PRECISION, (1 - R2_MEAN) * R2_PRECISION
         found = -a * np.logaddexp(0.0, -odds) - b * np.logaddexp(0.0, odds)
-        return found + (R2_CONCENTRATION * h - np.exp(h)).sum(axis=1)
+        return found + R2_CONCENTRATION * log_share.sum(axis=1)
 
     def slopes(self, z: Floats, t: Floats, by_r: Floats) -> tuple[Floats, Floats]:
         """As in `Local`."""
-        h, share = z[:, :-1], expit(z[:, -1])
+        log_share, odds = self._split(z)
         a, b = R2_MEAN * R2_PRECISION, (1 - R2_MEAN) * R2_PRECISION
-        found = np.empty_like(z)
-        every = 0.5 * by_r.sum(axis=1)
-        found[:, -1] = every + a * (1 - share) - b * share
-        if self.p > 1:
-            found[:, :-1] = 0.5 * by_r - every[:, None] * np.exp(self._log_shares(z))
-            found[:, :-1] += R2_CONCENTRATION - np.exp(h)
+        of_total = a * expit(-odds) - b * expit(odds) - R2_CONCENTRATION * self.p
+        found = 0.5 * by_r + R2_CONCENTRATION + of_total[:, None] * np.exp(log_share)
         return found, np.zeros(len(z))
 
     def start(self, r: Floats, t: float) -> tuple[Floats, Floats]:
         """As in `Local`."""
-        odds = float(logsumexp(2 * r) - np.log(self.n))
-        if self.p == 1:
-            return np.array([odds]), np.ones(1)
-        shares = 2 * r - logsumexp(2 * r) + np.log(R2_CONCENTRATION * self.p)
-        return np.concatenate([shares, [odds]]), np.concatenate([np.full(self.p, 1.2), [0.5]])
+        return 2 * r, np.full(self.p, 1.5)
 
     def variables(self, z: Floats, t: Floats) -> dict[str, Floats]:
         """As in `Local`."""
-        found = {"_r2": expit(z[:, -1])}
-        return found | {"_phi": np.exp(self._log_shares(z))} if self.p > 1 else found
+        log_share, odds = self._split(z)
+        found = {"_r2": expit(odds)}
+        return found | {"_phi": np.exp(log_share)} if self.p > 1 else found

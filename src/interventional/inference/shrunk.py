@@ -13,7 +13,7 @@ where r is the log of its prior's scale in these units (`shrinkage`). So the row
 with the columns of these terms B = A / (x_scale √n), those of all others :math:`A_o`, and the
 prior of r. That of the horseshoe has :math:`r = \log(\tau\lambda) - \log(1 + m) / 2,
 m = \tau^2 \lambda^2 e^2 / c^2`, and that of R2D2 :math:`2 r = \operatorname{logit} R^2 + \log\phi
-+ \log n`; the simplex is here that of independent Gamma numbers over their sum.
++ \log n`; there the numbers 2 r are the unknowns.
 """
 
 from dataclasses import dataclass
