@@ -128,7 +128,12 @@ def warn(engine: str, troubles: Mapping[str, Sequence[str]], *, several: bool) -
     every = "; ".join(parts)
     what = f"inference={engine!r} is a poor approximation of this posterior"
     remedy = "Use inference='nuts'"
-    if engine == "exact":
+    if engine == "exact" and "short chains" in every:
+        what, remedy = (
+            "chains move slowly",
+            "Give more informative priors, or use inference='nuts'",
+        )
+    elif engine == "exact":
         what = "the learned scales are drawn poorly"
         remedy = "Give their priors less room, or use inference='nuts'"
     if engine == "nuts":

@@ -14,12 +14,14 @@ from interventional.data.seen_by_level import SeenByLevel
 from interventional.data.seen_surface import SeenSurface
 from interventional.errors import unknown
 from interventional.inference import (
+    bounded,
     diagnostics,
     exact,
     hierarchical,
     known_errors,
     laplace,
     nuts,
+    shrunk,
     surfaces,
     unbuilt,
     varying,
@@ -27,6 +29,7 @@ from interventional.inference import (
 from interventional.inference.posterior import Posterior, Sampling, label
 from interventional.inference.progress import told
 from interventional.inference.scale_priors import of_group, of_sigma
+from interventional.inference.short_chains import Layout
 from interventional.numbers import Floats
 from interventional.scm.equations import Equation, StructuralModel
 from interventional.scm.observed import OBSERVED, observed_data, observed_model
@@ -126,6 +129,13 @@ def _exact(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
         troubles = [] if found.trouble is None else [found.trouble]
     elif isinstance(seen, DistinctRows):
         draws = known_errors.draw(equation, seen, *of_sigma(equation), n_draws, rng)
+    elif priors.bounding:
+        assert isinstance(seen, SufficientStatistics)
+        fixed = priors.fixed_sigma is not None
+        exact.refuse_improper(equation, seen, None if fixed else of_sigma(equation)[0])
+        layout = Layout.of(sampling.chains, sampling.draws)
+        draws, share = bounded.draw(equation, seen, *of_sigma(equation), layout, rng)
+        stats, troubles = layout.judged(share)
     elif priors.learning is None:
         assert isinstance(seen, SufficientStatistics)
         draws = exact.draw(equation, seen, *of_sigma(equation), n_draws, rng)
@@ -143,10 +153,12 @@ def _without_compiling(
     equation: Equation, seen: Seen, sampling: Sampling
 ) -> tuple[str, Drawn | None]:
     """Return an engine that needs no compiled model, with its draws; else NUTS, without any."""
-    if not isinstance(seen, DistinctRows):
-        return "nuts", None
     rng, n_draws = np.random.default_rng(sampling.seed), sampling.chains * sampling.draws
-    found = unbuilt.draw(equation, seen, n_draws, rng)
+    found = None
+    if isinstance(seen, DistinctRows):
+        found = unbuilt.draw(equation, seen, n_draws, rng)
+    elif isinstance(seen, SufficientStatistics) and equation.priors.shrinks:
+        found = shrunk.draw(equation, seen, n_draws, rng)
     if found is None:
         return "nuts", None
     shape = sampling.chains, sampling.draws

@@ -165,7 +165,7 @@ def _moved(here: _Place, size: float, steps: int, rng: Generator) -> tuple[_Plac
         slope = _slope(here.target, x, here.root)
         momentum = momentum + (size if k < steps - 1 else 0.5 * size) * slope
     height = here.target.heights(x)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         gain = height - 0.5 * np.square(momentum).sum(axis=1) - before
     chance = np.exp(np.minimum(np.where(np.isnan(gain), -np.inf, gain), 0.0))
     taken = rng.uniform(size=len(z)) < chance

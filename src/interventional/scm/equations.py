@@ -21,6 +21,7 @@ from interventional.graph.identification import (
     regenerated,
 )
 from interventional.numbers import Floats
+from interventional.scm.bounds import BOUNDED
 from interventional.scm.canonical import Canonical, canonical
 from interventional.scm.families import DEFAULT, FAMILIES, STUDENT_T, ZERO_ONE, Family
 from interventional.scm.priors import EquationPriors, Group
@@ -222,6 +223,9 @@ class Equation:
             return f"the prior of {learning[0]!r} learns a scale, beside known errors of rows"
         if learning and self.priors.fixed_sigma is not None:
             return f"the prior of {learning[0]!r} learns a scale, beside a fixed sigma"
+        bounding = self.priors.bounding
+        if bounding and self.noise is not None:
+            return f"the prior of {bounding[0]!r} bounds, beside known errors of rows"
         return self.priors.conjugacy_obstacle
 
     @property
@@ -271,10 +275,10 @@ class Equation:
         obstacle = self.exact_obstacle
         if inference == "exact" and obstacle is not None:
             raise ValueError(
-                "inference='exact' draws Gaussian and lognormal equations under Normal or Flat "
-                "priors of coefficients, any number of hierarchical ones and groups, and any "
-                f"positive prior of sigma, but {obstacle}; use inference='auto', 'nuts' or "
-                "'laplace'"
+                "inference='exact' draws Gaussian and lognormal equations under Normal, Flat or "
+                f"bounding priors of coefficients ({listed(BOUNDED)}), any number of hierarchical "
+                f"ones and groups, and any positive prior of sigma, but {obstacle}; use "
+                "inference='auto', 'nuts' or 'laplace'"
             )
         if inference == "auto":
             return "exact" if obstacle is None else "nuts"

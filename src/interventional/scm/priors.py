@@ -13,6 +13,7 @@ import numpy as np
 
 from interventional.errors import listed, unknown
 from interventional.numbers import LARGEST, SMALLEST, Floats
+from interventional.scm.bounds import BOUNDED, Bounds
 from interventional.scm.curve import CURVE
 from interventional.scm.shrinkage import KINDS, SIZED, VARYING
 from interventional.scm.surface_priors import SurfacePriors
@@ -164,6 +165,14 @@ class PriorSpec:
     def is_normal(self) -> bool:
         """Whether this is a Normal distribution whose parameters are numbers."""
         return self.is_plain and self.distribution == "Normal"
+
+    @property
+    def bounds(self) -> bool:
+        """Whether this is one of `BOUNDED` that has no pole, with numbers for parameters."""
+        if not self.is_plain or self.distribution not in BOUNDED:
+            return False
+        size = max((leaf.size for leaf in self.leaves().values()), default=1)
+        return bool(np.all(Bounds.of(self.distribution, self.parameters, size).power >= 0))
 
     @property
     def skeleton(self) -> Hashable:
@@ -366,6 +375,13 @@ class EquationPriors:
         return [group.name for group in known]
 
     @property
+    def bounding(self) -> list[str]:
+        """The names of what has priors that bound, the intercept among them."""
+        found = [group.name for group in self.groups if group.prior.bounds]
+        bounded = self.intercept is not None and self.intercept.bounds
+        return [*found, "intercept"] if bounded else found
+
+    @property
     def shrinks(self) -> bool:
         """Whether any prior has a geometry that takes NUTS small steps."""
         return any(
@@ -377,13 +393,19 @@ class EquationPriors:
         """Say what keeps the exact engine from these priors; None if nothing does."""
         for group in self.groups:
             learns = group.prior.learns_scale or group.prior.n_groups
-            if not learns and group.name not in ("normal", "flat", CURVE):
+            known = group.name in ("normal", "flat", CURVE) or group.prior.bounds
+            if not learns and not known:
                 return f"the prior of {group.name!r} is {group.prior}"
         intercept = self.intercept
-        if intercept is not None and not (intercept.is_normal or intercept.distribution == "Flat"):
+        if intercept is not None and not (
+            intercept.is_normal or intercept.distribution == "Flat" or intercept.bounds
+        ):
             return f"the prior of the intercept is {intercept}"
         if self.sigma is not None and not self.sigma.is_plain:
             return f"the prior of sigma is not one distribution with known numbers: {self.sigma}"
+        if self.bounding and self.learnt:
+            first, second = self.bounding[0], self.learnt[0]
+            return f"the prior of {first!r} bounds, that of {second!r} learns a scale"
         return None
 
 
