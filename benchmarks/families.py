@@ -19,7 +19,7 @@ from scipy.special import expit
 from benchmarks.environments import HERE
 from interventional import BayesianInterventionRegressor
 
-SEED = 2026  # of all data sets; the engine was written with others
+SEED = 2027  # of all data sets; the engine was written with others
 SAVED = HERE / "results" / "families.jsonl"
 FAMILIES = ("bernoulli", "poisson", "negative_binomial", "gamma", "beta", "student_t")
 KINDS = ("easy", "rare", "apart", "collinear")

@@ -21,7 +21,7 @@ _THIN = 2
 _ACCEPTED = 0.9
 _LARGEST_STEP = 1.6
 _LEAST_SIZE = 400.0  # effective draws, and a quarter of those that are asked for
-_DRIFT = 5.0  # standard errors between the halves of the chains, beyond which they are on the way
+_DRIFT = 6.0  # standard errors between the halves of the chains, beyond which they are on the way
 
 
 class Density(Protocol):

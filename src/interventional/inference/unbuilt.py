@@ -77,7 +77,8 @@ def _near(
     if gaussian is None:
         return None
     density = known.target if isinstance(known, Problem) else known
-    weighed = weighing.draw(density, gaussian, n_draws, len(density.matrix), rng)
+    limit = weighing.K_HAT if density.prior.is_normal else weighing.K_HAT_HEAVY
+    weighed = weighing.draw(density, gaussian, n_draws, len(density.matrix), rng, limit)
     if weighed.certified:
         figures = {"effective_size": weighed.effective_size, "pareto_k": weighed.k_hat}
         return Found("importance", known.parameters(weighed.draws), figures)

@@ -19,7 +19,9 @@ from interventional.numbers import Floats
 _NORMAL, _WIDER = 0.8, 1.05  # share and width of the Gaussian
 _FREEDOM, _WIDEST = 5.0, 1.2  # of the Student t
 _PROPOSALS, _FEWEST, _ROUNDS = 2, 8_000, 2  # a draw; in all; and once more where that is too few
-_K_HAT = 0.4  # above which weights are not trusted, unless
+K_HAT = 0.4  # above which weights are not trusted, unless
+# Of priors with heavy tails, which proposals lack: where the data leave a tail, few draws see it.
+K_HAT_HEAVY = 0.2
 _EVEN = 0.8  # they are worth this share of their number: then they have no tail to speak of
 _LEAST = 1_000.0  # draws that weights must be worth, and as many as there are draws;
 _WORTH = 1.5  # times as many need no more
@@ -37,7 +39,9 @@ class Weighed:
     certified: bool
 
 
-def draw(target: Density, near: Gaussian, n_draws: int, rows: int, rng: Generator) -> Weighed:
+def draw(
+    target: Density, near: Gaussian, n_draws: int, rows: int, rng: Generator, limit: float = K_HAT
+) -> Weighed:
     """Draw from a target.
 
     Where a few hundred proposals of the Gaussian itself weigh the same but for some percent, draws
@@ -55,6 +59,8 @@ def draw(target: Density, near: Gaussian, n_draws: int, rows: int, rng: Generato
         How many rows the density looks at.
     rng : Generator
         Source of randomness.
+    limit : float
+        Of Pareto's k.
     """
     if rows * n_draws * _PROPOSALS > _LARGE:
         x, log_density = near.draw(_PILOT, rng)
@@ -70,7 +76,7 @@ def draw(target: Density, near: Gaussian, n_draws: int, rows: int, rng: Generato
             return Weighed(x[:0], 0.0, np.inf, False)
         log_weights, k_hat = smoothed(raw)
         size = effective_size(log_weights)
-        certified = k_hat < _K_HAT or size > _EVEN * len(raw)
+        certified = k_hat < limit or size > _EVEN * len(raw)
         if certified and size > max(_WORTH * n_draws, _LEAST):
             break
     certified &= size > max(float(n_draws), _LEAST)
