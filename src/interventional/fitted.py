@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from interventional.answers.contents import Contents
+from interventional.answers.law import Law
 from interventional.answers.outcomes import Outcomes, outcomes_of
 from interventional.answers.population import Populations
 from interventional.answers.samples import Samples, at_once
@@ -203,7 +204,7 @@ class Fitted:
 
     def predictive(self, values: Floats) -> Predictive:
         """Return the predictive distribution of the outcome at encoded rows."""
-        return Predictive.of(self.model.of_outcome, values, self.draws)
+        return Predictive.of(self.model.of_outcome, values, self.draws, self.law)
 
     def mean(self, values: Floats) -> Floats:
         """Return the posterior mean of the expected outcome at encoded rows, (n,)."""
@@ -212,6 +213,11 @@ class Fitted:
             return self.predictive(values).mean()
         coefficients, intercept = self.coefficients
         return equation.matrix(values) @ coefficients + intercept
+
+    @property
+    def law(self) -> Law | None:
+        """What the outcome's coefficients are draws of, where that is known."""
+        return self.posteriors[-1].law
 
     @cached_property
     def coefficients(self) -> tuple[Floats, float]:
@@ -340,7 +346,7 @@ class Fitted:
             of_y.errors(query.values)
         asked = estimand(self.model.outcome, words, kind)
         of_kind = forward.Predictive if kind == "predictive" else forward.Expected
-        answer = of_kind(self.model, query, self.draws)
+        answer = of_kind(self.model, query, self.draws, law=self.law)
         adjusted = partial(confounding.unbiased, biases=self.biases_by_draw)
         known = self.supported(query) if supported is None else supported
         population = populations(answer, self.learnt, adjusted)
@@ -372,7 +378,8 @@ def extended_by(
     for equation, posterior in zip(model.equations, fitted.posteriors, strict=True):
         name = f"{equation.node}_beta"
         beta = draws[name].reshape(*fitted.shape, -1)
-        posteriors.append(replace(posterior, variables={**posterior.variables, name: beta}))
+        variables = {**posterior.variables, name: beta}
+        posteriors.append(replace(posterior, variables=variables, law=None))
     return replace(fitted, model=model, posteriors=tuple(posteriors))
 
 

@@ -86,11 +86,11 @@ def predict(fitted: Fitted, units: Units, kind: Kind = "mean") -> Outcomes:
     samples: Samples
     if kind == "predictive":
         equation.errors(units.values)  # must be there
-        answer: forward.Answer = forward.Predictive(model, query, fitted.draws)
+        answer: forward.Answer = forward.Predictive(model, query, fitted.draws, law=fitted.law)
         samples = answer
     else:
-        answer = forward.Expected(model, query, fitted.draws)
-        samples = Predictive.expected(equation, units.values, fitted.draws)
+        answer = forward.Expected(model, query, fitted.draws, law=fitted.law)
+        samples = Predictive.expected(equation, units.values, fitted.draws, fitted.law)
     adjusted = partial(confounding.unbiased, biases=fitted.biases_by_draw)
     population = populations(answer, fitted.learnt, adjusted)
     return fitted.as_outcomes(units.table, samples, words, OBSERVED, (), population)

@@ -337,7 +337,7 @@ class TestLimits:
         )
         draws = known.draw(X, y)
         np.testing.assert_allclose(draws["tau"], 0.6, rtol=1e-4)
-        fixed = exact.draw(
+        fixed, _ = exact.draw(
             model.equation(fixed_tau=0.6),
             statistics(model, X, y),
             model.sigma.logpdf,
@@ -370,7 +370,7 @@ class TestLimits:
         X, y = rows(22, 20, 3)
         far = ridge(3, tau=st.uniform(1e5, 1e5)).draw(X, y)
         flat = ridge(3, s=[np.inf] * 3)
-        fixed = exact.draw(
+        fixed, _ = exact.draw(
             flat.equation(fixed_tau=1.0),
             statistics(flat, X, y),
             HALF_NORMAL.logpdf,

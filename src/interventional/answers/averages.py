@@ -29,7 +29,8 @@ def summed(averages: Averages, of: Drawn, estimand: str, is_by_group: bool) -> T
     sums = np.where(weights > 0, averages.values, 0.0) * weights
     labels = averages.labels if is_by_group else np.array(["sum"], dtype=object)
     # Sums over other rows, or with other weights, make no ratio of outcomes.
-    found = replace(averages, values=sums, labels=labels, scale="mixed")
+    known = None if averages.known is None else averages.known.weighted(weights).held()
+    found = replace(averages, values=sums, labels=labels, scale="mixed", known=known)
     words = "sum by group" if is_by_group else "sum"
     return _of_groups(found, of, f"{words} of {estimand}")
 
@@ -37,7 +38,7 @@ def summed(averages: Averages, of: Drawn, estimand: str, is_by_group: bool) -> T
 def _of_groups(averages: Averages, of: Drawn, words: str) -> Term:
     labels, levels = averages.named
     contents = Contents(
-        Held(averages.values),
+        Held(averages.values, averages.known),
         of.shape,
         labels,
         posterior=of.posterior,

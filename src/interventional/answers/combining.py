@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from interventional.answers import population
+from interventional.answers import law, population
 from interventional.answers.composed import (
     Checked,
     Fixed,
@@ -124,7 +124,10 @@ def one_below_the_other(named: Mapping[Any, Contents]) -> Contents:
         # what stands together is calculated with draw by draw
         refuse_unpaired((first.shape, first.posterior), (each.shape, each.posterior))
     return Contents(
-        Held(np.column_stack([each.samples.held() for each in named.values()])),
+        Held(
+            np.column_stack([each.samples.held() for each in named.values()]),
+            law.one_below_the_other([each.samples.marginals() for each in named.values()]),
+        ),
         first.shape,
         pd.Index(list(named), tupleize_cols=False),
         posterior=first.posterior,

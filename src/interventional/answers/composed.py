@@ -4,17 +4,29 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from interventional.answers.samples import Closed, Linear, Rows, Samples, added
+from interventional.answers.law import Marginals, Rows
+from interventional.answers.samples import Closed, Linear, Samples, added
 from interventional.errors import NoMeanWarning
 from interventional.numbers import Floats
 
 Function = Callable[..., Any]
+F = TypeVar("F", bound="_Form")
 _PACKAGE = str(Path(__file__).parents[1])
+
+
+class _Form(Protocol):
+    """What is known of samples, and of their multiples."""
+
+    def scaled(self, by: Floats) -> Any:
+        """Return that of the product with a number, shape (), or with one a draw."""
+
+    def weighted(self, by: Floats) -> Any:
+        """Return that of the product with a number a row."""
 
 
 class Fixed(Samples):
@@ -35,6 +47,10 @@ class Fixed(Samples):
         ones, zeros = np.ones((self.n_draws, 1)), np.zeros(self.n_draws)
         return Linear(lambda rows: self.values[rows][:, None], self.n, ones, zeros)
 
+    def marginals(self) -> Marginals:
+        """Return them as what they are."""
+        return Marginals.known(self.values, self.n)
+
 
 class Repeated(Samples):
     """A quantity of one row beside each of n rows.
@@ -45,10 +61,13 @@ class Repeated(Samples):
         Its samples.
     n : int
         How many rows there are.
+    known : Marginals, optional
+        What is known of it without them.
     """
 
-    def __init__(self, draws: Floats, n: int):
+    def __init__(self, draws: Floats, n: int, known: Marginals | None = None):
         self.draws, self.n_draws, self.n = draws, len(draws), n
+        self._known = known
 
     def block(self, rows: slice) -> Floats:
         """Return the quantity beside each of some rows."""
@@ -57,6 +76,10 @@ class Repeated(Samples):
     def linear(self) -> Closed:
         """Return it as an intercept."""
         return _in_all_rows(self.draws, self.n)
+
+    def marginals(self) -> Marginals | None:
+        """Return what is known of it, beside each row."""
+        return None if self._known is None else self._known.repeated(self.n)
 
 
 class Picked(Samples):
@@ -75,6 +98,11 @@ class Picked(Samples):
         """Return the closed form of these rows, if there is one of all."""
         linear = self.inner.linear()
         return None if linear is None else linear.picked(self.positions)
+
+    def marginals(self) -> Marginals | None:
+        """Return what is known of these rows."""
+        known = self.inner.marginals()
+        return None if known is None else known.picked(self.positions)
 
 
 class Applied(Samples):
@@ -101,25 +129,43 @@ class Applied(Samples):
 
     def linear(self) -> Closed | None:
         """Return the closed form of what is linear in closed forms."""
+        return self._made(Samples.linear, added)
+
+    def marginals(self) -> Marginals | None:
+        """Return what is known of what is linear in what is known of each row."""
+        return self._made(Samples.marginals, Marginals.plus)
+
+    def _made(
+        self, form: Callable[[Samples], F | None], plus: Callable[[F, F, float], F | None]
+    ) -> F | None:
+        """Return a form of this, made of those of the operands; None if it has none.
+
+        `form` is what an operand has of its own, and `plus` adds or, with a sign of -1, subtracts.
+        """
         function, operands = getattr(self.function, "function", self.function), self.operands
+
+        def total(left: F | None, right: F | None, sign: float) -> F | None:
+            return None if left is None or right is None else plus(left, right, sign)
+
         if function is np.negative:
-            linear = operands[0].linear()
-            return None if linear is None else linear.scaled(np.asarray(-1.0))
+            inner = form(operands[0])
+            return None if inner is None else inner.scaled(np.asarray(-1.0))
         if function is np.add or function is np.subtract:
             left, right = operands
             sign = 1.0 if function is np.add else -1.0
-            return _sum(left.linear(), right.linear(), sign)
+            return total(form(left), form(right), sign)
         if function is np.multiply:
             left, right = operands
-            return _product(left, right) or _product(right, left)
+            return _product(form, left, right) or _product(form, right, left)
         if function is np.true_divide:
-            return _product(operands[0], operands[1], power=-1)
+            return _product(form, operands[0], operands[1], power=-1)
         if function is np.where and isinstance(operands[0], Fixed):
             chosen, others = (
                 Fixed(values.astype(float), self.n_draws, self.n)
                 for values in (operands[0].values != 0, operands[0].values == 0)
             )
-            return _sum(_product(operands[1], chosen), _product(operands[2], others), 1.0)
+            first = _product(form, operands[1], chosen)
+            return total(first, _product(form, operands[2], others), 1.0)
         return None
 
 
@@ -203,7 +249,9 @@ def applied(function: Function, *operands: Samples) -> Samples:
 
 
 def _beside(samples: Samples, n: int) -> Samples:
-    return samples if samples.n == n else Repeated(samples.held()[:, 0], n)
+    if samples.n == n:
+        return samples
+    return Repeated(samples.held()[:, 0], n, samples.marginals())
 
 
 def _in_all_rows(draws: Floats, n: int) -> Linear:
@@ -216,16 +264,14 @@ def _in_all_rows(draws: Floats, n: int) -> Linear:
     return Linear(matrix, n, np.empty((len(draws), 0)), draws)
 
 
-def _sum(left: Closed | None, right: Closed | None, sign: float) -> Closed | None:
-    return None if left is None or right is None else added(left, right, sign)
-
-
-def _product(samples: Samples, by: Samples, power: int = 1) -> Closed | None:
-    """Return the closed form of samples times a power of what draws, or rows, do not change."""
-    linear = samples.linear()
-    if linear is None or not isinstance(by, Fixed | Repeated):
+def _product(
+    form: Callable[[Samples], F | None], samples: Samples, by: Samples, power: int = 1
+) -> F | None:
+    """Return a form of samples times a power of what draws, or rows, do not change."""
+    inner = form(samples)
+    if inner is None or not isinstance(by, Fixed | Repeated):
         return None
     if isinstance(by, Repeated):
-        return linear.scaled(by.draws**power)
+        return inner.scaled(by.draws**power)
     values = by.values**power
-    return linear.weighted(values) if values.ndim else linear.scaled(values)
+    return inner.weighted(values) if values.ndim else inner.scaled(values)

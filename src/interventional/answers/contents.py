@@ -9,12 +9,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from interventional.answers.arithmetic import Arithmetic
+from interventional.answers.law import Marginals, one_below_the_other
 from interventional.answers.population import (
     NOT_KNOWN,
     Populations,
     over_population,
 )
-from interventional.answers.samples import Groups, Held, Samples
+from interventional.answers.samples import Groups, Held, Samples, averages
 from interventional.answers.support import MADE_BY_HAND, Support
 from interventional.data.frames import as_array, as_pandas
 from interventional.data.reading import refuse_masked
@@ -42,6 +43,8 @@ class Averages:
         How many rows there are.
     population : str
         Of the population of which groups they are, in words: nothing if of these very groups.
+    known : Marginals, optional
+        What is known of each without draws.
     """
 
     values: Floats
@@ -51,6 +54,7 @@ class Averages:
     scale: Scale
     n: int
     population: str = ""
+    known: Marginals | None = None
 
     @property
     def named(self) -> tuple[pd.Index, tuple[Hashable, ...]]:
@@ -64,11 +68,17 @@ class Averages:
         """Return the averages of both one's rows and the other's: those of the averages."""
         both, unit = (self, other), max(self.unit, other.unit)
         weights = np.concatenate([each.totals * (each.unit / unit) for each in both])
-        groups = Groups.of(weights, _one_below_the_other(self.labels, other.labels))
+        groups = Groups.of(weights, _labels_of_both(self.labels, other.labels))
         values = Held(np.hstack([each.values for each in both])).average(groups)
-        unit, n = groups.unit * unit, self.n + other.n
+        known = one_below_the_other([each.known for each in both])
         return replace(
-            self, values=values, labels=groups.labels, totals=groups.totals, unit=unit, n=n
+            self,
+            values=values,
+            labels=groups.labels,
+            totals=groups.totals,
+            unit=groups.unit * unit,
+            n=self.n + other.n,
+            known=None if known is None else averages(known, groups),
         )
 
 
@@ -148,8 +158,10 @@ class Contents:
         samples, words = self.samples, ""
         if population is not None:
             samples, words = over_population(self.population, population)
-        values, totals = samples.average(groups), groups.totals
-        return Averages(values, groups.labels, totals, groups.unit, self.scale, n, words)
+        values, totals, marginals = samples.average(groups), groups.totals, samples.marginals()
+        known = None if marginals is None else averages(marginals, groups)
+        of = values, groups.labels, totals, groups.unit, self.scale, n, words
+        return Averages(*of, known)
 
     def by_row(self, values: ArrayLike, what: str, dtype: Any = None) -> NDArray[Any]:
         """Return what the user gives for each row, in the order of the rows."""
@@ -270,7 +282,7 @@ def _refuse_follower(column: Hashable) -> None:
     )
 
 
-def _one_below_the_other(first: Any, second: Any) -> Any:
+def _labels_of_both(first: Any, second: Any) -> Any:
     """Return the groups of some rows and of others; categories stay such if they are the same."""
     if isinstance(first, pd.DataFrame):
         return pd.concat([first, second], ignore_index=True)

@@ -22,13 +22,13 @@ from interventional.answers.export import as_data_array, as_datatree, as_frame
 from interventional.answers.population import TRANSFORMED
 from interventional.answers.reductions import (
     CiKind,
+    Inside,
+    Quantiles,
     Reduction,
     columns_of_intervals,
-    inside,
     interval_defaults,
     interval_of,
     intervals_of,
-    quantiles,
     several_defaults,
 )
 from interventional.answers.rows import positions_of, positions_of_labels
@@ -276,7 +276,7 @@ class Outcomes(Arithmetic):
             probabilities = np.asarray(np.nan)
         if probabilities.ndim > 1 or not np.all((probabilities >= 0) & (probabilities <= 1)):
             raise ValueError(f"q must hold probabilities between 0 and 1, got {q!r}")
-        found = self._contents.samples.reduce(partial(quantiles, q=probabilities.ravel()))[0]
+        found = self._contents.samples.asked(Quantiles(probabilities.ravel()))
         return found if probabilities.ndim else found[:, 0]
 
     def interval(self, prob: float | None = None, kind: CiKind | None = None) -> Floats:
@@ -315,7 +315,7 @@ class Outcomes(Arithmetic):
         Of a ratio whose denominator may be zero, such as ``1 / x``, invert the ends of ``x``'s
         interval: `NoMeanWarning` says why.
         """
-        return self._contents.samples.reduce(interval_of(*interval_defaults(prob, kind)))[0]
+        return self._contents.samples.asked(interval_of(*interval_defaults(prob, kind)))
 
     def probability(self, above: float | None = None, below: float | None = None) -> Floats:
         """Return the posterior probability that each row's outcome lies in a range.
@@ -348,7 +348,7 @@ class Outcomes(Arithmetic):
         for name, end in (("above", above), ("below", below)):
             if end is not None and (not isinstance(end, Real) or np.isnan(end)):
                 raise ValueError(f"{name} must be a number, got {end!r}")
-        return self._contents.samples.reduce(partial(inside, above=above, below=below))[0]
+        return self._contents.samples.asked(Inside(above, below))
 
     def average(
         self,
@@ -812,7 +812,8 @@ class Outcomes(Arithmetic):
             return drawing.finished(ax, xlabel=f"{self.estimand}, mean and {held}")
         order, ranks = np.argsort(mean, kind="stable"), drawing.ranks(len(mean))
         drawn, back = np.unique(order[ranks], return_inverse=True)
-        intervals = self._contents.samples.at(drawn).reduce(interval_of(prob, kind))[0][back]
+        picked = some_rows(self._contents, drawn).samples
+        intervals = picked.asked(interval_of(prob, kind))[back]
         drawing.band(ax, ranks, mean[order[ranks]], intervals, width=1.5)
         return drawing.finished(ax, xlabel="rows, in order", ylabel=f"{self.estimand}, {held}")
 

@@ -1,17 +1,33 @@
-"""What summaries make of samples: from (draws, rows) to a number or two for each row."""
+"""What summaries make of samples: from (draws, rows) to a number or two for each row.
+
+Each knows what it is of draws and, in closed form, of a mixture of Gaussians.
+"""
 
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass
 from numbers import Real
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
+from interventional.answers.mixtures import Mixture
 from interventional.errors import unknown
 from interventional.numbers import Floats, slices
 
 Reduction = Callable[[Floats], Floats]
+
+
+class Summary(Protocol):
+    """What is asked of each row."""
+
+    def __call__(self, block: Floats) -> Floats:
+        """Return it of draws, (n_draws, rows)."""
+
+    def of_law(self, mixture: Mixture) -> Floats:
+        """Return it in closed form."""
+
+
 CiKind = Literal["eti", "hdi"]
 DEFAULT_INTERVAL: tuple[float, CiKind] = (0.89, "eti")  # ArviZ's own
 _TILE = 64  # rows that are transposed at a time, to stay within the processor's cache
@@ -65,11 +81,85 @@ def inside(block: Floats, above: float | None, below: float | None) -> Floats:
     return np.asarray(within.mean(axis=0))
 
 
-def interval_of(prob: float, kind: CiKind) -> Reduction:
+@dataclass(frozen=True)
+class Std:
+    """The standard deviation of each row, (rows,)."""
+
+    def __call__(self, block: Floats) -> Floats:
+        """Return that of draws, with Bessel's correction."""
+        return std(block)
+
+    def of_law(self, mixture: Mixture) -> Floats:
+        """Return it in closed form."""
+        return mixture.spread
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Quantiles of each row, (rows, len(q))."""
+
+    q: Sequence[float]
+
+    def __call__(self, block: Floats) -> Floats:
+        """Return those of draws."""
+        return quantiles(block, self.q)
+
+    def of_law(self, mixture: Mixture) -> Floats:
+        """Return them in closed form."""
+        return mixture.quantiles(self.q)
+
+
+@dataclass(frozen=True)
+class Inside:
+    """The probability of an open range in each row, (rows,)."""
+
+    above: float | None
+    below: float | None
+
+    def __call__(self, block: Floats) -> Floats:
+        """Return the share of draws."""
+        return inside(block, self.above, self.below)
+
+    def of_law(self, mixture: Mixture) -> Floats:
+        """Return it in closed form."""
+        return mixture.inside(self.above, self.below)
+
+
+@dataclass(frozen=True)
+class Shortest:
+    """The interval of highest density of each row, (rows, 2)."""
+
+    prob: float
+
+    def __call__(self, block: Floats) -> Floats:
+        """Return the shortest that holds so many draws."""
+        return highest_density(block, self.prob)
+
+    def of_law(self, mixture: Mixture) -> Floats:
+        """Return it in closed form."""
+        return mixture.highest_density(self.prob)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Several, side by side."""
+
+    parts: Sequence[Summary]
+
+    def __call__(self, block: Floats) -> Floats:
+        """Return those of draws."""
+        return np.hstack([part(block) for part in self.parts])
+
+    def of_law(self, mixture: Mixture) -> Floats:
+        """Return them in closed form."""
+        return np.hstack([part.of_law(mixture) for part in self.parts])
+
+
+def interval_of(prob: float, kind: CiKind) -> Summary:
     """Return the interval of each row, (rows, 2), as a function of its samples."""
     if kind == "eti":
-        return partial(quantiles, q=((1 - prob) / 2, (1 + prob) / 2))
-    return partial(highest_density, prob=prob)
+        return Quantiles(((1 - prob) / 2, (1 + prob) / 2))
+    return Shortest(prob)
 
 
 def interval_defaults(prob: float | None, kind: CiKind | None) -> tuple[float, CiKind]:
@@ -104,13 +194,9 @@ def several_defaults(
     return probs, kind
 
 
-def intervals_of(probs: Sequence[float], kind: CiKind) -> Reduction:
+def intervals_of(probs: Sequence[float], kind: CiKind) -> Summary:
     """Return several intervals of each row, (rows, 2 * len(probs)), as a function of samples."""
-    return partial(_beside, reductions=[interval_of(prob, kind) for prob in probs])
-
-
-def _beside(block: Floats, reductions: Sequence[Reduction]) -> Floats:
-    return np.hstack([reduction(block) for reduction in reductions])
+    return Beside([interval_of(prob, kind) for prob in probs])
 
 
 def columns_of_intervals(probs: Sequence[float], kind: CiKind) -> list[str]:

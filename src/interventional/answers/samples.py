@@ -2,7 +2,8 @@
 
 Draws times rows may be more numbers than memory holds. `Samples` are therefore asked for blocks of
 rows, or for what comes of all rows: a number or two a row, averages over rows in each draw. What
-is linear in known terms answers some of that in closed form.
+is linear in known terms answers some of that in closed form, and more where the posterior of its
+coefficients is known in closed form, too.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from interventional.answers.reductions import Reduction, mean, std
+from interventional.answers.law import Marginals, Rows, Terms
+from interventional.answers.mixtures import Mixture
+from interventional.answers.reductions import Reduction, Std, Summary, mean
 from interventional.numbers import (
     SMALLEST,
     Floats,
@@ -25,7 +28,6 @@ from interventional.numbers import (
     side_by_side,
 )
 
-Rows = slice | NDArray[np.intp]
 _FACTORED = 500  # terms of which a factor is cheaper than samples
 _AVERAGED = 64  # numbers that a row of sparse terms takes while it is averaged
 _FEW = 0.1  # of a matrix that is better a sparse one
@@ -129,23 +131,43 @@ class Samples:
         """Return the samples in closed form, where they are linear in known terms."""
         return None
 
+    def marginals(self) -> Marginals | None:
+        """Return the distribution of each row, where it is known without draws."""
+        return None
+
     def mean(self) -> Floats:
         """Return the mean of each row, (n,)."""
         linear = self.linear()
-        return linear.mean() if linear is not None else self.reduce(mean)[0]
+        if linear is not None:
+            return linear.mean()
+        marginals = self.marginals()
+        return self.reduce(mean)[0] if marginals is None else marginals.reduce(Mixture.mean)[0]
 
     def std(self) -> Floats:
-        """Return the standard deviation of each row, (n,), with Bessel's correction."""
+        """Return the standard deviation of each row, (n,): of draws with Bessel's correction."""
         _refuse_one_draw(self.n_draws)
         linear = self.linear()
-        return linear.std() if linear is not None else self.reduce(std)[0]
+        if linear is None or self.marginals() is not None:
+            return self.asked(Std())
+        return linear.std()
 
-    def summary(self, interval: Reduction) -> tuple[Floats, Floats, Floats]:
+    def asked(self, summary: Summary) -> Floats:
+        """Return a summary of each row, (n, ...), in closed form where there is one."""
+        marginals = self.marginals()
+        if marginals is not None:
+            return marginals.reduce(summary.of_law)[0]
+        return self.reduce(summary)[0]
+
+    def summary(self, interval: Summary) -> tuple[Floats, Floats, Floats]:
         """Return mean, standard deviation and interval of each row, in one pass."""
         _refuse_one_draw(self.n_draws)
+        marginals = self.marginals()
+        if marginals is not None:
+            of = Mixture.mean, Mixture.std, interval.of_law
+            return marginals.reduce(*of)  # type: ignore[return-value]
         if self.linear() is not None:
-            return self.mean(), self.std(), self.reduce(interval)[0]
-        return self.reduce(mean, std, interval)  # type: ignore[return-value]
+            return self.mean(), self.std(), self.asked(interval)
+        return self.reduce(mean, Std(), interval)  # type: ignore[return-value]
 
     def average(self, groups: Groups) -> Floats:
         """Return averages over rows inside each draw, (n_draws, groups)."""
@@ -206,11 +228,15 @@ class Samples:
 
 
 class Held(Samples):
-    """Samples in memory, of shape (n_draws, n)."""
+    """Samples in memory, of shape (n_draws, n), and what is known of each row without them."""
 
-    def __init__(self, values: Floats):
-        self.values = values
+    def __init__(self, values: Floats, known: Marginals | None = None):
+        self.values, self._known = values, known
         self.n_draws, self.n = values.shape
+
+    def marginals(self) -> Marginals | None:
+        """Return what is known of each row."""
+        return self._known
 
     def block(self, rows: slice) -> Floats:
         """Return the samples of consecutive rows."""
@@ -476,7 +502,24 @@ def at_once(samples: Samples) -> Samples:
     """Return samples held in memory if they are few; many stay to be computed."""
     if isinstance(samples, Held) or is_large(samples.n_draws, samples.n):
         return samples
-    return Held(samples.block(slice(0, samples.n)))
+    known = samples.marginals()
+    held = None if known is None else known.held()
+    return Held(samples.block(slice(0, samples.n)), held)
+
+
+def averages(known: Marginals, groups: Groups) -> Marginals:
+    """Return the distributions of averages over rows."""
+    law = known.law
+    assert law is not None
+    total = np.zeros((1 + law.means.shape[1], len(groups.labels)))
+    noise = np.zeros(len(groups.labels))
+    for rows in blocks(known.n, len(total)):
+        terms = known.terms(rows)
+        groups.add(np.vstack([terms.offset, terms.of_law.T]), rows, total)
+        own = np.square(terms.noise * groups.shares[rows])
+        noise += np.bincount(groups.codes[rows], own, minlength=len(noise))
+    found = Terms(total[0].copy(), total[1:].T.copy(), np.sqrt(noise))
+    return Marginals(law, found, len(noise), known.has_noise)
 
 
 def _refuse_one_draw(n_draws: int) -> None:

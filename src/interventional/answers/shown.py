@@ -8,6 +8,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from interventional import markup
+from interventional.answers.composed import Picked
 from interventional.answers.contents import Contents
 from interventional.answers.reductions import (
     CiKind,
@@ -15,7 +16,7 @@ from interventional.answers.reductions import (
     interval_columns,
     interval_of,
 )
-from interventional.answers.samples import Held
+from interventional.answers.samples import Held, Samples
 from interventional.drawing import percent
 from interventional.numbers import Floats
 
@@ -36,7 +37,7 @@ def line(estimand: str, contents: Contents) -> str:
     if not isinstance(contents.samples, Held):
         return fitting(f"<Outcomes: {estimand}", size)
     if n == 1:
-        said = estimate(contents.samples.values[:, 0])
+        said = _estimate(contents.samples)
         return fitting(f"<Outcomes: {estimand}", f" = {said}, {n_draws} draws>")
     means = f"{size[:-1]}, means {_means(contents)}>"
     fits = len(f"<Outcomes: {estimand}{means}") <= _LINE
@@ -67,9 +68,13 @@ def estimate(draws: Floats, interval: tuple[float, CiKind] | None = None) -> str
     >>> estimate(np.linspace(0.0, 1.0, 101))
     '0.50 (89%: 0.05 to 0.95)'
     """
+    return _estimate(Held(draws[:, None]), interval)
+
+
+def _estimate(samples: Samples, interval: tuple[float, CiKind] | None = None) -> str:
     prob, kind = interval or interval_at_hand()
-    low, high = interval_of(prob, kind)(draws[:, None])[0]
-    mean, below, above = numbers([draws.mean(), low, high], high - low)
+    low, high = samples.asked(interval_of(prob, kind))[0]
+    mean, below, above = numbers([samples.mean()[0], low, high], high - low)
     return f"{mean} ({percent(prob)}: {below} to {above})"
 
 
@@ -97,12 +102,11 @@ def numbers(values: Sequence[float], width: float) -> list[str]:
 def _means(contents: Contents) -> str:
     """Return the means of the first rows."""
     assert isinstance(contents.samples, Held)
-    first = contents.samples.values[:, :_MEANS]
-    prob, kind = interval_at_hand()
-    ends = interval_of(prob, kind)(first)
+    first = _first(contents, _MEANS)
+    ends = first.asked(interval_of(*interval_at_hand()))
     said = [
         numbers([mean], width)[0]
-        for mean, width in zip(first.mean(axis=0), np.ptp(ends, axis=1), strict=True)
+        for mean, width in zip(first.mean(), np.ptp(ends, axis=1), strict=True)
     ]
     more = ", …" if contents.samples.n > _MEANS else ""
     return f"{', '.join(said)}{more}"
@@ -118,16 +122,24 @@ def html(estimand: str, contents: Contents) -> str:
         return markup.together(heading, markup.paragraph(later))
     if n > 1:
         return markup.together(heading, _table(contents), markup.paragraph(size))
-    draws = contents.samples.values[:, 0]
-    said = markup.paragraph(f"{estimate(draws)}, {size}")
-    return markup.together(heading, said, picture(draws, estimand))
+    said = markup.paragraph(f"{_estimate(contents.samples)}, {size}")
+    return markup.together(heading, said, _picture(contents.samples, estimand))
 
 
 def picture(draws: Floats, title: str, interval: tuple[float, CiKind] | None = None) -> str:
     """Return a picture of the posterior of one number, given its draws, (draws,)."""
-    ends = interval_of(*(interval or interval_at_hand()))(draws[:, None])[0]
+    return _picture(Held(draws[:, None]), title, interval)
+
+
+def _picture(samples: Held, title: str, interval: tuple[float, CiKind] | None = None) -> str:
+    ends = samples.asked(interval_of(*(interval or interval_at_hand())))[0]
     labels = numbers(list(ends), float(np.ptp(ends)))
-    return markup.density(draws, float(draws.mean()), ends, labels, title)
+    return markup.density(samples.values[:, 0], float(samples.mean()[0]), ends, labels, title)
+
+
+def _first(contents: Contents, n: int) -> Samples:
+    """Return the first rows."""
+    return Picked(np.arange(min(n, contents.samples.n)), contents.samples)
 
 
 def _table(contents: Contents) -> str:
@@ -135,13 +147,13 @@ def _table(contents: Contents) -> str:
     assert isinstance(contents.samples, Held)
     n = contents.samples.n
     shown = n if n <= _ALL else _ROWS
-    first = contents.samples.values[:, :shown]
+    first = _first(contents, shown)
     prob, kind = interval_at_hand()
-    ends = interval_of(prob, kind)(first)
-    spread = first.std(axis=0, ddof=1) if len(first) > 1 else np.full(shown, np.nan)
+    ends = first.asked(interval_of(prob, kind))
+    spread = first.std() if first.n_draws > 1 else np.full(shown, np.nan)
     rows: list[tuple[list[str], list[str]]] = []
     for label, mean, sd, (low, high) in zip(
-        contents.labels[:shown], first.mean(axis=0), spread, ends, strict=True
+        contents.labels[:shown], first.mean(), spread, ends, strict=True
     ):
         cells = numbers([mean, low, high], high - low)
         cells.insert(1, numbers([sd], sd)[0])

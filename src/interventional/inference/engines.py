@@ -4,11 +4,12 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from interventional.answers.law import Law
 from interventional.data.seen import DistinctRows, Seen, SufficientStatistics
 from interventional.data.seen_by_level import SeenByLevel
 from interventional.data.seen_surface import SeenSurface
@@ -38,7 +39,17 @@ from interventional.scm.shrinkage import TARGET_ACCEPT
 if TYPE_CHECKING:
     import pymc as pm
 
-Drawn = tuple[dict[str, Floats], dict[str, NDArray[Any]], str, list[str]]
+
+class Drawn(NamedTuple):
+    """What an engine makes: as in `Posterior`."""
+
+    variables: dict[str, Floats]
+    stats: dict[str, NDArray[Any]]
+    library: str
+    troubles: list[str]
+    law: Law | None = None
+
+
 INFERENCES = ("auto", "exact", "nuts", "laplace")
 
 
@@ -101,15 +112,16 @@ def infer(
         drawn = None
         if inference == "auto" and engine == "nuts":
             engine, drawn = _without_compiling(equation, seen, sampling)
-        variables, stats, library, troubles = drawn or ENGINES[engine](equation, seen, sampling)
+        drawn = drawn or ENGINES[engine](equation, seen, sampling)
     # What the sampler moves in stead of coefficients is nobody's parameter.
-    variables = {key: value for key, value in variables.items() if not key.endswith("_raw")}
+    variables = {k: value for k, value in drawn.variables.items() if not k.endswith("_raw")}
     if equation.has_intercept:  # from the means of the predictors to zero
         beta = variables[f"{name}_beta"]
         if equation.n_blocks > 1:
             beta = beta.reshape(*beta.shape[:2], equation.n_blocks, -1)
         variables[f"{name}_intercept"] = variables[f"{name}_intercept"] - beta @ seen.x_mean
-    return Posterior(engine, library, variables, stats, troubles)
+    made = drawn.library, variables, drawn.stats, drawn.troubles
+    return Posterior(engine, *made, law=drawn.law)
 
 
 def _exact(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
@@ -117,7 +129,7 @@ def _exact(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
     n_draws = sampling.chains * sampling.draws
     rng = np.random.default_rng(sampling.seed)
     priors, scales = equation.priors, dict[str, Floats]()
-    stats, troubles = dict[str, Floats](), list[str]()
+    stats, troubles, law = dict[str, Floats](), list[str](), None
     if isinstance(seen, SeenSurface):
         draws = surfaces.draw(equation, seen, n_draws, rng, of_sigma(equation)[0])
     elif isinstance(seen, SeenByLevel) or len(priors.learnt) > 1:
@@ -138,7 +150,7 @@ def _exact(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
         stats, troubles = layout.judged(share)
     elif priors.learning is None:
         assert isinstance(seen, SufficientStatistics)
-        draws = exact.draw(equation, seen, *of_sigma(equation), n_draws, rng)
+        draws, law = exact.draw(equation, seen, *of_sigma(equation), n_draws, rng)
     else:
         assert isinstance(seen, SufficientStatistics)
         learning = priors.learning
@@ -146,7 +158,8 @@ def _exact(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
         hierarchy = hierarchical.Hierarchy(learning.terms, mu, unit, *of_group(learning))
         draws = hierarchical.draw(equation, seen, hierarchy, *of_sigma(equation), n_draws, rng)
         scales[equation.scale_name(learning)] = draws.pop("tau")
-    return _by_chain(equation, draws, scales, sampling), stats, "interventional", troubles
+    variables = _by_chain(equation, draws, scales, sampling)
+    return Drawn(variables, stats, "interventional", troubles, law)
 
 
 def _without_compiling(
@@ -164,7 +177,8 @@ def _without_compiling(
     shape = sampling.chains, sampling.draws
     variables = {name: v.reshape(*shape, *v.shape[1:]) for name, v in found.variables.items()}
     stats = {name: np.full(shape, figure) for name, figure in found.figures.items()}
-    return found.engine, (_with_groups(equation, variables), stats, "interventional", [])
+    made = _with_groups(equation, variables)
+    return found.engine, Drawn(made, stats, "interventional", [])
 
 
 def _with_groups(equation: Equation, variables: dict[str, Floats]) -> dict[str, Floats]:
@@ -199,7 +213,7 @@ def _nuts(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
         sampling = replace(sampling, target_accept=TARGET_ACCEPT)
     # nutpie compiles for a number of parameters, and of what a Gaussian equation observes.
     key = (key, len(equation.coefficients), len(numbers.get(OBSERVED, ())))
-    return nuts.sample(build, numbers, key, sampling, partial(label, equation))
+    return Drawn(*nuts.sample(build, numbers, key, sampling, partial(label, equation)))
 
 
 def _laplace(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
@@ -211,13 +225,13 @@ def _laplace(equation: Equation, seen: Seen, sampling: Sampling) -> Drawn:
         rng, n_draws = np.random.default_rng(sampling.seed), sampling.chains * sampling.draws
         of = (of_sigma(equation)[0],) if equation.is_heavy else ()
         draws = surfaces.draw(equation, seen, n_draws, rng, *of)
-        return _by_chain(equation, draws, {}, sampling), {}, "interventional", []
+        return Drawn(_by_chain(equation, draws, {}, sampling), {}, "interventional", [])
     closed = unbuilt.posterior(equation, seen) if isinstance(seen, DistinctRows) else None
     if closed is None:
         sampling.tell("compiling")
     posterior = closed or laplace.compiled(*_observed(equation, seen))
     variables, stats, library, troubles = laplace.sample(posterior, sampling)
-    return _with_groups(equation, variables), stats, library, troubles
+    return Drawn(_with_groups(equation, variables), stats, library, troubles)
 
 
 ENGINES: Mapping[str, Callable[[Equation, Seen, Sampling], Drawn]] = {

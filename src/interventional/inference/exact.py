@@ -11,6 +11,9 @@ Gaussian (Gelman et al. 2013, *Bayesian Data Analysis*, 3rd ed., section 14.8; L
     c = U'(u - A m), \quad c_i | \sigma \sim N(0, d_i^2 + \sigma^2), \quad
     \phi_i | \sigma, u \sim N\Big(\frac{d_i c_i}{d_i^2 + \sigma^2},
     \frac{\sigma^2}{d_i^2 + \sigma^2}\Big).
+
+The same in closed form, on nodes of sigma, is the coefficients' `Law`. Draws are moved to have its
+mean, so that what is linear in coefficients has its exact mean, whichever way it is had.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,8 +26,10 @@ from numpy.typing import NDArray
 from scipy.integrate import cumulative_simpson
 from scipy.interpolate import PchipInterpolator
 
+from interventional.answers.law import Law
 from interventional.data.seen import SufficientStatistics
 from interventional.errors import UndeterminedError, listed
+from interventional.inference.nodes import nodes
 from interventional.numbers import Floats
 from interventional.scm.curve import CURVE
 from interventional.scm.equations import Equation
@@ -35,6 +40,8 @@ LogDensity = Callable[[Floats], Floats]
 REACH = 80.0  # log sigma is looked for within e^±80 of the data's own scale
 _DROP = 45.0  # what has e^-45 of the peak's density holds no draw
 _POINTS = 1025
+_SIMPSON = np.r_[1.0, np.tile([4.0, 2.0], _POINTS // 2)[:-1], 1.0]
+_MOST = 500  # coefficients: of more, what is known in closed form takes longer than draws
 
 
 def draw(
@@ -44,7 +51,7 @@ def draw(
     likely_sigma: float,
     n_draws: int,
     rng: Generator,
-) -> dict[str, Floats]:
+) -> tuple[dict[str, Floats], Law | None]:
     """Draw from the exact posterior.
 
     Parameters
@@ -67,6 +74,9 @@ def draw(
     dict
         ``beta`` (n_draws, p), ``sigma`` (n_draws,) and, where the equation has one, ``intercept``
         at the means of the predictors (n_draws,).
+    Law or None
+        What they are draws of, the intercept at x = 0. None of a single draw, which is not the
+        posterior's mean, and of very many coefficients.
 
     Raises
     ------
@@ -77,16 +87,26 @@ def draw(
     problem = _Whitened.of(model)
     fixed = equation.priors.fixed_sigma
     if fixed is not None:
-        sigma = np.full(n_draws, fixed)
-        return {**model.by_name(problem.coefficients(sigma, rng)), "sigma": sigma}
+        sigma, of_sigma = np.full(n_draws, fixed), (np.array([fixed]), np.ones(1))
+    else:
 
-    def log_density(t: Floats) -> Floats:
-        return log_prior_sigma(np.exp(t)) + problem.log_marginal(t) + t
+        def log_density(t: Floats) -> Floats:
+            return log_prior_sigma(np.exp(t)) + problem.log_marginal(t) + t
 
-    inside, uniform = float(np.log(likely_sigma)), rng.uniform(size=n_draws)
-    sigma = np.exp(_invert(log_density, problem.log_scale, inside, uniform, statistics))
+        inside, uniform = float(np.log(likely_sigma)), rng.uniform(size=n_draws)
+        t, density = _tabulated(log_density, problem.log_scale, inside, statistics)
+        sigma = np.exp(_inverted(t, density, uniform))
+        at, weights = nodes(t, density * _SIMPSON)
+        of_sigma = np.exp(at), weights
     theta = problem.coefficients(sigma, rng)
-    return {**model.by_name(theta), "sigma": sigma}
+    law = None
+    if n_draws > 1 and theta.shape[1] <= _MOST:
+        means, basis, variances = problem.given(of_sigma[0])
+        theta += of_sigma[1] @ means - theta.mean(axis=0)
+        if equation.has_intercept:  # from `center` to zero
+            means, basis = at_zero(means.T, equation.center).T, at_zero(basis, equation.center)
+        law = Law(of_sigma[1], of_sigma[0], means, basis, variances, equation.has_intercept)
+    return {**model.by_name(theta), "sigma": sigma}, law
 
 
 def refuse_improper(
@@ -298,6 +318,11 @@ class Conjugate:
         return by_name(theta, self.shift)
 
 
+def at_zero(columns: Floats, center: Floats) -> Floats:
+    """Return columns of coefficients, (p, ...), with the intercept at x = 0, not at a center."""
+    return np.vstack([columns[:1] - center @ columns[1:], columns[1:]])
+
+
 def by_name(theta: Floats, shift: Floats | None) -> dict[str, Floats]:
     """Return draws of all coefficients by name, the intercept moved to the predictors' means.
 
@@ -410,6 +435,40 @@ class _Whitened:
         self.model.draw_flat(theta, sigma, noise)
         return theta
 
+    def given(self, sigma: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return means of all coefficients given sigmas, directions, and variances in these.
+
+        Their shapes are (sigmas, p), (p, r) and (sigmas, r).
+        """
+        model, normal = self.model, self.model.normal
+        p, ones = len(normal), np.ones((len(sigma), 1))
+        variance = np.square(sigma)[:, None]
+        total = np.square(self.d) + variance
+        means = np.empty((len(sigma), p))
+        means[:, normal] = model.from_units(normal, (self.d * self.c / total) @ self.v.T)
+        beyond = len(self.v) - len(self.d)  # directions of which the data say nothing
+        if beyond:
+            complete = np.linalg.svd(self.v, full_matrices=True)[0]
+            v = np.hstack([self.v, complete[:, len(self.d) :]])
+        else:
+            v = self.v
+        basis = np.zeros((p, v.shape[1] + model.n_flat))
+        s = model.s
+        own = s[normal][:, None] * v if s.ndim == 1 else s[np.ix_(normal, normal)] @ v
+        basis[normal, : v.shape[1]] = own
+        if model.n_flat:
+            flat = ~normal
+            passed = model.flat.inverse @ model.a[:, normal]
+            means[:, flat] = model.flat.inverse @ model.u - means[:, normal] @ passed.T
+            basis[flat, : v.shape[1]] = -passed @ own
+            basis[flat, v.shape[1] :] = model.flat.root
+        variances = [
+            variance / total,
+            np.repeat(ones, beyond, 1),
+            variance * np.ones(model.n_flat),
+        ]
+        return means, basis, np.hstack(variances)
+
 
 def design_rows(
     equation: Equation, statistics: SufficientStatistics
@@ -425,14 +484,10 @@ def design_rows(
     return a, np.concatenate([[root * statistics.y_mean], u]), shift
 
 
-def _invert(
-    log_density: LogDensity,
-    center: float,
-    inside: float,
-    uniform: Floats,
-    statistics: SufficientStatistics,
-) -> Floats:
-    """Return quantiles of a one-dimensional density by inverting its distribution function.
+def _tabulated(
+    log_density: LogDensity, center: float, inside: float, statistics: SufficientStatistics
+) -> tuple[Floats, Floats]:
+    """Return points, evenly spaced, and a one-dimensional density there, up to a constant.
 
     The grid zooms in until it covers what holds mass, and no more. The features of the density
     have width of order 1 in log sigma, or are the peak that the zoom ends on. A prior with narrow
@@ -457,7 +512,11 @@ def _invert(
     low, high = edges(log_density, t, values)
     t = np.linspace(low, high, _POINTS)
     values = log_density(t) - peak
-    density = np.where(values > -_DROP, np.exp(values), 0.0)  # steps of 1e-300 have no slope
+    return t, np.where(values > -_DROP, np.exp(values), 0.0)  # steps of 1e-300 have no slope
+
+
+def _inverted(t: Floats, density: Floats, uniform: Floats) -> Floats:
+    """Return quantiles of a density on a grid by inverting its distribution function."""
     cumulative = cumulative_simpson(density, x=t, initial=0.0)
     cumulative, kept = np.unique(
         np.maximum.accumulate(cumulative) / cumulative[-1], return_index=True

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from interventional.answers.law import Law
 from interventional.answers.support import Gap
 from interventional.inference import diagnostics
 from interventional.numbers import Floats
@@ -67,6 +68,8 @@ class Posterior:
     gaps : sequence of Gap
         What the slopes of columns are within groups of rows, and between them; empty where there
         are no groups, or nobody has looked.
+    law : Law or None
+        What the coefficients are draws of, where that is known in closed form.
     """
 
     engine: str
@@ -75,6 +78,7 @@ class Posterior:
     sample_stats: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     troubles: Sequence[str] = ()
     gaps: Sequence[Gap] = ()
+    law: Law | None = None
 
 
 def to_datatree(model: StructuralModel, posteriors: Sequence[Posterior]) -> "xr.DataTree":

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from interventional.answers.samples import Chunked, Closed, Linear, Rows
+from interventional.answers.law import Law, Marginals, Rows
+from interventional.answers.samples import Chunked, Closed, Linear
 from interventional.graph.choice import Regression
 from interventional.numbers import Floats, aligned, beside
 from interventional.scm.compiling import building, python_mode
@@ -134,11 +135,14 @@ class Answer(Chunked):
         The rows and what is forced.
     parameters : mapping
         Posterior draws of each parameter, of shape (draws, ...).
+    law : Law or None
+        What the outcome's coefficients are draws of, where that is known.
     """
 
     model: StructuralModel
     query: Query
     parameters: Mapping[str, Floats]
+    law: Law | None = field(default=None, kw_only=True)
 
     n_draws: int = field(init=False)
     n: int = field(init=False)
@@ -189,6 +193,10 @@ class Answer(Chunked):
 
 class Predictive(Answer):
     """New outcomes, noise included."""
+
+    def marginals(self) -> Marginals | None:
+        """Return the distribution of each row, where nothing but the outcome is drawn anew."""
+        return _marginals(self, has_noise=True)
 
     def chunk(self, k: int, rows: slice) -> Floats:
         """Draw the k-th chunk of rows."""
@@ -269,6 +277,10 @@ class Expected(Answer):
         if not all(_is_one_term(equation, query.regenerated) for equation in reached):
             return None  # its coefficient is another in each row
         return _linear(reached, query, self.parameters)
+
+    def marginals(self) -> Marginals | None:
+        """Return the distribution of each row, where it depends on one equation alone."""
+        return _marginals(self, has_noise=False)
 
     def _bent(self) -> Closed | None:
         """Return the closed form of an outcome that bends, where nothing is regenerated."""
@@ -375,6 +387,21 @@ def _linear(
     return Linear(
         matrix, len(query.values), joined, np.broadcast_to(np.asarray(intercept), len(joined))
     )
+
+
+def _marginals(answer: Answer, *, has_noise: bool) -> Marginals | None:
+    """Return what is known of each row without draws: of a line that no regenerated column enters.
+
+    Known errors of rows are no part of what is known.
+    """
+    equation, query, law = answer.model.of_outcome, answer.query, answer.law
+    if law is None or query.differs_by_draw or not equation.is_linear:
+        return None
+    passed = any(node in equation.variables for node in query.regenerated)
+    if passed or (has_noise and equation.noise is not None):
+        return None
+    terms = _Terms(equation, np.ones(len(equation.design.terms), dtype=bool), query)
+    return Marginals.of(law, terms, len(query.values), has_noise=has_noise)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from interventional.answers.samples import Closed, Linear, Parts, Rows
+from interventional.answers.law import Rows
+from interventional.answers.samples import Closed, Linear, Parts
 from interventional.data.schema import Schema
 from interventional.data.smooth import Design, SmoothDesign
 from interventional.data.surface import Surface, alike

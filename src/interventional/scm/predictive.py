@@ -12,8 +12,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from interventional.answers.law import Law, Marginals, Rows
+from interventional.answers.mixtures import Mixture
 from interventional.answers.reductions import mean
-from interventional.answers.samples import Closed, Rows, Samples
+from interventional.answers.samples import Closed, Samples
 from interventional.numbers import Floats, refuse_overflow, slices
 from interventional.scm.equations import Equation, with_errors
 from interventional.scm.families import Family
@@ -37,6 +39,8 @@ class Predictive:
         Posterior draws of the equation's parameters, (draws, ...) each.
     errors : ndarray of shape (n,) or None
         Known standard deviations of the rows, beside sigma.
+    law : Law or None
+        What the coefficients are draws of, where that is known.
     """
 
     equation: Equation
@@ -44,21 +48,34 @@ class Predictive:
     offset: Floats | None
     draws: Mapping[str, Floats]
     errors: Floats | None = None
+    law: Law | None = None
 
     @classmethod
-    def of(cls, equation: Equation, values: Floats, draws: Mapping[str, Floats]) -> "Predictive":
+    def of(
+        cls,
+        equation: Equation,
+        values: Floats,
+        draws: Mapping[str, Floats],
+        law: Law | None = None,
+    ) -> "Predictive":
         """Return the distribution of a node at encoded rows."""
         columns, offset = equation.regressors(values), equation.offset(values)
-        return cls(equation, columns, offset, draws, equation.errors(values))
+        return cls(equation, columns, offset, draws, equation.errors(values), law)
 
     @classmethod
-    def expected(cls, equation: Equation, values: Floats, draws: Mapping[str, Floats]) -> Samples:
+    def expected(
+        cls,
+        equation: Equation,
+        values: Floats,
+        draws: Mapping[str, Floats],
+        law: Law | None = None,
+    ) -> Samples:
         """Return the expected node at encoded rows, samples of (draws, n).
 
         Where it is linear in known terms it is so in closed form. Known errors are not asked for.
         """
         columns, offset = equation.regressors(values), equation.offset(values)
-        return _Expected(cls(equation, columns, offset, draws))
+        return _Expected(cls(equation, columns, offset, draws, law=law))
 
     @property
     def family(self) -> Family:
@@ -78,6 +95,9 @@ class Predictive:
 
     def std(self) -> Floats:
         """Return the standard deviation of a new node, (n,), its own noise included."""
+        known = self.marginals(has_noise=True)
+        if known is not None and self.errors is None:
+            return known.reduce(Mixture.std)[0]
         dispersion = self._dispersion()
         if self.equation.is_linear:  # the noise is the same whatever is expected
             within = self.family.variance(np.zeros(1), dispersion).mean()
@@ -119,6 +139,17 @@ class Predictive:
     def closed(self) -> Closed | None:
         """The expected node in closed form; None of one that is not the linear predictor."""
         return self._linear if self.equation.is_linear else None
+
+    def marginals(self, *, has_noise: bool) -> Marginals | None:
+        """Return the distribution of each row's expected node, or new one, where it is known."""
+        if self.law is None or not self.equation.is_linear:
+            return None
+        matrix = self.equation.design.matrix
+
+        def terms(rows: Rows) -> Floats:
+            return matrix(self.columns[rows])
+
+        return Marginals.of(self.law, terms, len(self.columns), has_noise=has_noise)
 
     def expectations(self, rows: slice) -> Floats:
         """Return the expected node of some rows, (draws, rows)."""
@@ -191,6 +222,10 @@ class _Expected(_OfRows):
     def linear(self) -> Closed | None:
         """Return the closed form, where the expected node is the linear predictor."""
         return self._of.closed
+
+    def marginals(self) -> Marginals | None:
+        """Return the distribution of each row, where it is known without draws."""
+        return self._of.marginals(has_noise=False)
 
 
 def _variance(block: Floats) -> Floats:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interventional.answers.samples import Chunked, Linear, Rows
+from interventional.answers.law import Rows
+from interventional.answers.samples import Chunked, Linear
 from interventional.errors import listed
 from interventional.intervention.forward import Answer
 from interventional.numbers import OF_BIASES, Floats
