@@ -3,8 +3,9 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import methodcaller
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,6 @@ from interventional.errors import NoMeanWarning
 from interventional.numbers import Floats
 
 Function = Callable[..., Any]
-F = TypeVar("F", bound="_Form")
 _PACKAGE = str(Path(__file__).parents[1])
 
 
@@ -129,13 +129,13 @@ class Applied(Samples):
 
     def linear(self) -> Closed | None:
         """Return the closed form of what is linear in closed forms."""
-        return self._made(Samples.linear, added)
+        return self._made(methodcaller("linear"), added)
 
     def marginals(self) -> Marginals | None:
         """Return what is known of what is linear in what is known of each row."""
-        return self._made(Samples.marginals, Marginals.plus)
+        return self._made(methodcaller("marginals"), Marginals.plus)
 
-    def _made(
+    def _made[F: _Form](
         self, form: Callable[[Samples], F | None], plus: Callable[[F, F, float], F | None]
     ) -> F | None:
         """Return a form of this, made of those of the operands; None if it has none.
@@ -264,7 +264,7 @@ def _in_all_rows(draws: Floats, n: int) -> Linear:
     return Linear(matrix, n, np.empty((len(draws), 0)), draws)
 
 
-def _product(
+def _product[F: _Form](
     form: Callable[[Samples], F | None], samples: Samples, by: Samples, power: int = 1
 ) -> F | None:
     """Return a form of samples times a power of what draws, or rows, do not change."""

@@ -85,7 +85,7 @@ class Terms(NamedTuple):
     of_law: Floats
     noise: Floats
 
-    def __call__(self, rows: Rows) -> "Terms":
+    def at(self, rows: Rows) -> "Terms":
         """Return those of some rows."""
         return Terms(*(each[rows] for each in self))
 
@@ -151,7 +151,7 @@ class Marginals:
         """Return them as numbers, which nobody else can change; None if these are too many."""
         if self.law is None or self.n * self.law.means.shape[1] > AT_ONCE:
             return None
-        return replace(self, terms=Terms(*map(np.array, self.terms(slice(0, self.n)))))
+        return replace(self, terms=Terms(*map(np.array, self.terms(slice(0, self.n)))).at)
 
     def plus(self, other: "Marginals", sign: float) -> "Marginals | None":
         """Return the sum, or the difference if the sign is -1; None of two with noise."""
@@ -203,4 +203,4 @@ def one_below_the_other(parts: Sequence["Marginals | None"]) -> "Marginals | Non
     found = [part.terms(slice(0, part.n)) for part in known if part is not None]
     terms = Terms(*map(np.concatenate, zip(*found, strict=True)))
     has_noise = any(part.has_noise for part in known if part is not None)
-    return Marginals(first.law, terms, len(terms.offset), has_noise)
+    return Marginals(first.law, terms.at, len(terms.offset), has_noise)

@@ -276,7 +276,7 @@ class Outcomes(Arithmetic):
             probabilities = np.asarray(np.nan)
         if probabilities.ndim > 1 or not np.all((probabilities >= 0) & (probabilities <= 1)):
             raise ValueError(f"q must hold probabilities between 0 and 1, got {q!r}")
-        found = self._contents.samples.asked(Quantiles(probabilities.ravel()))
+        found = self._contents.samples.asked(Quantiles(probabilities.ravel().tolist()))
         return found if probabilities.ndim else found[:, 0]
 
     def interval(self, prob: float | None = None, kind: CiKind | None = None) -> Floats:

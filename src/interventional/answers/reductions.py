@@ -3,10 +3,12 @@
 Each knows what it is of draws and, in closed form, of a mixture of Gaussians.
 """
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Real
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -165,10 +167,9 @@ def interval_of(prob: float, kind: CiKind) -> Summary:
 def interval_defaults(prob: float | None, kind: CiKind | None) -> tuple[float, CiKind]:
     """Return probability and kind of an interval, ArviZ's where None."""
     if prob is None or kind is None:
-        from arviz_base import rcParams
-
-        prob = rcParams["stats.ci_prob"] if prob is None else prob
-        kind = rcParams["stats.ci_kind"] if kind is None else kind
+        at_hand = interval_at_hand()
+        prob = at_hand[0] if prob is None else prob
+        kind = at_hand[1] if kind is None else kind
     if not isinstance(prob, Real) or not 0 < float(prob) < 1:
         raise ValueError(f"prob must lie between 0 and 1, got {prob!r}")
     if kind not in ("eti", "hdi"):
@@ -205,12 +206,26 @@ def columns_of_intervals(probs: Sequence[float], kind: CiKind) -> list[str]:
 
 
 def interval_at_hand() -> tuple[float, CiKind]:
-    """Return probability and kind of the intervals that are shown where nobody asked for one.
+    """Return probability and kind of intervals where nobody asked for one: ArviZ's.
 
-    ArviZ's, as everywhere; but nothing is imported to show an answer, which takes seconds. Who has
-    changed ArviZ's defaults has imported it.
+    It is not imported for that, which takes a second: who has changed its defaults has imported
+    it, or has a file that it reads.
     """
-    return interval_defaults(None, None) if "arviz_base" in sys.modules else DEFAULT_INTERVAL
+    if "arviz_base" not in sys.modules and not any(map(Path.is_file, _arviz_files())):
+        return DEFAULT_INTERVAL
+    from arviz_base import rcParams
+
+    return rcParams["stats.ci_prob"], rcParams["stats.ci_kind"]
+
+
+def _arviz_files() -> Iterator[Path]:
+    """Iterate over where `arviz_base.rcparams.get_arviz_rcfile` looks for defaults."""
+    home, environment = Path("~").expanduser(), os.environ
+    yield Path("arvizrc")
+    if environment.get("ARVIZ_DATA"):
+        yield Path(environment["ARVIZ_DATA"]) / "arvizrc"
+    yield Path(environment.get("XDG_CONFIG_HOME", home / ".config")) / "arviz" / "arvizrc"
+    yield home / ".arviz" / "arvizrc"
 
 
 def interval_columns(prob: float, kind: CiKind) -> tuple[str, str]:

@@ -519,7 +519,7 @@ def averages(known: Marginals, groups: Groups) -> Marginals:
         own = np.square(terms.noise * groups.shares[rows])
         noise += np.bincount(groups.codes[rows], own, minlength=len(noise))
     found = Terms(total[0].copy(), total[1:].T.copy(), np.sqrt(noise))
-    return Marginals(law, found, len(noise), known.has_noise)
+    return Marginals(law, found.at, len(noise), known.has_noise)
 
 
 def _refuse_one_draw(n_draws: int) -> None:

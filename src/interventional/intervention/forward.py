@@ -24,6 +24,7 @@ from interventional.graph.choice import Regression
 from interventional.numbers import Floats, aligned, beside
 from interventional.scm.compiling import building, python_mode
 from interventional.scm.equations import Equation, Regeneration, StructuralModel
+from interventional.scm.families import DEFAULT
 from interventional.scm.generative import generative_model
 from interventional.scm.predictive import refuse_overflow
 
@@ -111,8 +112,8 @@ class _Compiled:
         The nodes whose residuals are given.
     needed : tuple of str
         The parameters on which the target depends.
-    streams : tuple of int
-        Of each node that is drawn, the number of its source of noise.
+    drawn : tuple of str
+        The nodes that are drawn, each from a source of noise of its own.
     """
 
     function: Callable[..., Any]
@@ -120,7 +121,7 @@ class _Compiled:
     factual: tuple[int, ...]
     residual: tuple[str, ...]
     needed: tuple[str, ...]
-    streams: tuple[int, ...]
+    drawn: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,14 +182,26 @@ class Answer(Chunked):
         inputs += [(residuals or {})[node] for node in compiled.residual]
         draws = [self.parameters[name] for name in compiled.needed]
         # Each node has a source of noise of its own, whatever else is drawn: contrasts are paired.
-        key = query.seed, stream, query.chunk
-        fresh = [np.random.default_rng([*key[:2], number, key[2]]) for number in compiled.streams]
+        fresh = [self._generator(query, node, stream) for node in compiled.drawn]
         try:
             with np.errstate(over="ignore"):
                 found = np.asarray(compiled.function(*map(aligned, (*inputs, *draws)), *fresh))
         except (TypeError, ValueError) as error:  # of a design; PyTensor adds hints of its own
             raise type(error)(str(error).partition("\n\nHINT: ")[0]) from None
         return refuse_overflow(found, target)
+
+    def _generator(self, query: Query, node: str, stream: int = 0) -> np.random.Generator:
+        """Return the source of a node's noise in a chunk of rows."""
+        # NumPy fills keys up with zeros, and the key of the seed alone is that of posterior draws:
+        # a node's number is never zero.
+        nodes = [*self.model.schema.names, self.model.outcome]
+        number = nodes.index(node) or len(nodes)
+        return np.random.default_rng([query.seed, stream, number, query.chunk])
+
+    @property
+    def passes(self) -> bool:
+        """Whether what is forced reaches the outcome through columns that are regenerated."""
+        return any(node in self.model.of_outcome.variables for node in self.query.regenerated)
 
 
 class Predictive(Answer):
@@ -200,6 +213,18 @@ class Predictive(Answer):
 
     def chunk(self, k: int, rows: slice) -> Floats:
         """Draw the k-th chunk of rows."""
+        of_y, query = self.model.of_outcome, self.query
+        if not self.passes and of_y.noise is None and of_y.family == DEFAULT:
+            closed = Expected(self.model, query, self.parameters).linear()
+            if closed is not None:
+                expected = refuse_overflow(closed.samples(rows), of_y.node)
+                sigma = self.parameters[f"{of_y.node}_sigma"][:, None]
+                noise = self._generator(replace(query, chunk=k), of_y.node)
+                return noise.normal(expected, sigma)
+        return self.of_graph(k, rows)
+
+    def of_graph(self, k: int, rows: slice) -> Floats:
+        """Draw the k-th chunk of rows from PyMC's graph: the same draws."""
         query = self.query.at(k, rows)
         how: dict[str, Regeneration] = dict.fromkeys(query.regenerated, "draw")
         return self.evaluate(query, self.model.outcome, how, noise=True)
@@ -214,7 +239,14 @@ class Expected(Answer):
     """
 
     def chunk(self, k: int, rows: slice) -> Floats:
-        """Compute the k-th chunk of rows."""
+        """Compute the k-th chunk of rows; what has a closed form needs no graph."""
+        closed = self.linear()
+        if closed is not None:
+            return refuse_overflow(closed.samples(rows), self.model.outcome)
+        return self.of_graph(k, rows)
+
+    def of_graph(self, k: int, rows: slice) -> Floats:
+        """Compute the k-th chunk of rows from PyMC's graph."""
         query = self.query.at(k, rows)
         if not self._drawn or self._levels:
             return self.given(query, 0)
@@ -285,8 +317,7 @@ class Expected(Answer):
     def _bent(self) -> Closed | None:
         """Return the closed form of an outcome that bends, where nothing is regenerated."""
         of_y, query = self.model.of_outcome, self.query
-        passed = any(node in of_y.variables for node in query.regenerated)
-        if query.differs_by_draw or passed or not of_y.is_linear:
+        if query.differs_by_draw or self.passes or not of_y.is_linear:
             return None
         return of_y.closed(_Columns(of_y, query), len(query.values), self.parameters)
 
@@ -305,6 +336,19 @@ class Retrospective(Answer):
 
     def chunk(self, k: int, rows: slice) -> Floats:
         """Compute the k-th chunk of rows."""
+        if not self.passes:
+            asked, at_rest = self.query, Query(self.query.values, {})
+            sides = [Expected(self.model, q, self.parameters).linear() for q in (at_rest, asked)]
+            if sides[0] is not None and sides[1] is not None:
+                expected, mean = (side.samples(rows) for side in sides if side is not None)
+                outcome = self.model.outcome
+                record, observed = self.model.of_outcome.record, self.observed[outcome][rows]
+                kept = record.residual(observed, expected)
+                return refuse_overflow(np.asarray(record.with_residual(mean, kept)), outcome)
+        return self.of_graph(k, rows)
+
+    def of_graph(self, k: int, rows: slice) -> Floats:
+        """Compute the k-th chunk of rows from PyMC's graph."""
         model, query = self.model, self.query.at(k, rows)
         at_rest, residuals = Query(query.values, {}), {}
         for node in (*query.regenerated, model.outcome):
@@ -397,8 +441,7 @@ def _marginals(answer: Answer, *, has_noise: bool) -> Marginals | None:
     equation, query, law = answer.model.of_outcome, answer.query, answer.law
     if law is None or query.differs_by_draw or not equation.is_linear:
         return None
-    passed = any(node in equation.variables for node in query.regenerated)
-    if passed or (has_noise and equation.noise is not None):
+    if answer.passes or (has_noise and equation.noise is not None):
         return None
     terms = _Terms(equation, np.ones(len(equation.design.terms), dtype=bool), query)
     return Marginals.of(law, terms, len(query.values), has_noise=has_noise)
@@ -538,16 +581,13 @@ def _compile(model: StructuralModel, plan: _Plan) -> _Compiled:
         on_unused_input="ignore",
     )
     coded = {equation.node for equation in model.equations if equation.is_discrete}
-    # NumPy fills keys up with zeros, and the key of the seed alone is that of posterior draws: a
-    # node's number is never zero.
-    nodes = [*names, model.outcome]
     return _Compiled(
         function,
         tuple((name, name in coded) for name in held),
         factual,
         residual,
         needed,
-        tuple(nodes.index(node) or len(nodes) for node in drawn),
+        tuple(drawn),
     )
 
 
