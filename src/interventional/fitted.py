@@ -69,8 +69,6 @@ class Fitted:
         What the rows of fit were.
     biases : mapping
         Draws of the biases that have a prior, (chains, draws) each, by column.
-    fingerprint : str
-        Equal of two where their draws are.
     own : OwnRegressions or None
         What answers queries that the equations do not; None where there are no such queries.
     """
@@ -80,23 +78,13 @@ class Fitted:
     seed: int
     seen: Accumulated
     biases: Mapping[str, Floats] = field(default_factory=dict)
-    fingerprint: str = ""
     own: OwnRegressions | None = None
 
-    @classmethod
-    def of(
-        cls,
-        model: StructuralModel,
-        posteriors: Collection[Posterior],
-        seed: int,
-        seen: Accumulated,
-        biases: Mapping[str, Floats],
-        own: OwnRegressions | None = None,
-    ) -> "Fitted":
-        """Return a fitted model with the fingerprint of its draws."""
-        found = cls(model, tuple(posteriors), seed, seen, biases, own=own)
-        draws: Any = (found.draws, found.biases_by_draw) if biases else found.draws
-        return replace(found, fingerprint=joblib.hash(draws))
+    @cached_property
+    def fingerprint(self) -> str:
+        """What is equal of two where their draws are."""
+        draws = (self.draws, self.biases_by_draw) if self.biases else self.draws
+        return str(joblib.hash(draws))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields to pickle; what is computed of them is computed again."""
@@ -301,7 +289,7 @@ class Fitted:
         if found is None:
             assert self.own is not None
             model, posteriors = self.own.drawn(regression, self.seen)
-            found = Fitted.of(model, posteriors, self.seed, self.seen, self.biases)
+            found = Fitted(model, tuple(posteriors), self.seed, self.seen, self.biases)
             if more := more_levels(self.model.schema, model.schema):
                 found = extended_by(found, more)
             self._by_regression[regression] = found
@@ -380,7 +368,9 @@ def extended_by(
         beta = draws[name].reshape(*fitted.shape, -1)
         variables = {**posterior.variables, name: beta}
         posteriors.append(replace(posterior, variables=variables, law=None))
-    return replace(fitted, model=model, posteriors=tuple(posteriors))
+    found = replace(fitted, model=model, posteriors=tuple(posteriors))
+    vars(found)["fingerprint"] = fitted.fingerprint  # draws of one posterior: they pair
+    return found
 
 
 def _joined(values: Floats) -> Floats:

@@ -51,7 +51,7 @@ def conditioned(
     shape = sampling.chains, sampling.draws
     drawn = confounding.draw(priors, model, shape, sampling.seed) if priors else {}
     own = OwnRegressions.of(parsed, sampling, values, target, weights)
-    return Fitted.of(model, posteriors, sampling.seed, total, drawn, own)
+    return Fitted(model, tuple(posteriors), sampling.seed, total, drawn, own)
 
 
 def accumulated(

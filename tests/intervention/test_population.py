@@ -300,7 +300,7 @@ def at_a_point(model, families=None, **given):
         family = (families or {}).get(equation.node, equation.family)
         equations.append(replace(equation, family=family))
     changed = replace(fitted.model, equations=tuple(equations))
-    model.fitted_ = Fitted.of(changed, posteriors, 3, fitted.seen, {})
+    model.fitted_ = Fitted(changed, tuple(posteriors), 3, fitted.seen)
     return model
 
 
@@ -361,7 +361,7 @@ def test_posterior_draws_of_the_spread_are_paired_with_it():
     sd = np.geomspace(0.1, 0.6, 2000).reshape(4, 500, 1) * np.array([1.0, 0.5])
     variables = {**posterior.variables, "y_beta_store_sd": sd}
     changed = replace(posterior, variables=variables)
-    model.fitted_ = Fitted.of(fitted.model, [changed], 3, fitted.seen, {})
+    model.fitted_ = Fitted(fitted.model, (changed,), 3, fitted.seen)
     found = draws(model.intervene(X, do={"price": 2.0}).average(population="store"))[:, 0]
     moved = np.array([1.0, 2.0 - X["price"].mean()]) * sd.reshape(-1, 2)
     mean = number(model, "y_intercept") + 2.0 * number(model, None, "price")

@@ -1,6 +1,10 @@
-"""Log densities of the priors of scales, as PyMC has them, and a value that each allows."""
+"""Log densities of the priors of scales, up to a constant, and a value that each allows.
+
+Those that are known in closed form are had so; of the others PyMC is asked.
+"""
 
 import threading
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,8 +14,11 @@ from interventional.inference.scales import Scale
 from interventional.numbers import Floats
 from interventional.scm.compiling import StructureCache, python_mode
 from interventional.scm.equations import Equation
+from interventional.scm.prior_densities import OfLog, of_log
 from interventional.scm.priors import Group, PriorSpec
 
+_FARTHEST = -300.0, 300.0  # logs of scales
+_POINTS, _ROUNDS = 201, 3
 _compiled = StructureCache(64)
 _calling = threading.Lock()  # the inputs of a compiled function are its state
 
@@ -23,6 +30,9 @@ def density_of(prior: PriorSpec) -> tuple[LogDensity, float]:
     """
     if prior.fixed is not None:
         return np.zeros_like, prior.fixed
+    known = of_log(prior)
+    if known is not None:
+        return partial(_of_scale, known), _likely(known)
     names = sorted(prior.parameters)
 
     def compile_prior() -> Any:
@@ -47,6 +57,26 @@ def density_of(prior: PriorSpec) -> tuple[LogDensity, float]:
             return function(scale, numbers)
 
     return (lambda scale: evaluate(scale)[0]), float(evaluate(np.ones(1))[1])
+
+
+def _of_scale(known: OfLog, scale: Floats) -> Floats:
+    """Return the log density of scales, given that of their logs."""
+    with np.errstate(all="ignore"):  # far out in the tails, where it is nothing
+        t = np.log(scale)
+        values = known(t)[0] - t
+    return np.where(np.isnan(values), -np.inf, values)
+
+
+def _likely(known: OfLog) -> float:
+    """Return the scale whose log is densest: where the slope of the density turns."""
+    low, high = _FARTHEST
+    with np.errstate(all="ignore"):
+        for _ in range(_ROUNDS):
+            t = np.linspace(low, high, _POINTS)
+            rising = known(t)[1] > 0
+            k = int(np.argmin(rising)) if not rising.all() else _POINTS - 1
+            low, high = t[max(k - 1, 0)], t[k]
+    return float(np.exp(0.5 * (low + high)))
 
 
 def of_sigma(equation: Equation) -> tuple[LogDensity, float]:
