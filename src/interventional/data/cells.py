@@ -56,7 +56,11 @@ class Cells:
         """
         if weights is None:
             weights = np.ones(len(values))
-        return _counted({j: values[:, j] for j in _ordered(schema, columns)}, weights)
+        ordered = _ordered(schema, columns)
+        some = np.sort(values[:_SOME][:, ordered], axis=0)
+        distinct = 1 + np.count_nonzero(np.diff(some, axis=0), axis=0)
+        few = np.asarray(ordered, dtype=np.intp)[distinct <= MANY_LEVELS].tolist()
+        return _counted({j: values[:, j] for j in few}, weights)
 
     def merged(self, other: "Cells", ours: Schema, theirs: Schema, both: Schema) -> "Cells":
         """Return the counts of both one's rows and the other's.
@@ -101,8 +105,6 @@ def _few(column: Floats) -> tuple[Floats, NDArray[np.intp]] | None:
     """Return the distinct values of a column, ascending, and which each is; None if many."""
     import pandas as pd
 
-    if len(pd.unique(column[:_SOME])) > MANY_LEVELS:
-        return None
     codes, found = pd.factorize(np.ascontiguousarray(column))
     if len(found) > MANY_LEVELS:
         return None

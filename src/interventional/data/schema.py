@@ -197,7 +197,9 @@ class Schema:
         rows = [values[:_FEW_ROWS], values]  # most columns are told by a few
         left = [j for j, levels in enumerate(self.levels) if levels is None]
         for some in rows:
-            left = [j for j in left if np.isin(some[:, j], (0.0, 1.0)).all()]
+            own = some[:, left]
+            is_so = ((own == 0) | (own == 1)).all(axis=0)
+            left = [j for j, so in zip(left, is_so, strict=True) if so]
         return frozenset(left)
 
     def encode(self, X: Any) -> Floats:
