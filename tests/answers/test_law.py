@@ -84,16 +84,19 @@ def assert_is(outcomes, k, parts):
     p, mean, sd = parts
     center = p @ mean
     spread = np.sqrt(p @ (sd**2 + (mean - center) ** 2))
-    near = {"rtol": 0, "atol": 1e-6 * spread}
+    near = {"rtol": 0, "atol": 1e-5 * spread}
     np.testing.assert_allclose(outcomes.mean()[k], center, **near)
     np.testing.assert_allclose(outcomes.std()[k], spread, **near)
     wanted = [0.005, 0.3, 0.5, 0.975]
     found = outcomes.quantile(wanted)[k]
     np.testing.assert_allclose(found, [quantile(parts, q) for q in wanted], **near)
-    np.testing.assert_allclose(outcomes.interval(0.8, "hdi")[k], shortest(parts, 0.8), rtol=1e-4)
+    (low, high), (least, most) = outcomes.interval(0.8, "hdi")[k], shortest(parts, 0.8)
+    assert high - low == pytest.approx(most - least, rel=1e-5)
+    held = p @ (stats.norm.cdf(high, mean, sd) - stats.norm.cdf(low, mean, sd))
+    assert held == pytest.approx(0.8, abs=1e-5)
     below = p @ stats.norm.cdf(1.0, mean, sd)
-    np.testing.assert_allclose(outcomes.probability(below=1.0)[k], below, atol=1e-6)
-    np.testing.assert_allclose(outcomes.probability(above=1.0)[k], 1 - below, atol=1e-6)
+    np.testing.assert_allclose(outcomes.probability(below=1.0)[k], below, atol=1e-5)
+    np.testing.assert_allclose(outcomes.probability(above=1.0)[k], 1 - below, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -108,34 +111,32 @@ class TestAgainstIntegration:
     @pytest.mark.parametrize("kind", KINDS)
     def test_rows(self, small, kind):
         model, X, truth = small
-        outcomes = model.intervene(X, do={"a": 2.0}, kind=kind)
+        outcomes = model.intervene(X, do={"a": 1.0}, kind=kind)
         noise = float(kind == "predictive")
         for k in (0, 5):
-            assert_is(outcomes, k, truth.of(np.array([1.0, 2.0, X["b"][k]]), noise))
+            assert_is(outcomes, k, truth.of(np.array([1.0, 1.0, X["b"][k]]), noise))
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_averages_and_what_is_linear_in_them(self, small, kind):
         model, X, truth = small
-        outcomes, noise = model.intervene(X, do={"a": 2.0}, kind=kind), float(kind == "predictive")
+        outcomes, noise = model.intervene(X, do={"a": 1.0}, kind=kind), float(kind == "predictive")
         weights = np.arange(1.0, 10)
         share = weights / weights.sum()
-        row = np.array([1.0, 2.0, share @ X["b"]])
+        row = np.array([1.0, 1.0, share @ X["b"]])
         noise *= np.sqrt(np.sum(share**2))
         assert_is(outcomes.average(weights), 0, truth.of(row, noise))
         found = 3 * outcomes.average(weights) / 2 - 0.5
-        shift = np.array([-0.5, 0, 0])
         p, mean, sd = truth.of(1.5 * row, 1.5 * noise)
         assert_is(found, 0, (p, mean - 0.5, sd))
-        assert shift.any()
 
     def test_effects(self, small):
         model, X, truth = small
-        effect = model.effect(X, do={"a": 2.0, "b": 1.0}, baseline={"a": 0.0, "b": X["b"]})
-        assert_is(effect, 3, truth.of(np.array([0.0, 2.0, 1 - X["b"][3]])))
+        effect = model.effect(X, do={"a": 1.0, "b": 0.5}, baseline={"a": 0.0, "b": X["b"]})
+        assert_is(effect, 3, truth.of(np.array([0.0, 1.0, 0.5 - X["b"][3]])))
         scaled = np.where(X["b"] > 0, effect, 0) * X["b"].to_numpy()
         at = int(np.argmax(X["b"]))
         factor = X["b"][at]
-        assert_is(scaled, at, truth.of(factor * np.array([0.0, 2.0, 1 - factor])))
+        assert_is(scaled, at, truth.of(factor * np.array([0.0, 1.0, 0.5 - factor])))
 
     def test_predictions(self, small):
         model, X, truth = small
@@ -218,7 +219,7 @@ class TestCoherence:
         few = model.intervene(X, do={"b": 1.0}, kind=kind)
         all_of_them = model.intervene(many, do={"b": 1.0}, kind=kind)
         for ask in (Outcomes.std, Outcomes.interval, lambda o: o.probability(above=2.0)):
-            np.testing.assert_allclose(ask(all_of_them)[:30], ask(few), rtol=1e-9)
+            np.testing.assert_allclose(ask(all_of_them)[:30], ask(few), rtol=1e-9, atol=1e-12)
         summary = all_of_them.summary(prob=[0.5, 0.9])
         np.testing.assert_allclose(summary[:30], few.summary(prob=[0.5, 0.9]), rtol=1e-7)
         by = np.arange(len(many)) % 3
@@ -261,7 +262,7 @@ class TestDrawsServe:
     def test_what_bends(self, small):
         model, X, _ = small
         outcomes = model.intervene(X, do={"a": 1.0})
-        for bent in (np.exp(outcomes), outcomes / outcomes.average(), abs(outcomes)):
+        for bent in (np.exp(outcomes), outcomes / (outcomes.average() + 20), abs(outcomes)):
             np.testing.assert_allclose(bent.interval(), self.draws(bent), rtol=1e-9)
 
     def test_mediators(self):

@@ -35,7 +35,7 @@ def nodes(points: Floats, mass: Floats) -> tuple[Floats, Floats]:
     mass = mass / mass.sum()
     mean = float(mass @ points)
     spread = float(np.sqrt(mass @ np.square(points - mean)))
-    count = min(_MOST, int(np.ceil(4 + 24 * spread)), int(np.count_nonzero(mass)))
+    count = min(_MOST, int(np.ceil(4 + 32 * spread)), int(np.count_nonzero(mass)))
     if spread <= 0 or count < 2:
         return np.array([mean]), np.ones(1)
     x = (points - mean) / spread
