@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 class Outcomes(Arithmetic):
     """Posterior draws of the outcome of some rows, or of averages over rows.
 
-    What `intervene` and `effect` return. Every summary is taken over the posterior draws; averages
-    over rows are taken inside each draw first, so that their intervals are those of the average.
+    What `intervene` and `effect` return. Every summary is that of the posterior; averages over
+    rows are taken inside each draw first, so that their intervals are those of the average.
 
     They are calculated with like numbers, draw by draw: ``+ - * / **``, ``abs`` and NumPy's
     functions, with numbers, with an array or a Series of a number a row (a Series goes by its
@@ -54,6 +54,11 @@ class Outcomes(Arithmetic):
     such as averages, are taken with each row of others. ``outcomes[0]``, ``outcomes[:3]`` and
     ``outcomes[mask]`` are some rows by position; `loc` has them by label. ``float(average)`` is
     its posterior mean, and ``f"{average:.2f}"`` its mean and interval.
+
+    What is linear in the coefficients of an equation that was drawn from its exact posterior, with
+    no scales that are learnt, has its mean, sd, intervals, quantiles and probabilities in closed
+    form, with no Monte Carlo error: rows, averages and sums, their differences and multiples, and
+    new outcomes. All else has them of its draws.
 
     Many draws of many rows are not held: up to 16 million numbers are computed at once, more block
     by block whenever something is asked of them. Nothing but `draws` needs them all in memory.
