@@ -81,7 +81,7 @@ def test_the_closed_form_is_the_graphs(fitted):
     units = model.fitted_.units(read_table(rows, model, reset=False))
     query = model.fitted_.asked({"t": 1.0, "x": 0.3}, units)
     answer = Expected(model.fitted_.model, query, model.fitted_.draws)
-    block, linear = answer.block(slice(0, 20)), answer.linear()
+    block, linear = answer.of_graph(0, slice(0, 20)), answer.linear()
     np.testing.assert_allclose(linear.samples(slice(0, 20)), block, atol=1e-8)
 
 

@@ -22,7 +22,9 @@ from sklearn.preprocessing import (
 )
 
 from interventional import BayesianInterventionRegressor, numbers
+from interventional.data.table import read_table
 from interventional.intervention import forward
+from interventional.intervention.forward import Expected, Predictive, Retrospective
 from interventional.scm.compiling import python_mode
 
 LEVELS = ["high", "low", "mid"]  # as they are sorted, the order of their codes
@@ -441,3 +443,27 @@ def test_names_of_number_types_are_names(name):
     plain = answers("plain", "y")
     np.testing.assert_array_equal(answers(name, "y"), plain)
     np.testing.assert_array_equal(answers("plain", name), plain)
+
+
+GRAPHS = (None, "a -> m -> y; b -> y; k -> y; a -> b")
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_closed_forms_are_the_graphs(graph):
+    """What is had without PyMC is what its graph says under `pm.do`, draw by draw, noise too."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(40, 2)), columns=["a", "b"])
+    X["m"], X["k"] = X["a"] + rng.normal(size=40), rng.choice(list("xyz"), 40)
+    y = X["m"] - 2 * X["b"] + rng.normal(size=40)
+    model = BayesianInterventionRegressor(graph=graph, draws=50, random_state=0).fit(X, y)
+    fitted, rows = model.fitted_, slice(0, 40)
+    units = fitted.units(read_table(X, model, reset=False))
+    of_m, of_k = (fitted.asked(do, units) for do in ({"m": 0.5}, {"k": "y", "b": X["a"] / 2}))
+    answers = [kind(fitted.model, of_m, fitted.draws) for kind in (Expected, Predictive)]
+    answers += [kind(fitted.model, of_k, fitted.draws) for kind in (Expected, Predictive)]
+    observed = {"y": y.to_numpy()}
+    answers.append(Retrospective(fitted.model, of_m, fitted.draws, observed=observed))
+    answers.append(Expected(fitted.model, fitted.asked({"a": 1.0}, units), fitted.draws))
+    for answer in answers:
+        closed, of_graph = answer.chunk(0, rows), answer.of_graph(0, rows)
+        np.testing.assert_allclose(closed, of_graph, rtol=1e-9, atol=1e-9)
