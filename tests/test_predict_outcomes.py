@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-from conftest import assert_mean
+from conftest import assert_mean, family_wise
 from scipy import stats
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import BayesianRidge
@@ -94,10 +94,14 @@ def test_moments_of_a_line_in_closed_form(rows):
     )
     design = np.column_stack([np.ones(200), X])
     variance = np.einsum("ij,jk,ik->i", design, np.cov(beta.T), design)
-    np.testing.assert_allclose(model.predict_outcomes(X).std(), np.sqrt(variance), rtol=1e-9)
+    # Those are of the exact posterior, these of its draws: an sd errs by its 2n-th part's root.
+    chance = {"rtol": family_wise(200) / np.sqrt(2 * len(beta))}
+    seen = model.predict_outcomes(X).std()
+    np.testing.assert_allclose(seen, np.sqrt(variance), **chance)
     _, std = model.predict(X, return_std=True)
     sigma = draws["y_sigma"].values
-    np.testing.assert_allclose(variance + np.square(sigma).mean(), std**2, rtol=1e-9)
+    np.testing.assert_allclose(std**2 - seen**2, std[0] ** 2 - seen[0] ** 2, rtol=1e-9)
+    np.testing.assert_allclose(std**2 - seen**2, np.square(sigma).mean(), rtol=0.02)
 
 
 def test_intervals_are_those_of_another_package(rows):
@@ -217,7 +221,9 @@ def test_smooth_and_splines(rows):
         np.testing.assert_allclose(seen.mean(), model.predict(X[["a", "b"]]), rtol=1e-8)
         _, std = model.predict(X[["a", "b"]], return_std=True)
         noise = np.square(model.idata_["posterior"]["y_sigma"].values).mean()
-        np.testing.assert_allclose(np.square(seen.std()) + noise, std**2, rtol=1e-6)
+        own = std**2 - np.square(seen.std())  # one number, that of the draws or the posterior's
+        np.testing.assert_allclose(own, own[0], rtol=1e-6)
+        np.testing.assert_allclose(own, noise, rtol=0.02)
 
 
 @pytest.mark.filterwarnings("ignore:inference='laplace'")

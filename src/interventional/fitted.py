@@ -368,9 +368,9 @@ def extended_by(
         beta = draws[name].reshape(*fitted.shape, -1)
         variables = {**posterior.variables, name: beta}
         posteriors.append(replace(posterior, variables=variables, law=None))
-    found = replace(fitted, model=model, posteriors=tuple(posteriors))
-    vars(found)["fingerprint"] = fitted.fingerprint  # draws of one posterior: they pair
-    return found
+    wider = replace(fitted, model=model, posteriors=tuple(posteriors))
+    vars(wider)["fingerprint"] = fitted.fingerprint  # draws of one posterior: they pair
+    return wider
 
 
 def _joined(values: Floats) -> Floats:

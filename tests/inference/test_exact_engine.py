@@ -12,7 +12,8 @@ from interventional.data.design import TreatmentCoding
 from interventional.data.schema import Schema
 from interventional.data.seen import sufficient_statistics
 from interventional.errors import UndeterminedError
-from interventional.inference.exact import draw as drawn_with_law, edges, refuse_improper
+from interventional.inference.exact import draw as drawn_with_law
+from interventional.inference.exact import edges, refuse_improper
 from interventional.scm.equations import Equation
 from interventional.scm.priors import EquationPriors, Group, PriorSpec
 
