@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from interventional.answers.law import Marginals, Rows
+from interventional.answers.law import RowLaws, Rows
 from interventional.answers.samples import Closed, Linear, Samples, added
 from interventional.errors import NoMeanWarning
 from interventional.numbers import Floats
@@ -47,9 +47,9 @@ class Fixed(Samples):
         ones, zeros = np.ones((self.n_draws, 1)), np.zeros(self.n_draws)
         return Linear(lambda rows: self.values[rows][:, None], self.n, ones, zeros)
 
-    def marginals(self) -> Marginals:
+    def marginals(self) -> RowLaws:
         """Return them as what they are."""
-        return Marginals.known(self.values, self.n)
+        return RowLaws.known(self.values, self.n)
 
 
 class Repeated(Samples):
@@ -61,11 +61,11 @@ class Repeated(Samples):
         Its samples.
     n : int
         How many rows there are.
-    known : Marginals, optional
+    known : RowLaws, optional
         What is known of it without them.
     """
 
-    def __init__(self, draws: Floats, n: int, known: Marginals | None = None):
+    def __init__(self, draws: Floats, n: int, known: RowLaws | None = None):
         self.draws, self.n_draws, self.n = draws, len(draws), n
         self._known = known
 
@@ -77,7 +77,7 @@ class Repeated(Samples):
         """Return it as an intercept."""
         return _in_all_rows(self.draws, self.n)
 
-    def marginals(self) -> Marginals | None:
+    def marginals(self) -> RowLaws | None:
         """Return what is known of it, beside each row."""
         return None if self._known is None else self._known.repeated(self.n)
 
@@ -99,7 +99,7 @@ class Picked(Samples):
         linear = self.inner.linear()
         return None if linear is None else linear.picked(self.positions)
 
-    def marginals(self) -> Marginals | None:
+    def marginals(self) -> RowLaws | None:
         """Return what is known of these rows."""
         known = self.inner.marginals()
         return None if known is None else known.picked(self.positions)
@@ -131,9 +131,9 @@ class Applied(Samples):
         """Return the closed form of what is linear in closed forms."""
         return self._made(methodcaller("linear"), added)
 
-    def marginals(self) -> Marginals | None:
+    def marginals(self) -> RowLaws | None:
         """Return what is known of what is linear in what is known of each row."""
-        return self._made(methodcaller("marginals"), Marginals.plus)
+        return self._made(methodcaller("marginals"), RowLaws.plus)
 
     def _made[F: _Form](
         self, form: Callable[[Samples], F | None], plus: Callable[[F, F, float], F | None]

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from interventional.answers.arithmetic import Arithmetic
-from interventional.answers.law import Marginals, one_below_the_other
+from interventional.answers.law import RowLaws, one_below_the_other
 from interventional.answers.population import (
     NOT_KNOWN,
     Populations,
@@ -43,7 +43,7 @@ class Averages:
         How many rows there are.
     population : str
         Of the population of which groups they are, in words: nothing if of these very groups.
-    known : Marginals, optional
+    known : RowLaws, optional
         What is known of each without draws.
     """
 
@@ -54,7 +54,7 @@ class Averages:
     scale: Scale
     n: int
     population: str = ""
-    known: Marginals | None = None
+    known: RowLaws | None = None
 
     @property
     def named(self) -> tuple[pd.Index, tuple[Hashable, ...]]:

@@ -1,7 +1,7 @@
 """What is linear in the coefficients of one equation, in closed form: no draws, no chance.
 
 An equation that was drawn from its exact posterior has coefficients which are Gaussian given
-sigma, and a posterior of sigma that is known. `Law` is both; `Marginals` are sums of terms times
+sigma, and a posterior of sigma that is known. `Law` is both; `RowLaws` are sums of terms times
 coefficients, a row each.
 """
 
@@ -91,7 +91,7 @@ class Terms(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Marginals:
+class RowLaws:
     """The distribution of each row of what is linear in an equation's coefficients.
 
     Attributes
@@ -114,7 +114,7 @@ class Marginals:
     @classmethod
     def of(
         cls, law: Law, matrix: Callable[[Rows], Any], n: int, *, has_noise: bool = False
-    ) -> "Marginals":
+    ) -> "RowLaws":
         """Return those of the terms of an equation, with its intercept, and its noise or none."""
 
         def terms(rows: Rows) -> Terms:
@@ -128,7 +128,7 @@ class Marginals:
         return cls(law, terms, n, has_noise)
 
     @classmethod
-    def known(cls, values: Floats, n: int) -> "Marginals":
+    def known(cls, values: Floats, n: int) -> "RowLaws":
         """Return those of numbers, shape () or (n,)."""
 
         def terms(rows: Rows) -> Terms:
@@ -147,13 +147,13 @@ class Marginals:
             parts.append([reduction(mixture) for reduction in reductions])
         return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
 
-    def held(self) -> "Marginals | None":
+    def held(self) -> "RowLaws | None":
         """Return them as numbers, which nobody else can change; None if these are too many."""
         if self.law is None or self.n * self.law.means.shape[1] > AT_ONCE:
             return None
         return replace(self, terms=Terms(*map(np.array, self.terms(slice(0, self.n)))).at)
 
-    def plus(self, other: "Marginals", sign: float) -> "Marginals | None":
+    def plus(self, other: "RowLaws", sign: float) -> "RowLaws | None":
         """Return the sum, or the difference if the sign is -1; None of two with noise."""
         if self.has_noise and other.has_noise:
             return None
@@ -165,33 +165,33 @@ class Marginals:
             return Terms(*(here + sign * there for here, there in pairs))
 
         law, has_noise = self.law or other.law, self.has_noise or other.has_noise
-        return Marginals(law, terms, self.n, has_noise)
+        return RowLaws(law, terms, self.n, has_noise)
 
-    def scaled(self, by: Floats) -> "Marginals | None":
+    def scaled(self, by: Floats) -> "RowLaws | None":
         """Return the product with a number, shape (); None of one a draw, which has no law."""
         return None if by.ndim else self._times(lambda rows: by)
 
-    def weighted(self, by: Floats) -> "Marginals":
+    def weighted(self, by: Floats) -> "RowLaws":
         """Return the product with a number a row, (n,)."""
         return self._times(lambda rows: by[rows])
 
-    def _times(self, by: Callable[[Rows], Floats]) -> "Marginals":
+    def _times(self, by: Callable[[Rows], Floats]) -> "RowLaws":
         def terms(rows: Rows) -> Terms:
             own, found = by(rows), self.terms(rows)
             return Terms(found.offset * own, found.of_law * own[..., None], found.noise * own)
 
         return replace(self, terms=terms)
 
-    def picked(self, positions: NDArray[np.intp]) -> "Marginals":
+    def picked(self, positions: NDArray[np.intp]) -> "RowLaws":
         """Return those of some rows, in the order of their positions."""
         return replace(self, terms=lambda rows: self.terms(positions[rows]), n=len(positions))
 
-    def repeated(self, n: int) -> "Marginals | None":
+    def repeated(self, n: int) -> "RowLaws | None":
         """Return those of one row as often as there are others; None if it has noise."""
         return None if self.has_noise else self.picked(np.zeros(n, dtype=np.intp))
 
 
-def one_below_the_other(parts: Sequence["Marginals | None"]) -> "Marginals | None":
+def one_below_the_other(parts: Sequence["RowLaws | None"]) -> "RowLaws | None":
     """Return those of few rows and of others, as numbers; None if one of them has none."""
     known = [part.held() for part in parts if part is not None]
     first = known[0] if known else None
@@ -203,4 +203,4 @@ def one_below_the_other(parts: Sequence["Marginals | None"]) -> "Marginals | Non
     found = [part.terms(slice(0, part.n)) for part in known if part is not None]
     terms = Terms(*map(np.concatenate, zip(*found, strict=True)))
     has_noise = any(part.has_noise for part in known if part is not None)
-    return Marginals(first.law, terms.at, len(terms.offset), has_noise)
+    return RowLaws(first.law, terms.at, len(terms.offset), has_noise)

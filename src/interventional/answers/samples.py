@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from interventional.answers.law import Marginals, Rows, Terms
+from interventional.answers.law import RowLaws, Rows, Terms
 from interventional.answers.mixtures import Mixture
 from interventional.answers.reductions import Reduction, Std, Summary, mean
 from interventional.numbers import (
@@ -131,7 +131,7 @@ class Samples:
         """Return the samples in closed form, where they are linear in known terms."""
         return None
 
-    def marginals(self) -> Marginals | None:
+    def marginals(self) -> RowLaws | None:
         """Return the distribution of each row, where it is known without draws."""
         return None
 
@@ -230,11 +230,11 @@ class Samples:
 class Held(Samples):
     """Samples in memory, of shape (n_draws, n), and what is known of each row without them."""
 
-    def __init__(self, values: Floats, known: Marginals | None = None):
+    def __init__(self, values: Floats, known: RowLaws | None = None):
         self.values, self._known = values, known
         self.n_draws, self.n = values.shape
 
-    def marginals(self) -> Marginals | None:
+    def marginals(self) -> RowLaws | None:
         """Return what is known of each row."""
         return self._known
 
@@ -507,7 +507,7 @@ def at_once(samples: Samples) -> Samples:
     return Held(samples.block(slice(0, samples.n)), held)
 
 
-def averages(known: Marginals, groups: Groups) -> Marginals:
+def averages(known: RowLaws, groups: Groups) -> RowLaws:
     """Return the distributions of averages over rows."""
     law = known.law
     assert law is not None
@@ -519,7 +519,7 @@ def averages(known: Marginals, groups: Groups) -> Marginals:
         own = np.square(terms.noise * groups.shares[rows])
         noise += np.bincount(groups.codes[rows], own, minlength=len(noise))
     found = Terms(total[0].copy(), total[1:].T.copy(), np.sqrt(noise))
-    return Marginals(law, found.at, len(noise), known.has_noise)
+    return RowLaws(law, found.at, len(noise), known.has_noise)
 
 
 def _refuse_one_draw(n_draws: int) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from interventional.answers.law import Law, Marginals, Rows
+from interventional.answers.law import Law, RowLaws, Rows
 from interventional.answers.samples import Chunked, Closed, Linear
 from interventional.graph.choice import Regression
 from interventional.numbers import Floats, aligned, beside
@@ -207,7 +207,7 @@ class Answer(Chunked):
 class Predictive(Answer):
     """New outcomes, noise included."""
 
-    def marginals(self) -> Marginals | None:
+    def marginals(self) -> RowLaws | None:
         """Return the distribution of each row, where nothing but the outcome is drawn anew."""
         return _marginals(self, has_noise=True)
 
@@ -310,7 +310,7 @@ class Expected(Answer):
             return None  # its coefficient is another in each row
         return _linear(reached, query, self.parameters)
 
-    def marginals(self) -> Marginals | None:
+    def marginals(self) -> RowLaws | None:
         """Return the distribution of each row, where it depends on one equation alone."""
         return _marginals(self, has_noise=False)
 
@@ -433,7 +433,7 @@ def _linear(
     )
 
 
-def _marginals(answer: Answer, *, has_noise: bool) -> Marginals | None:
+def _marginals(answer: Answer, *, has_noise: bool) -> RowLaws | None:
     """Return what is known of each row without draws: of a line that no regenerated column enters.
 
     Known errors of rows are no part of what is known.
@@ -444,7 +444,7 @@ def _marginals(answer: Answer, *, has_noise: bool) -> Marginals | None:
     if answer.passes or (has_noise and equation.noise is not None):
         return None
     terms = _Terms(equation, np.ones(len(equation.design.terms), dtype=bool), query)
-    return Marginals.of(law, terms, len(query.values), has_noise=has_noise)
+    return RowLaws.of(law, terms, len(query.values), has_noise=has_noise)
 
 
 @dataclass(frozen=True, eq=False)

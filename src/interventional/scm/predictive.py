@@ -12,7 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from interventional.answers.law import Law, Marginals, Rows
+from interventional.answers.law import Law, RowLaws, Rows
 from interventional.answers.mixtures import Mixture
 from interventional.answers.reductions import mean
 from interventional.answers.samples import Closed, Samples
@@ -140,7 +140,7 @@ class Predictive:
         """The expected node in closed form; None of one that is not the linear predictor."""
         return self._linear if self.equation.is_linear else None
 
-    def marginals(self, *, has_noise: bool) -> Marginals | None:
+    def marginals(self, *, has_noise: bool) -> RowLaws | None:
         """Return the distribution of each row's expected node, or new one, where it is known."""
         if self.law is None or not self.equation.is_linear:
             return None
@@ -149,7 +149,7 @@ class Predictive:
         def terms(rows: Rows) -> Floats:
             return matrix(self.columns[rows])
 
-        return Marginals.of(self.law, terms, len(self.columns), has_noise=has_noise)
+        return RowLaws.of(self.law, terms, len(self.columns), has_noise=has_noise)
 
     def expectations(self, rows: slice) -> Floats:
         """Return the expected node of some rows, (draws, rows)."""
@@ -223,7 +223,7 @@ class _Expected(_OfRows):
         """Return the closed form, where the expected node is the linear predictor."""
         return self._of.closed
 
-    def marginals(self) -> Marginals | None:
+    def marginals(self) -> RowLaws | None:
         """Return the distribution of each row, where it is known without draws."""
         return self._of.marginals(has_noise=False)
 
