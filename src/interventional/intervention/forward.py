@@ -10,8 +10,7 @@ An answer is `Samples`: each chunk of rows is drawn when it is asked for, from n
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from itertools import product
+from functools import cached_property, lru_cache
 from threading import get_ident
 from typing import Any
 
@@ -20,6 +19,9 @@ from numpy.typing import NDArray
 
 from interventional.answers.samples import Chunked, Closed, Linear, Rows
 from interventional.graph.choice import Regression
+from interventional.intervention.marginals import Marginals, under
+from interventional.intervention.mediated import Marginal, Mediated
+from interventional.intervention.summed import Sums, summed
 from interventional.numbers import Floats, aligned, beside
 from interventional.scm.compiling import building, python_mode
 from interventional.scm.equations import Equation, Regeneration, StructuralModel
@@ -63,6 +65,11 @@ class Query:
         """Whether any column is forced to other values in each draw."""
         return any(isinstance(value, Chunked) for value in self.forced.values())
 
+    @property
+    def has_draws(self) -> bool:
+        """Whether, in a chunk of rows, any column is forced to other values in each draw."""
+        return any(np.ndim(value) == 2 for value in self.forced.values())
+
     def at(self, k: int, rows: slice) -> "Query":
         """Return the same question of the k-th chunk of rows."""
         forced = {
@@ -70,6 +77,11 @@ class Query:
             for name, value in self.forced.items()
         }
         return Query(self.values[rows], forced, self.regenerated, self.seed, k)
+
+    def of_rows(self, rows: NDArray[np.intp]) -> "Query":
+        """Return the same question of some rows of a chunk."""
+        forced = {name: np.asarray(value)[..., rows] for name, value in self.forced.items()}
+        return replace(self, values=self.values[rows], forced=forced)
 
 
 @dataclass(frozen=True)
@@ -200,61 +212,111 @@ class Predictive(Answer):
 class Expected(Answer):
     """The expected outcome for each posterior draw, the noise of mediators averaged out.
 
-    Exact where each mediator enters linear Gaussian equations only, or is categorical and reached
-    by no other; else the average over independent draws of the mediators, the same whenever the
-    seed is.
+    In closed form where each mediator enters linear Gaussian equations only; integrated
+    numerically where there are few others, far within the posterior's sd; else the average over
+    independent draws of the mediators, the same whenever the seed is.
     """
 
     def chunk(self, k: int, rows: slice) -> Floats:
         """Compute the k-th chunk of rows."""
         query = self.query.at(k, rows)
-        if not self._drawn or self._levels:
+        if not self._drawn:
             return self.given(query, 0)
-        return averaged(lambda i: self.given(query, i))
+        found = self._integrated(query)
+        return averaged(lambda i: self.given(query, i)) if found is None else found
 
     def given(self, query: Query, i: int) -> Floats:
         """Return the expected outcome of a chunk of rows given the i-th draws of mediators.
 
-        Where their average has a closed form, it is that.
+        Where mediators have few levels, it is the sum over these.
         """
-        if self._levels:
-            return self._over_levels(query, self.how, self._levels)
+        if self._drawn and self._have_few_levels:
+            found = self._sums(query, self._drawn, {}).at(1.0)
+            assert found is not None
+            return found[0]
         return self.evaluate(query, self.model.outcome, self.how, stream=1 + i)
 
-    @property
+    @cached_property
     def how(self) -> dict[str, Regeneration]:
         """How mediators come by their values: by their expectation, or by draws."""
         return _linear_or_drawn(self.model, self.query.regenerated)
 
     @property
     def _drawn(self) -> list[str]:
-        return [node for node, what in self.how.items() if what == "draw"]
+        return [node for node in self.query.regenerated if self.how[node] == "draw"]
 
     @property
-    def _levels(self) -> dict[str, range]:
-        """The levels of the mediators that would be drawn, where these are few: a sum is exact."""
-        levels = {node: self.model.equation(node).codes for node in self._drawn}
-        few = all(levels.values()) and np.prod([len(v) for v in levels.values()]) <= _INNER
-        return levels if few else {}
+    def _have_few_levels(self) -> bool:
+        """Whether the mediators that would be drawn are of levels, and these are few."""
+        levels = [len(self.model.equation(node).codes) for node in self._drawn]
+        return all(levels) and np.prod(levels) <= _INNER
 
-    def _over_levels(
-        self, query: Query, how: Mapping[str, Regeneration], levels: Mapping[str, range]
-    ) -> Floats:
-        """Return the expected outcome, a sum over the levels of categorical mediators."""
-        rest = {node: what for node, what in how.items() if node not in levels}
-        n = len(query.values)
-        total: Floats | float = 0.0
-        for codes in product(*levels.values()):
-            at = dict(zip(levels, codes, strict=True))
-            fixed = {node: np.full(n, float(code)) for node, code in at.items()}
-            here = Query(query.values, {**query.forced, **fixed})
-            weight: Floats | float = 1.0
-            for node, code in at.items():
-                several = self.model.equation(node).n_blocks > 1
-                p = self.evaluate(here, node, rest, level=code if several else None)
-                weight = weight * (p if several or code == 1 else 1 - p)
-            total += weight * self.evaluate(here, self.model.outcome, rest)
-        return np.asarray(total)
+    def _integrated(self, query: Query) -> Floats | None:
+        """Return the expected outcome, mediators integrated out; None where that is too much."""
+        if self._have_few_levels:
+            return self.given(query, 0)
+        try:  # a design may not take what lies far out, and yet all that is drawn
+            with np.errstate(all="ignore"):
+                known = None if query.has_draws else self._known(query)
+                found = None if known is None else self._through_terms(query, known)
+                return self._over_points(query, known) if found is None else found
+        except ValueError:
+            return None
+
+    def _known(self, query: Query) -> Marginals:
+        forced = {name: np.asarray(value) for name, value in query.forced.items()}
+        return Marginals(self.model, query.values, forced, query.regenerated, self.parameters)
+
+    def _through_terms(self, query: Query, known: Marginals) -> Floats | None:
+        """Return the expected outcome where it is linear in terms of Gaussian mediators."""
+        of_y = self.model.of_outcome
+        if not of_y.is_linear:
+            return None
+        marginals = {j: known.of(node) for j, node in self._heard(of_y, query.regenerated)}
+        found = {j: each for j, each in marginals.items() if each is not None}
+        if len(found) < len(marginals) or not all(each.sizes.all() for each in found.values()):
+            return None
+        columns = under(of_y, query.values, known.forced)
+        mediated = Mediated(of_y, self.parameters, columns, found)
+        return mediated.expected() if mediated.adds_up else None
+
+    def _over_points(self, query: Query, known: Marginals | None) -> Floats | None:
+        """Return the expected outcome as a sum over what mediators may be."""
+        mediators = self._drawn
+        alone = None if known is None else self._independent(known)
+        if alone:
+            mediators = [node for node in mediators if node in alone]
+        n_numbers = sum(not self.model.equation(node).codes for node in mediators)
+
+        def sums(rows: NDArray[np.intp]) -> Sums:
+            at = {node: marginal.of_rows(rows) for node, marginal in (alone or {}).items()}
+            return self._sums(query.of_rows(rows), mediators, at)
+
+        return summed(sums, len(query.values), n_numbers)
+
+    def _independent(self, known: Marginals) -> dict[str, Marginal]:
+        """Return the distributions of what is heard on the way; nothing if these hang together."""
+        ends = [self.model.of_outcome]
+        ends += [self.model.equation(node) for node, what in self.how.items() if what == "mean"]
+        heard = {node for equation in ends for _, node in self._heard(equation, self._drawn)}
+        found = {node: known.of(node) for node in heard}
+        noises = [source for node in heard if found[node] for source in known.noises(node)]
+        if None in found.values() or len(set(noises)) < len(noises):
+            return {}
+        return {node: each for node, each in found.items() if each is not None}
+
+    @staticmethod
+    def _heard(equation: Equation, nodes: Collection[str]) -> list[tuple[int, str]]:
+        return [(j, name) for j, name in enumerate(equation.variables) if name in nodes]
+
+    def _sums(self, query: Query, mediators: list[str], known: Mapping[str, Marginal]) -> Sums:
+        rest = {node: what for node, what in self.how.items() if what == "mean"}
+
+        def evaluate(put: Mapping[str, Floats], node: str, level: int | None) -> Floats:
+            here = Query(query.values, {**query.forced, **put})
+            return self.evaluate(here, node, rest, level=level)
+
+        return Sums(self.model, self.parameters, query.values, mediators, known, evaluate)
 
     def linear(self) -> Closed | None:
         """Return the closed form, where what is regenerated enters by its mean, linearly."""

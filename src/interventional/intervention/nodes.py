@@ -1,0 +1,178 @@
+"""Where a mediator of numbers is put, for sums over what it may be in the place of draws of it.
+
+One of numbers is put at equal distances on a scale on which its density falls off on both sides:
+there the sum of density times outcome converges faster than any power of their distance
+(Trefethen and Weideman 2014); a count at each value that is likely. All draws share the points of
+a row, so that a design is asked about these, and about no draw.
+
+References
+----------
+Trefethen and Weideman (2014). The exponentially convergent trapezoidal rule. SIAM Review 56.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special, stats
+
+from interventional.numbers import Floats
+from interventional.scm.families import Family
+
+_TAIL = 1e-7  # of a mediator's probability, left out on either side
+_REACH = float(stats.norm.isf(_TAIL))
+_COUNTS = 300  # values of a count that are all summed over
+
+Ends = Mapping[str, Floats]  # the least of each parameter over draws, or the greatest, (n,)
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Where a mediator is put in each row.
+
+    Attributes
+    ----------
+    values : ndarray of shape (points, n)
+        Its values.
+    log_width : ndarray of shape (points, n)
+        The log of how much of its scale each stands for.
+    are_all : bool
+        Whether these are all values that are likely.
+    """
+
+    values: Floats
+    log_width: Floats
+    are_all: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Scale:
+    """A scale on which points are put at equal distances: from where, to where, (n,) each."""
+
+    low: Floats
+    high: Floats
+    step: Floats
+    valued: Callable[[Floats], Floats]
+    log_slope: Callable[[Floats], Floats]
+
+
+def points(
+    family: Family, eta: Floats, dispersion: Mapping[str, Floats], spacing: float, most: int
+) -> Points | None:
+    """Return points for a mediator, the same for all draws; None if they are too many.
+
+    Parameters
+    ----------
+    family : Family
+        Its family.
+    eta : ndarray of shape (draws, n)
+        Its linear predictor.
+    dispersion : mapping
+        What its family has besides, (draws, 1) or (draws, n) each.
+    spacing : float
+        Their distance, in about standard deviations of its noise.
+    most : int
+        How many points are too many.
+    """
+    if family.name not in _SCALES:
+        return None
+    n = eta.shape[1]
+    ends = [
+        {"eta": f(eta, axis=0)}
+        | {name: np.broadcast_to(f(each, axis=0), n) for name, each in dispersion.items()}
+        for f in (np.min, np.max)
+    ]
+    if any(np.any(ends[0][name] <= 0) for name in dispersion):
+        return None
+    with np.errstate(all="ignore"):
+        scale = _SCALES[family.name](*ends, spacing)
+        size = (scale.high - scale.low) / scale.step
+    if not np.all(size < most):
+        return None
+    u = scale.low + scale.step * np.arange(int(np.ceil(size.max())) + 1)[:, None]
+    beyond = u >= scale.high + scale.step
+    u = np.where(beyond, scale.high, u)  # other rows have more
+    log_width = np.where(beyond, -np.inf, np.log(scale.step) + scale.log_slope(u))
+    return Points(scale.valued(u), log_width, family.discrete and bool((scale.step == 1).all()))
+
+
+def _on_line(low: Ends, high: Ends, spacing: float) -> _Scale:
+    reach, step = _REACH * high["sigma"], spacing * low["sigma"]
+    return _Scale(low["eta"] - reach, high["eta"] + reach, step, _same, np.zeros_like)
+
+
+def _on_log(low: Ends, high: Ends, spacing: float) -> _Scale:
+    line = _on_line(low, high, spacing)
+    return _Scale(line.low, line.high, line.step, np.exp, _same)
+
+
+def _student_t(low: Ends, high: Ends, spacing: float) -> _Scale:
+    """Return that of the inverse hyperbolic sine, on which tails fall off exponentially."""
+    center, sigma = (low["eta"] + high["eta"]) / 2, low["sigma"]
+    tail = stats.t.isf(_TAIL, low["nu"]) * high["sigma"] + (high["eta"] - low["eta"]) / 2
+    reach = np.arcsinh(tail / sigma)
+    return _Scale(
+        -reach,
+        reach,
+        np.full_like(reach, spacing * 0.8),
+        lambda u: center + sigma * np.sinh(u),
+        lambda u: np.log(sigma) + np.log(np.cosh(u)),
+    )
+
+
+def _gamma(low: Ends, high: Ends, spacing: float) -> _Scale:
+    alpha = low["alpha"]
+    left = low["eta"] + np.log(special.gammaincinv(alpha, _TAIL) / alpha)
+    right = high["eta"] + np.log(special.gammainccinv(alpha, _TAIL) / alpha)
+    return _Scale(left, right, spacing / np.sqrt(high["alpha"] + 1), np.exp, _same)
+
+
+def _beta(low: Ends, high: Ends, spacing: float) -> _Scale:
+    mu, phi = (special.expit(low["eta"]), special.expit(high["eta"])), low["phi"]
+    left = special.logit(special.betaincinv(mu[0] * phi, (1 - mu[0]) * phi, _TAIL))
+    right = -special.logit(special.betaincinv((1 - mu[1]) * phi, mu[1] * phi, _TAIL))
+    narrow = [
+        special.polygamma(1, each * high["phi"]) + special.polygamma(1, (1 - each) * high["phi"])
+        for each in mu
+    ]
+    step = spacing * np.minimum(np.sqrt(np.minimum(*narrow)), 1.0)
+
+    def log_slope(u: Floats) -> Floats:
+        return special.log_expit(u) + special.log_expit(-u)
+
+    return _Scale(left, right, step, special.expit, log_slope)
+
+
+def _poisson(low: Ends, high: Ends, spacing: float) -> _Scale:
+    rates = np.exp(low["eta"]), np.exp(high["eta"])
+    of = stats.poisson.ppf(_TAIL, rates[0]), stats.poisson.isf(_TAIL, rates[1])
+    return _counts(*of, np.sqrt(rates[0]), spacing)
+
+
+def _negative_binomial(low: Ends, high: Ends, spacing: float) -> _Scale:
+    rates, alpha = (np.exp(low["eta"]), np.exp(high["eta"])), low["alpha"]
+    left = stats.nbinom.ppf(_TAIL, alpha, alpha / (alpha + rates[0]))
+    right = stats.nbinom.isf(_TAIL, alpha, alpha / (alpha + rates[1]))
+    return _counts(left, right, np.sqrt(rates[0] + rates[0] ** 2 / high["alpha"]), spacing)
+
+
+def _counts(left: Floats, right: Floats, sd: Floats, spacing: float) -> _Scale:
+    """Return whole numbers, all of them or every so many."""
+    several = np.maximum(np.floor(spacing * sd), 1.0)
+    step = np.where(right - left < _COUNTS, 1.0, several)
+    return _Scale(left, right, step, _same, np.zeros_like)
+
+
+def _same(u: Floats) -> Floats:
+    return u
+
+
+_SCALES: Mapping[str, Callable[[Ends, Ends, float], _Scale]] = {
+    "gaussian": _on_line,
+    "lognormal": _on_log,
+    "student_t": _student_t,
+    "gamma": _gamma,
+    "beta": _beta,
+    "poisson": _poisson,
+    "negative_binomial": _negative_binomial,
+}
