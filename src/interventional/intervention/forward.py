@@ -21,7 +21,7 @@ from interventional.answers.samples import Chunked, Closed, Linear, Rows
 from interventional.graph.choice import Regression
 from interventional.intervention.marginals import Marginals, under
 from interventional.intervention.mediated import Marginal, Mediated
-from interventional.intervention.summed import Sums, summed
+from interventional.intervention.summed import EXACTLY, Sums, summed
 from interventional.numbers import Floats, aligned, beside
 from interventional.scm.compiling import building, python_mode
 from interventional.scm.equations import Equation, Regeneration, StructuralModel
@@ -78,10 +78,17 @@ class Query:
         }
         return Query(self.values[rows], forced, self.regenerated, self.seed, k)
 
-    def of_rows(self, rows: NDArray[np.intp]) -> "Query":
-        """Return the same question of some rows of a chunk."""
-        forced = {name: np.asarray(value)[..., rows] for name, value in self.forced.items()}
+    def of_rows(self, rows: NDArray[np.intp], draws: slice = slice(None)) -> "Query":
+        """Return the same question of some rows of a chunk, in some draws."""
+        forced = {
+            name: value[rows] if np.ndim(value) == 1 else np.asarray(value)[draws][:, rows]
+            for name, value in self.forced.items()
+        }
         return replace(self, values=self.values[rows], forced=forced)
+
+    def forcing(self, put: Mapping[str, Floats]) -> "Query":
+        """Return the same with mediators put at some values: none of them is regenerated."""
+        return replace(self, forced={**self.forced, **put}, regenerated=())
 
 
 @dataclass(frozen=True)
@@ -231,7 +238,7 @@ class Expected(Answer):
         Where mediators have few levels, it is the sum over these.
         """
         if self._drawn and self._have_few_levels:
-            found = self._sums(query, self._drawn, {}).at(1.0)
+            found = self._sums(query, self._drawn, {}).at(EXACTLY)
             assert found is not None
             return found[0]
         return self.evaluate(query, self.model.outcome, self.how, stream=1 + i)
@@ -283,16 +290,18 @@ class Expected(Answer):
     def _over_points(self, query: Query, known: Marginals | None) -> Floats | None:
         """Return the expected outcome as a sum over what mediators may be."""
         mediators = self._drawn
-        alone = None if known is None else self._independent(known)
+        alone = {} if known is None else self._independent(known)
         if alone:
             mediators = [node for node in mediators if node in alone]
         n_numbers = sum(not self.model.equation(node).codes for node in mediators)
 
-        def sums(rows: NDArray[np.intp]) -> Sums:
-            at = {node: marginal.of_rows(rows) for node, marginal in (alone or {}).items()}
-            return self._sums(query.of_rows(rows), mediators, at)
+        def sums(rows: NDArray[np.intp], draws: slice) -> Sums:
+            at = {node: marginal.of(draws, rows) for node, marginal in alone.items()}
+            thinned = {name: values[draws] for name, values in self.parameters.items()}
+            answer = replace(self, parameters=thinned)
+            return answer._sums(query.of_rows(rows, draws), mediators, at)
 
-        return summed(sums, len(query.values), n_numbers)
+        return summed(sums, len(query.values), self.n_draws, n_numbers)
 
     def _independent(self, known: Marginals) -> dict[str, Marginal]:
         """Return the distributions of what is heard on the way; nothing if these hang together."""
@@ -312,9 +321,11 @@ class Expected(Answer):
     def _sums(self, query: Query, mediators: list[str], known: Mapping[str, Marginal]) -> Sums:
         rest = {node: what for node, what in self.how.items() if what == "mean"}
 
-        def evaluate(put: Mapping[str, Floats], node: str, level: int | None) -> Floats:
-            here = Query(query.values, {**query.forced, **put})
-            return self.evaluate(here, node, rest, level=level)
+        def evaluate(
+            put: Mapping[str, Floats], rows: NDArray[np.intp], node: str, level: int | None
+        ) -> Floats:
+            at = query.of_rows(rows)
+            return self.evaluate(at.forcing(put), node, rest, level=level)
 
         return Sums(self.model, self.parameters, query.values, mediators, known, evaluate)
 

@@ -54,10 +54,10 @@ class Marginal:
     sd: Floats
     is_log: bool = False
 
-    def of_rows(self, rows: NDArray[np.intp]) -> "Marginal":
-        """Return that of some rows."""
-        sd = self.sd if self.sd.shape[1] == 1 else self.sd[:, rows]
-        return Marginal(self.mean[:, rows], sd, self.is_log)
+    def of(self, draws: slice, rows: NDArray[np.intp]) -> "Marginal":
+        """Return that of some rows, in some draws."""
+        sd = self.sd[draws] if self.sd.shape[1] == 1 else self.sd[draws][:, rows]
+        return Marginal(self.mean[draws][:, rows], sd, self.is_log)
 
     def valued(self, u: Floats) -> Floats:
         """Return the values of the mediator at points of the scale on which it is Gaussian."""
@@ -179,7 +179,7 @@ class Mediated:
     def _add(self, out: Floats, j: int, rows: NDArray[np.intp], sizes: tuple[int, int]) -> None:
         """Add what is expected of terms in some rows, other mediators at rest, in place."""
         is_smooth = isinstance(self.equation.design, SmoothDesign)
-        grid = _Grid(self.marginals[j].of_rows(rows), sizes, _SMOOTH if is_smooth else _FINE)
+        grid = _Grid(self.marginals[j].of(slice(None), rows), sizes, _SMOOTH if is_smooth else _FINE)
         wide = sizes[0] * sizes[1]
         for draws, matrix, coefficients in self.parts:
 

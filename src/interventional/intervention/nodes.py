@@ -19,11 +19,29 @@ from scipy import special, stats
 from interventional.numbers import Floats
 from interventional.scm.families import Family
 
-_TAIL = 1e-7  # of a mediator's probability, left out on either side
-_REACH = float(stats.norm.isf(_TAIL))
 _COUNTS = 300  # values of a count that are all summed over
 
 Ends = Mapping[str, Floats]  # the least of each parameter over draws, or the greatest, (n,)
+
+
+@dataclass(frozen=True)
+class Fineness:
+    """How points lie.
+
+    Attributes
+    ----------
+    spacing : float
+        Their distance, in about standard deviations of the noise.
+    tail : float
+        How much of the probability is left out on either side.
+    """
+
+    spacing: float
+    tail: float
+
+    def halved(self) -> "Fineness":
+        """Return points twice as close."""
+        return Fineness(self.spacing / 2, self.tail)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +75,7 @@ class _Scale:
 
 
 def points(
-    family: Family, eta: Floats, dispersion: Mapping[str, Floats], spacing: float, most: int
+    family: Family, eta: Floats, dispersion: Mapping[str, Floats], how: Fineness, most: int
 ) -> Points | None:
     """Return points for a mediator, the same for all draws; None if they are too many.
 
@@ -69,8 +87,8 @@ def points(
         Its linear predictor.
     dispersion : mapping
         What its family has besides, (draws, 1) or (draws, n) each.
-    spacing : float
-        Their distance, in about standard deviations of its noise.
+    how : Fineness
+        How they lie.
     most : int
         How many points are too many.
     """
@@ -85,7 +103,7 @@ def points(
     if any(np.any(ends[0][name] <= 0) for name in dispersion):
         return None
     with np.errstate(all="ignore"):
-        scale = _SCALES[family.name](*ends, spacing)
+        scale = _SCALES[family.name](*ends, how)
         size = (scale.high - scale.low) / scale.step
     if not np.all(size < most):
         return None
@@ -96,46 +114,46 @@ def points(
     return Points(scale.valued(u), log_width, family.discrete and bool((scale.step == 1).all()))
 
 
-def _on_line(low: Ends, high: Ends, spacing: float) -> _Scale:
-    reach, step = _REACH * high["sigma"], spacing * low["sigma"]
+def _on_line(low: Ends, high: Ends, how: Fineness) -> _Scale:
+    reach, step = float(stats.norm.isf(how.tail)) * high["sigma"], how.spacing * low["sigma"]
     return _Scale(low["eta"] - reach, high["eta"] + reach, step, _same, np.zeros_like)
 
 
-def _on_log(low: Ends, high: Ends, spacing: float) -> _Scale:
-    line = _on_line(low, high, spacing)
+def _on_log(low: Ends, high: Ends, how: Fineness) -> _Scale:
+    line = _on_line(low, high, how)
     return _Scale(line.low, line.high, line.step, np.exp, _same)
 
 
-def _student_t(low: Ends, high: Ends, spacing: float) -> _Scale:
+def _student_t(low: Ends, high: Ends, how: Fineness) -> _Scale:
     """Return that of the inverse hyperbolic sine, on which tails fall off exponentially."""
     center, sigma = (low["eta"] + high["eta"]) / 2, low["sigma"]
-    tail = stats.t.isf(_TAIL, low["nu"]) * high["sigma"] + (high["eta"] - low["eta"]) / 2
+    tail = stats.t.isf(how.tail, low["nu"]) * high["sigma"] + (high["eta"] - low["eta"]) / 2
     reach = np.arcsinh(tail / sigma)
     return _Scale(
         -reach,
         reach,
-        np.full_like(reach, spacing * 0.8),
+        np.full_like(reach, how.spacing * 0.8),
         lambda u: center + sigma * np.sinh(u),
         lambda u: np.log(sigma) + np.log(np.cosh(u)),
     )
 
 
-def _gamma(low: Ends, high: Ends, spacing: float) -> _Scale:
+def _gamma(low: Ends, high: Ends, how: Fineness) -> _Scale:
     alpha = low["alpha"]
-    left = low["eta"] + np.log(special.gammaincinv(alpha, _TAIL) / alpha)
-    right = high["eta"] + np.log(special.gammainccinv(alpha, _TAIL) / alpha)
-    return _Scale(left, right, spacing / np.sqrt(high["alpha"] + 1), np.exp, _same)
+    left = low["eta"] + np.log(special.gammaincinv(alpha, how.tail) / alpha)
+    right = high["eta"] + np.log(special.gammainccinv(alpha, how.tail) / alpha)
+    return _Scale(left, right, how.spacing / np.sqrt(high["alpha"] + 1), np.exp, _same)
 
 
-def _beta(low: Ends, high: Ends, spacing: float) -> _Scale:
+def _beta(low: Ends, high: Ends, how: Fineness) -> _Scale:
     mu, phi = (special.expit(low["eta"]), special.expit(high["eta"])), low["phi"]
-    left = special.logit(special.betaincinv(mu[0] * phi, (1 - mu[0]) * phi, _TAIL))
-    right = -special.logit(special.betaincinv((1 - mu[1]) * phi, mu[1] * phi, _TAIL))
+    left = special.logit(special.betaincinv(mu[0] * phi, (1 - mu[0]) * phi, how.tail))
+    right = -special.logit(special.betaincinv((1 - mu[1]) * phi, mu[1] * phi, how.tail))
     narrow = [
         special.polygamma(1, each * high["phi"]) + special.polygamma(1, (1 - each) * high["phi"])
         for each in mu
     ]
-    step = spacing * np.minimum(np.sqrt(np.minimum(*narrow)), 1.0)
+    step = how.spacing * np.minimum(np.sqrt(np.minimum(*narrow)), 1.0)
 
     def log_slope(u: Floats) -> Floats:
         return special.log_expit(u) + special.log_expit(-u)
@@ -143,22 +161,22 @@ def _beta(low: Ends, high: Ends, spacing: float) -> _Scale:
     return _Scale(left, right, step, special.expit, log_slope)
 
 
-def _poisson(low: Ends, high: Ends, spacing: float) -> _Scale:
+def _poisson(low: Ends, high: Ends, how: Fineness) -> _Scale:
     rates = np.exp(low["eta"]), np.exp(high["eta"])
-    of = stats.poisson.ppf(_TAIL, rates[0]), stats.poisson.isf(_TAIL, rates[1])
-    return _counts(*of, np.sqrt(rates[0]), spacing)
+    of = stats.poisson.ppf(how.tail, rates[0]), stats.poisson.isf(how.tail, rates[1])
+    return _counts(*of, np.sqrt(rates[0]), how)
 
 
-def _negative_binomial(low: Ends, high: Ends, spacing: float) -> _Scale:
+def _negative_binomial(low: Ends, high: Ends, how: Fineness) -> _Scale:
     rates, alpha = (np.exp(low["eta"]), np.exp(high["eta"])), low["alpha"]
-    left = stats.nbinom.ppf(_TAIL, alpha, alpha / (alpha + rates[0]))
-    right = stats.nbinom.isf(_TAIL, alpha, alpha / (alpha + rates[1]))
-    return _counts(left, right, np.sqrt(rates[0] + rates[0] ** 2 / high["alpha"]), spacing)
+    left = stats.nbinom.ppf(how.tail, alpha, alpha / (alpha + rates[0]))
+    right = stats.nbinom.isf(how.tail, alpha, alpha / (alpha + rates[1]))
+    return _counts(left, right, np.sqrt(rates[0] + rates[0] ** 2 / high["alpha"]), how)
 
 
-def _counts(left: Floats, right: Floats, sd: Floats, spacing: float) -> _Scale:
+def _counts(left: Floats, right: Floats, sd: Floats, how: Fineness) -> _Scale:
     """Return whole numbers, all of them or every so many."""
-    several = np.maximum(np.floor(spacing * sd), 1.0)
+    several = np.maximum(np.floor(how.spacing * sd), 1.0)
     step = np.where(right - left < _COUNTS, 1.0, several)
     return _Scale(left, right, step, _same, np.zeros_like)
 
@@ -167,7 +185,7 @@ def _same(u: Floats) -> Floats:
     return u
 
 
-_SCALES: Mapping[str, Callable[[Ends, Ends, float], _Scale]] = {
+_SCALES: Mapping[str, Callable[[Ends, Ends, Fineness], _Scale]] = {
     "gaussian": _on_line,
     "lognormal": _on_log,
     "student_t": _student_t,
