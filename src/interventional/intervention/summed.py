@@ -13,19 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interventional.intervention.mediated import Marginal
-from interventional.intervention.nodes import Fineness, Points, points
+from interventional.intervention.nodes import Fineness, Points, kernel, points
 from interventional.numbers import BLOCK, Floats, slices
 from interventional.scm.equations import Equation, StructuralModel, with_errors
 from interventional.scm.families import Family
 
 # How points lie, by how many mediators of numbers there are: few, and many.
-_FEW = {1: Fineness(1.0, 1e-4), 2: Fineness(1.2, 3e-4), 3: Fineness(1.4, 1e-3)}
-_MANY = {1: Fineness(0.1, 1e-7), 2: Fineness(0.4, 1e-6), 3: Fineness(0.9, 1e-5)}
+_FEW = {1: Fineness(1.0, 1e-4), 2: Fineness(1.3, 3e-4), 3: Fineness(1.5, 1e-3)}
+_MANY = {1: Fineness(0.1, 1e-7), 2: Fineness(0.7, 1e-6), 3: Fineness(0.9, 1e-5)}
 EXACTLY = Fineness(1.0, 0.0)  # levels are all summed over
-_SOME = 128  # draws that are given many points
+_AT_ONCE = 8 * BLOCK  # expectations: a transformer takes as long for few rows
+_SOME = 100  # draws that are given many points
 _MOST = 1500  # points of a row, of all its mediators together
 _ENOUGH = 0.05  # of the posterior sd: what errors may vary by from draw to draw
-_HALVINGS = 4
+_TRIES = 4
 
 # From what mediators are put at, in rows of some positions, to a node's expectation there, or the
 # probability of a level: (draws, rows).
@@ -77,7 +78,7 @@ class Sums:
         totals: list[Any] = [0.0, 0.0]
         sums: list[Any] = [0.0, 0.0]
         n_draws, n = len(next(iter(self.parameters.values()))), len(self.values)
-        for some in slices(len(values), 1 if rest else BLOCK // (n_draws * n)):
+        for some in slices(len(values), 1 if rest else _AT_ONCE // (n_draws * n)):
             if rest:
                 inner = self._over(rest, {**put, node: values[some][0]}, how, most // len(values))
                 if inner is None:
@@ -144,27 +145,16 @@ class Sums:
 def _weights(
     family: Family, eta: Floats, dispersion: Mapping[str, Floats], at: Points
 ) -> Callable[[int], Floats]:
-    """Return what gives the density of a mediator at each point, times its width, (draws, n)."""
-    if family.is_gaussian:
-        by = np.sqrt(0.5) / dispersion["sigma"]
-        scaled, width = eta * by, np.exp(at.log_width)
+    """Return what gives the density of a mediator at each point, times its width, (draws, n).
 
-        def gaussian(g: int) -> Floats:
-            z = at.values[g] * by
-            z = z - scaled
-            np.square(z, out=z)
-            np.negative(z, out=z)
-            np.exp(z, out=z)
-            z *= width[g]
-            z *= by
-            return z
-
-        return gaussian
-    mu = family.link.inverse(eta)
+    It is up to a factor that is the same at all points.
+    """
+    log_density = kernel(family, eta, dispersion)
 
     def weigh(g: int) -> Floats:
-        density = family.log_density(at.values[g], eta, mu, dispersion)
-        return np.asarray(np.exp(density + at.log_width[g]))
+        found = log_density(at.values[g])
+        found += at.log_width[g]
+        return np.exp(found, out=found)
 
     return weigh
 
@@ -197,14 +187,14 @@ def summed(
     if told is None or some.step == 1:
         return told
     out, rows, how = np.empty((n_draws, n)), np.arange(n), _FEW[n_numbers]
-    for halving in range(_HALVINGS):
+    for tried in range(_TRIES):
         found = sums(rows, every).at(how)
         if found is None:
-            return None if halving == 0 else out
+            return None if tried == 0 else out
         off = told[:, rows] - found[0][some]
         out[:, rows] = found[0] + off.mean(axis=0)
         left = off.std(axis=0) > _allowed(out[:, rows])
-        rows, how = rows[left], how.halved()
+        rows, how = rows[left], how.finer()
         if not len(rows):
             break
     return out
@@ -219,10 +209,10 @@ def _refined(
     if first is None:
         return None
     out, coarse = first
-    for _ in range(_HALVINGS):
+    for _ in range(_TRIES):
         off = np.abs((out[:, rows] - coarse).mean(axis=0))
         left = off > 2 * _allowed(out[:, rows])
-        rows, how = rows[left], how.halved()
+        rows, how = rows[left], how.finer()
         found = sums(rows, some).at(how, 4 * _MOST) if len(rows) else None
         if found is None:
             break
