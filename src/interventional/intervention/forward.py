@@ -182,6 +182,9 @@ class Answer(Chunked):
         `stream` is that of the noise, where any is drawn.
         """
         forced = {name: np.asarray(value) for name, value in query.forced.items()}
+        equation = self.model.equation(target)
+        if not noise and not query.has_draws and self._hears_none(equation, how or {}):
+            return self._at_columns(equation, query.values, forced)
         by_draw = tuple(sorted([name for name, value in forced.items() if value.ndim == 2]))
         regenerated = tuple(sorted(how.items())) if how else ()
         plan = _Plan(target, noise, level, tuple(sorted(forced)), by_draw, regenerated)
@@ -206,6 +209,28 @@ class Answer(Chunked):
         return refuse_overflow(found, target)
 
 
+    def _hears_none(self, equation: Equation, nodes: Collection[str]) -> bool:
+        """Whether an equation of one block of coefficients hears from none of some nodes."""
+        names, exposure = self.model.schema.names, equation.exposure
+        heard = {*equation.variables, *(() if exposure is None else (names[exposure],))}
+        return equation.n_blocks == 1 and not heard.intersection(nodes)
+
+    def _at_columns(
+        self, equation: Equation, values: Floats, forced: Mapping[str, Floats]
+    ) -> Floats:
+        """Return what is expected of a node where its columns are known: nothing is compiled."""
+        columns, n = under(equation, values, forced), len(values)
+        eta = equation.closed(lambda rows: columns[rows], n, self.parameters).samples(slice(0, n))
+        if equation.exposure is not None:
+            name = self.model.schema.names[equation.exposure]
+            eta = eta + np.log(forced.get(name, values[:, equation.exposure]))
+        needed = equation.record.mean_needs
+        dispersion = {each: self.parameters[f"{equation.node}_{each}"][:, None] for each in needed}
+        with np.errstate(over="ignore"):
+            expected = equation.record.mean(eta, dispersion)
+        return refuse_overflow(expected, equation.node)
+
+
 class Predictive(Answer):
     """New outcomes, noise included."""
 
@@ -226,6 +251,9 @@ class Expected(Answer):
 
     def chunk(self, k: int, rows: slice) -> Floats:
         """Compute the k-th chunk of rows."""
+        closed = self.linear()
+        if closed is not None:
+            return refuse_overflow(closed.samples(rows), self.model.outcome)
         query = self.query.at(k, rows)
         if not self._drawn:
             return self.given(query, 0)
