@@ -2,6 +2,8 @@
 
 import warnings
 from collections.abc import Hashable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -66,11 +68,18 @@ class TreatmentCoding(_Alike):
         """Return the design matrix of encoded rows; the very same array if all are numbers."""
         if not self.schema.with_levels:
             return values
-        columns = [
-            values[:, j] if code is None else (values[:, j] == code).astype(np.float64)
-            for j, code in self.picks
-        ]
-        return np.column_stack(columns) if columns else np.empty((len(values), 0))
+        made, start = np.zeros((len(values), len(self.picks))), 0
+        for j, of_column in groupby(self.picks, key=itemgetter(0)):
+            codes = [code for _, code in of_column]
+            if codes[0] is None:
+                made[:, start] = values[:, j]
+            else:  # one term of each row is 1, however many levels there are
+                rows = np.flatnonzero((values[:, j] >= codes[0]) & (values[:, j] <= codes[-1]))
+                term = values[rows, j].astype(np.intp)
+                whole = term == values[rows, j]
+                made[rows[whole], start + term[whole] - codes[0]] = 1.0
+            start += len(codes)
+        return made
 
     def sources(self, values: Floats | None) -> list[set[int]]:
         """Return for each term the one column that it comes from."""
