@@ -372,13 +372,18 @@ def test_threads_have_compiled_functions_of_their_own():
     rng = np.random.default_rng(5)
     X = pd.DataFrame(rng.normal(size=(40, 2)), columns=["first", "second"])
     model = BayesianInterventionRegressor(random_state=0, draws=50).fit(X, X.sum(axis=1) + 1)
-    expected = [model.intervene(X, {"first": float(k)}).draws.values for k in range(4)]
+    expected = [
+        model.intervene(X, {"first": float(k)}, kind="predictive").draws.values for k in range(4)
+    ]
     forward._compiled.cache_clear()
     barrier = threading.Barrier(4)
 
     def ask(k):
         barrier.wait()
-        return [model.intervene(X, {"first": float(k)}).draws.values for _ in range(5)]
+        return [
+            model.intervene(X, {"first": float(k)}, kind="predictive").draws.values
+            for _ in range(5)
+        ]
 
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(ask, range(4)))

@@ -70,15 +70,16 @@ class TreatmentCoding(_Alike):
             return values
         made, start = np.zeros((len(values), len(self.picks))), 0
         for j, of_column in groupby(self.picks, key=itemgetter(0)):
-            codes = [code for _, code in of_column]
-            if codes[0] is None:
+            picked = [code for _, code in of_column]
+            codes = [code for code in picked if code is not None]
+            if not codes:
                 made[:, start] = values[:, j]
             else:  # one term of each row is 1, however many levels there are
                 rows = np.flatnonzero((values[:, j] >= codes[0]) & (values[:, j] <= codes[-1]))
                 term = values[rows, j].astype(np.intp)
                 whole = term == values[rows, j]
                 made[rows[whole], start + term[whole] - codes[0]] = 1.0
-            start += len(codes)
+            start += len(picked)
         return made
 
     def sources(self, values: Floats | None) -> list[set[int]]:

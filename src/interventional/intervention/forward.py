@@ -10,7 +10,7 @@ An answer is `Samples`: each chunk of rows is drawn when it is asked for, from n
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from threading import get_ident
 from typing import Any
 
@@ -68,7 +68,7 @@ class Query:
     @property
     def has_draws(self) -> bool:
         """Whether, in a chunk of rows, any column is forced to other values in each draw."""
-        return any(np.ndim(value) == 2 for value in self.forced.values())
+        return any(np.asarray(value).ndim == 2 for value in self.forced.values())
 
     def at(self, k: int, rows: slice) -> "Query":
         """Return the same question of the k-th chunk of rows."""
@@ -81,8 +81,8 @@ class Query:
     def of_rows(self, rows: NDArray[np.intp], draws: slice = slice(None)) -> "Query":
         """Return the same question of some rows of a chunk, in some draws."""
         forced = {
-            name: value[rows] if np.ndim(value) == 1 else np.asarray(value)[draws][:, rows]
-            for name, value in self.forced.items()
+            name: value[rows] if value.ndim == 1 else value[draws][:, rows]
+            for name, value in ((name, np.asarray(v)) for name, v in self.forced.items())
         }
         return replace(self, values=self.values[rows], forced=forced)
 
@@ -208,7 +208,6 @@ class Answer(Chunked):
             raise type(error)(str(error).partition("\n\nHINT: ")[0]) from None
         return refuse_overflow(found, target)
 
-
     def _hears_none(self, equation: Equation, nodes: Collection[str]) -> bool:
         """Whether an equation of one block of coefficients hears from none of some nodes."""
         names, exposure = self.model.schema.names, equation.exposure
@@ -271,7 +270,7 @@ class Expected(Answer):
             return found[0]
         return self.evaluate(query, self.model.outcome, self.how, stream=1 + i)
 
-    @cached_property
+    @property
     def how(self) -> dict[str, Regeneration]:
         """How mediators come by their values: by their expectation, or by draws."""
         return _linear_or_drawn(self.model, self.query.regenerated)
@@ -284,7 +283,7 @@ class Expected(Answer):
     def _have_few_levels(self) -> bool:
         """Whether the mediators that would be drawn are of levels, and these are few."""
         levels = [len(self.model.equation(node).codes) for node in self._drawn]
-        return all(levels) and np.prod(levels) <= _INNER
+        return all(levels) and bool(np.prod(levels) <= _INNER)
 
     def _integrated(self, query: Query) -> Floats | None:
         """Return the expected outcome, mediators integrated out; None where that is too much."""
@@ -329,7 +328,8 @@ class Expected(Answer):
             answer = replace(self, parameters=thinned)
             return answer._sums(query.of_rows(rows, draws), mediators, at)
 
-        return summed(sums, len(query.values), self.n_draws, n_numbers)
+        found = summed(sums, len(query.values), self.n_draws, n_numbers)
+        return found if found is not None and np.isfinite(found).all() else None
 
     def _independent(self, known: Marginals) -> dict[str, Marginal]:
         """Return the distributions of what is heard on the way; nothing if these hang together."""

@@ -179,7 +179,9 @@ class Mediated:
     def _add(self, out: Floats, j: int, rows: NDArray[np.intp], sizes: tuple[int, int]) -> None:
         """Add what is expected of terms in some rows, other mediators at rest, in place."""
         is_smooth = isinstance(self.equation.design, SmoothDesign)
-        grid = _Grid(self.marginals[j].of(slice(None), rows), sizes, _SMOOTH if is_smooth else _FINE)
+        grid = _Grid(
+            self.marginals[j].of(slice(None), rows), sizes, _SMOOTH if is_smooth else _FINE
+        )
         wide = sizes[0] * sizes[1]
         for draws, matrix, coefficients in self.parts:
 
@@ -282,7 +284,7 @@ class _Grid:
 
 
 def _jumps(made: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return in which rows, and from which points on, terms jump; made is (rows, points, terms)."""
+    """Return in which rows, and from which points on, terms jump, (rows, points, terms)."""
     steps = np.abs(np.diff(made, axis=1))
     beside = np.zeros_like(steps)
     beside[:, 1:] = steps[:, :-1]

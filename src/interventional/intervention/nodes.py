@@ -95,15 +95,15 @@ def points(
     if family.name not in _SCALES:
         return None
     n = eta.shape[1]
-    ends = [
+    low, high = (
         {"eta": f(eta, axis=0)}
         | {name: np.broadcast_to(f(each, axis=0), n) for name, each in dispersion.items()}
         for f in (np.min, np.max)
-    ]
-    if any(np.any(ends[0][name] <= 0) for name in dispersion):
+    )
+    if any(np.any(low[name] <= 0) for name in dispersion):
         return None
     with np.errstate(all="ignore"):
-        scale = _SCALES[family.name](*ends, how)
+        scale = _SCALES[family.name](low, high, how)
         size = (scale.high - scale.low) / scale.step
     if not np.all(size < most):
         return None
@@ -201,6 +201,8 @@ def kernel(
 ) -> Callable[[Floats], Floats]:
     """Return what gives a mediator's log density at values, up to what no value changes.
 
+    It is near 0 where the density is largest, so that its exponential is a number.
+
     Parameters
     ----------
     family : Family
@@ -263,28 +265,31 @@ def _student_t_kernel(eta: Floats, dispersion: Mapping[str, Floats]) -> Kernel:
 
 def _gamma_kernel(eta: Floats, dispersion: Mapping[str, Floats]) -> Kernel:
     alpha = dispersion["alpha"]
-    rate = alpha * np.exp(-eta)
-    return lambda y: (alpha - 1) * np.log(y) - rate * y
+    rate, at_mean = alpha * np.exp(-eta), (alpha - 1) * eta - alpha
+    return lambda y: (alpha - 1) * np.log(y) - rate * y - at_mean
 
 
 def _beta_kernel(eta: Floats, dispersion: Mapping[str, Floats]) -> Kernel:
     phi = dispersion["phi"]
     left, right = special.expit(eta) * phi - 1, special.expit(-eta) * phi - 1
-    return lambda y: left * np.log(y) + right * np.log1p(-y)
+    at_mean = left * special.log_expit(eta) + right * special.log_expit(-eta)
+    return lambda y: left * np.log(y) + right * np.log1p(-y) - at_mean
 
 
 def _poisson_kernel(eta: Floats, dispersion: Mapping[str, Floats]) -> Kernel:
-    return lambda y: eta * y - special.gammaln(y + 1)
+    rate = np.exp(eta)
+    return lambda y: eta * y - rate - special.gammaln(y + 1)
 
 
 def _negative_binomial_kernel(eta: Floats, dispersion: Mapping[str, Floats]) -> Kernel:
     alpha = dispersion["alpha"]
-    slope = eta - np.logaddexp(eta, np.log(alpha))
+    slope, rate = eta - np.logaddexp(eta, np.log(alpha)), np.exp(eta)
+    at_mean = slope * rate + special.gammaln(rate + alpha) - special.gammaln(rate + 1)
 
     def log_density(y: Floats) -> Floats:
         values, back = np.unique(y, return_inverse=True)  # few: all draws have them in common
         of_value = special.gammaln(values + alpha) - special.gammaln(values + 1)
-        return slope * y + of_value[:, back]
+        return slope * y + of_value[:, back] - at_mean
 
     return log_density
 
