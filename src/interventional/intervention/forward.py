@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interventional.answers.samples import Chunked, Closed, Linear, Rows
+from interventional.data.design import TreatmentCoding
 from interventional.graph.choice import Regression
 from interventional.intervention.marginals import Marginals, under
 from interventional.intervention.mediated import Marginal, Mediated
@@ -488,7 +489,9 @@ class _Terms:
 
     def __call__(self, rows: Rows) -> Floats:
         """Return the terms of some rows, (rows, terms)."""
-        matrix = self.equation.design.matrix(_Columns(self.equation, self.query)(rows))
+        design, columns = self.equation.design, _Columns(self.equation, self.query)(rows)
+        coded = isinstance(design, TreatmentCoding)
+        matrix = design.compact(columns) if coded else design.matrix(columns)
         return matrix if self.own.all() else matrix[:, self.own]
 
 
