@@ -22,7 +22,7 @@ from sklearn.preprocessing import (
 )
 
 from interventional import BayesianInterventionRegressor, numbers
-from interventional.intervention import forward
+from interventional.intervention import compiled
 from interventional.scm.compiling import python_mode
 
 LEVELS = ["high", "low", "mid"]  # as they are sorted, the order of their codes
@@ -375,7 +375,7 @@ def test_threads_have_compiled_functions_of_their_own():
     expected = [
         model.intervene(X, {"first": float(k)}, kind="predictive").draws.values for k in range(4)
     ]
-    forward._compiled.cache_clear()
+    compiled.compiled.cache_clear()
     barrier = threading.Barrier(4)
 
     def ask(k):
@@ -387,7 +387,7 @@ def test_threads_have_compiled_functions_of_their_own():
 
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(ask, range(4)))
-    assert forward._compiled.cache_info().misses == 4
+    assert compiled.compiled.cache_info().misses == 4
     for found, right in zip(answers, expected, strict=True):
         for each in found:
             np.testing.assert_array_equal(each, right)

@@ -28,7 +28,7 @@ from interventional import (
     NotIdentifiedError,
     intervene,
 )
-from interventional.intervention import forward
+from interventional.intervention import compiled
 from interventional.scm.compiling import python_mode
 
 
@@ -1010,7 +1010,7 @@ def test_threads(chain):
         return model.intervene(X, ask[0], kind=ask[1]).draws.values
 
     serial = [answer(ask) for ask in asks]
-    forward._compiled.cache_clear()  # so that threads compile at once, too
+    compiled.compiled.cache_clear()  # so that threads compile at once, too
     with ThreadPoolExecutor(4) as pool:
         for one, other in zip(serial, pool.map(answer, asks), strict=True):
             np.testing.assert_array_equal(one, other)

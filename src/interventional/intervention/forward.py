@@ -10,9 +10,7 @@ An answer is `Samples`: each chunk of rows is drawn when it is asked for, from n
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from threading import get_ident
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +18,12 @@ from numpy.typing import NDArray
 from interventional.answers.samples import Chunked, Closed, Linear, Rows
 from interventional.data.design import TreatmentCoding
 from interventional.graph.choice import Regression
+from interventional.intervention.compiled import Plan, Request, compiled
 from interventional.intervention.marginals import Marginals, under
 from interventional.intervention.mediated import Marginal, Mediated
 from interventional.intervention.summed import EXACTLY, Sums, summed
 from interventional.numbers import Floats, aligned, beside
-from interventional.scm.compiling import building, python_mode
 from interventional.scm.equations import Equation, Regeneration, StructuralModel
-from interventional.scm.generative import generative_model
 from interventional.scm.predictive import refuse_overflow
 
 _INNER = 50  # draws of mediators that an expectation averages over, where it has no closed form
@@ -92,56 +89,6 @@ class Query:
         return replace(self, forced={**self.forced, **put}, regenerated=())
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What is compiled: which node is wanted, and how each other comes by its values."""
-
-    target: str
-    noise: bool
-    level: int | None
-    forced: tuple[str, ...]
-    by_draw: tuple[str, ...]
-    how: tuple[tuple[str, Regeneration], ...]
-
-
-@dataclass(frozen=True)
-class _Request:
-    """A plan for models of a structure; each thread has functions of its own: inputs are state."""
-
-    structure: tuple[Any, ...]
-    plan: _Plan
-    thread: int
-    model: StructuralModel = field(compare=False)
-
-
-@dataclass(frozen=True, eq=False)
-class _Compiled:
-    """A plan as a function, and what it takes: columns, residuals, parameters, generators.
-
-    Attributes
-    ----------
-    function : callable
-        Returns the target.
-    held : tuple of (str, bool)
-        The columns that are given, and whether as whole numbers.
-    factual : tuple of int
-        Positions of the columns that stand in some equation at their factual values.
-    residual : tuple of str
-        The nodes whose residuals are given.
-    needed : tuple of str
-        The parameters on which the target depends.
-    streams : tuple of int
-        Of each node that is drawn, the number of its source of noise.
-    """
-
-    function: Callable[..., Any]
-    held: tuple[tuple[str, bool], ...]
-    factual: tuple[int, ...]
-    residual: tuple[str, ...]
-    needed: tuple[str, ...]
-    streams: tuple[int, ...]
-
-
 @dataclass(frozen=True, eq=False)
 class Answer(Chunked):
     """What a model says to a query: samples of shape (draws, n).
@@ -188,23 +135,23 @@ class Answer(Chunked):
             return self._at_columns(equation, query.values, forced)
         by_draw = tuple(sorted([name for name, value in forced.items() if value.ndim == 2]))
         regenerated = tuple(sorted(how.items())) if how else ()
-        plan = _Plan(target, noise, level, tuple(sorted(forced)), by_draw, regenerated)
-        compiled = _compiled(_Request(self.model.structure, plan, get_ident(), self.model))
+        plan = Plan(target, noise, level, tuple(sorted(forced)), by_draw, regenerated)
+        made = compiled(Request(self.model.structure, plan, get_ident(), self.model))
         names, values = self.model.schema.names, query.values
         inputs = []
-        for name, whole in compiled.held:
+        for name, whole in made.held:
             array = forced[name] if name in forced else values[:, names.index(name)]
             # NaN where a column is not read
             inputs.append(np.nan_to_num(array).astype(np.int64) if whole else array)
-        inputs += [values[:, j] for j in compiled.factual]
-        inputs += [(residuals or {})[node] for node in compiled.residual]
-        draws = [self.parameters[name] for name in compiled.needed]
+        inputs += [values[:, j] for j in made.factual]
+        inputs += [(residuals or {})[node] for node in made.residual]
+        draws = [self.parameters[name] for name in made.needed]
         # Each node has a source of noise of its own, whatever else is drawn: contrasts are paired.
         key = query.seed, stream, query.chunk
-        fresh = [np.random.default_rng([*key[:2], number, key[2]]) for number in compiled.streams]
+        fresh = [np.random.default_rng([*key[:2], number, key[2]]) for number in made.streams]
         try:
             with np.errstate(over="ignore"):
-                found = np.asarray(compiled.function(*map(aligned, (*inputs, *draws)), *fresh))
+                found = np.asarray(made.function(*map(aligned, (*inputs, *draws)), *fresh))
         except (TypeError, ValueError) as error:  # of a design; PyTensor adds hints of its own
             raise type(error)(str(error).partition("\n\nHINT: ")[0]) from None
         return refuse_overflow(found, target)
@@ -490,8 +437,10 @@ class _Terms:
     def __call__(self, rows: Rows) -> Floats:
         """Return the terms of some rows, (rows, terms)."""
         design, columns = self.equation.design, _Columns(self.equation, self.query)(rows)
-        coded = isinstance(design, TreatmentCoding)
-        matrix = design.compact(columns) if coded else design.matrix(columns)
+        if isinstance(design, TreatmentCoding):
+            matrix = design.compact(columns)
+        else:
+            matrix = design.matrix(columns)
         return matrix if self.own.all() else matrix[:, self.own]
 
 
@@ -543,98 +492,3 @@ def _is_one_term(equation: Equation, regenerated: tuple[str, ...]) -> bool:
         for position, variable in pairs
         if variable in regenerated
     )
-
-
-def _needed(model: StructuralModel, plan: _Plan, drawn: Collection[str]) -> tuple[str, ...]:
-    """Return the parameters on which the target depends."""
-    needed: tuple[str, ...] = ()
-    for equation in model.equations:
-        if equation.node == plan.target:
-            needed += equation.parameters if plan.noise else equation.mean_parameters
-        elif equation.node in dict(plan.how):
-            anew = equation.node in drawn
-            needed += equation.parameters if anew else equation.mean_parameters
-    return needed
-
-
-@lru_cache(maxsize=64)
-def _compiled(request: _Request) -> _Compiled:
-    """Return what a plan is compiled to, once a structure and thread."""
-    with building:
-        return _compile(request.model, request.plan)
-
-
-def _compile(model: StructuralModel, plan: _Plan) -> _Compiled:
-    """Compile a node under `pm.do`."""
-    import pymc as pm
-    import pytensor
-    import pytensor.tensor as pt
-    from pytensor.graph.replace import graph_replace, vectorize_graph
-    from pytensor.tensor.random.type import random_generator_type
-
-    names, how = model.schema.names, dict(plan.how)
-    drawn = {node: None for node, what in plan.how if what == "draw"}
-    if plan.noise:
-        drawn[plan.target] = None
-    held = [name for name in names if name not in how and name not in drawn]
-    factual = _factual(model)
-    residual = tuple(node for node, what in plan.how if what == "residual")
-    needed = _needed(model, plan, drawn)
-
-    built = generative_model(model, np.zeros((1, len(names))), how=how)
-    fixed = [name for name in held if name in plan.forced or built[name].owner is not None]
-    if fixed:
-        built = pm.do(built, {name: np.zeros(1, dtype=built[name].dtype) for name in fixed})
-    outcome = built[plan.target if plan.noise else f"{plan.target}_mu"]
-    if plan.level is not None:
-        outcome = outcome[:, plan.level]
-
-    def like(name: str, extra: int) -> Any:
-        variable = built[name]
-        # not pt.tensor(name, ...), which refuses names such as "half" and "int" for dtypes
-        kind = pt.TensorType(variable.dtype, shape=(None,) * (variable.ndim + extra))
-        return kind(name)
-
-    data = [like(name, name in plan.by_draw) for name in held]
-    data += [like(f"{names[j]}_observed", 0) for j in factual]
-    data += [like(f"{node}_residual", 1) for node in residual]
-    parameters = [like(name, 1) for name in needed]
-    generators = [random_generator_type(node) for node in drawn]
-    # The number of rows and the generators are inputs too, which do not add dimensions.
-    several = {equation.node for equation in model.equations if equation.n_blocks > 1}
-    random = [built[f"{node}_score" if node in several else node] for node in drawn]
-    sources = [variable.owner.inputs[0] for variable in random]
-    inner: dict[Any, Any] = dict(zip(sources, generators, strict=True))
-    inner[built.dim_lengths["obs"]] = data[0].shape[-1]
-    replace = {built[variable.name]: variable for variable in (*data, *parameters)}
-    outcome = graph_replace(vectorize_graph(outcome, replace), inner, strict=False)
-    function = pytensor.function(
-        [*data, *parameters, *generators],
-        outcome,
-        mode=python_mode(),
-        on_unused_input="ignore",
-    )
-    coded = {equation.node for equation in model.equations if equation.is_discrete}
-    # NumPy fills keys up with zeros, and the key of the seed alone is that of posterior draws: a
-    # node's number is never zero.
-    nodes = [*names, model.outcome]
-    return _Compiled(
-        function,
-        tuple((name, name in coded) for name in held),
-        factual,
-        residual,
-        needed,
-        tuple(nodes.index(node) or len(nodes) for node in drawn),
-    )
-
-
-def _factual(model: StructuralModel) -> tuple[int, ...]:
-    """Return the columns that stand in some equation at their factual values, by name."""
-    names = model.schema.names
-    factual = {
-        j
-        for equation in model.equations
-        for j, variable in zip(equation.columns, equation.variables, strict=True)
-        if variable != names[j]
-    }
-    return tuple(sorted(factual, key=lambda j: names[j]))

@@ -92,7 +92,7 @@ def points(
     most : int
         How many points are too many.
     """
-    if family.name not in _SCALES:
+    if family.distribution not in _SCALES:
         return None
     n = eta.shape[1]
     low, high = (
@@ -103,7 +103,7 @@ def points(
     if any(np.any(low[name] <= 0) for name in dispersion):
         return None
     with np.errstate(all="ignore"):
-        scale = _SCALES[family.name](low, high, how)
+        scale = _SCALES[family.distribution](low, high, how)
         size = (scale.high - scale.low) / scale.step
     if not np.all(size < most):
         return None
@@ -186,13 +186,13 @@ def _same(u: Floats) -> Floats:
 
 
 _SCALES: Mapping[str, Callable[[Ends, Ends, Fineness], _Scale]] = {
-    "gaussian": _on_line,
-    "lognormal": _on_log,
-    "student_t": _student_t,
-    "gamma": _gamma,
-    "beta": _beta,
-    "poisson": _poisson,
-    "negative_binomial": _negative_binomial,
+    "Normal": _on_line,
+    "LogNormal": _on_log,
+    "StudentT": _student_t,
+    "Gamma": _gamma,
+    "Beta": _beta,
+    "Poisson": _poisson,
+    "NegativeBinomial": _negative_binomial,
 }
 
 
@@ -217,7 +217,7 @@ def kernel(
     callable
         From values, (n,), to an array of its own, (draws, n).
     """
-    return _KERNELS[family.name](eta, dispersion)
+    return _KERNELS[family.distribution](eta, dispersion)
 
 
 Kernel = Callable[[Floats], Floats]
@@ -295,11 +295,11 @@ def _negative_binomial_kernel(eta: Floats, dispersion: Mapping[str, Floats]) -> 
 
 
 _KERNELS: Mapping[str, Callable[[Floats, Mapping[str, Floats]], Kernel]] = {
-    "gaussian": _gaussian_kernel,
-    "lognormal": _lognormal_kernel,
-    "student_t": _student_t_kernel,
-    "gamma": _gamma_kernel,
-    "beta": _beta_kernel,
-    "poisson": _poisson_kernel,
-    "negative_binomial": _negative_binomial_kernel,
+    "Normal": _gaussian_kernel,
+    "LogNormal": _lognormal_kernel,
+    "StudentT": _student_t_kernel,
+    "Gamma": _gamma_kernel,
+    "Beta": _beta_kernel,
+    "Poisson": _poisson_kernel,
+    "NegativeBinomial": _negative_binomial_kernel,
 }
