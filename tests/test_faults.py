@@ -24,7 +24,7 @@ import interventional
 from interventional import BayesianInterventionRegressor, CausalGraph, fitting
 from interventional import estimator as estimator_module
 from interventional.inference import engines, exact, laplace, nuts, scale_priors
-from interventional.intervention import forward
+from interventional.intervention import compiled, forward
 from interventional.scm.compiling import StructureCache
 
 N = 40
@@ -263,7 +263,7 @@ def test_structures_without_number_hold_no_more_than_the_caches(data):
     for k in range(60):
         another(k)
     assert all(len(cache._kept) <= cache._size for cache in caches)
-    assert forward._compiled.cache_info().currsize <= 64
+    assert compiled.compiled.cache_info().currsize <= 64
     small = StructureCache(5)
     for k in range(60):
         small.get(k, lambda k=k: np.zeros(1 << 17) + k)  # a megabyte each

@@ -237,8 +237,9 @@ class BayesianInterventionRegressor(Estimator):
         kind : {"mean", "predictive"}, default "mean"
             The expected outcome, or a new outcome, noise included. In an expected outcome the
             noise of regenerated columns is averaged out: in closed form where they enter linear
-            equations of numbers only, as a sum over levels where only columns of levels remain,
-            else over 50 draws of theirs for each posterior draw.
+            equations of numbers only; numerically, far within the posterior's sd, where up to
+            three others of numbers are left, beside some levels; else over 50 draws of theirs for
+            each posterior draw.
 
         Returns
         -------

@@ -28,7 +28,7 @@ from interventional import (
     NotIdentifiedError,
     intervene,
 )
-from interventional.intervention import forward
+from interventional.intervention import compiled
 from interventional.scm.compiling import python_mode
 
 
@@ -455,7 +455,7 @@ def test_nonlinear_given_the_draws(nonlinear):
     mean = at[1] + curve * s**2
     of_mediator = slope**2 * s**2 + 2 * curve**2 * s**4
     inner = flat(model.intervene(rows, do={"x": 1.2}).draws)
-    assert_standardised((inner - mean) / np.sqrt(of_mediator / forward._INNER))
+    assert np.abs(inner - mean).max() < 1e-2 * mean.std(axis=0).min()
     new = flat(model.intervene(rows, do={"x": 1.2}, kind="predictive").draws)
     assert_standardised((new - mean) / np.sqrt(of_mediator + sigma**2))
 
@@ -489,7 +489,7 @@ def test_spline_equations_given_the_draws():
     )
     mean, variance = of_rows.mean(axis=2), of_rows.var(axis=2)
     inner = flat(model.intervene(rows, do={"x": forced}).draws)
-    error = np.sqrt(variance * (1 / forward._INNER + 1 / many))
+    error = np.sqrt(variance / many)  # of the simulation: the answer has none
     assert_standardised((inner - mean) / error)
     new = flat(model.intervene(rows, do={"x": forced}, kind="predictive").draws)
     spread = np.sqrt(variance * (1 + 1 / many) + drawn(model, "y_sigma")[:, None] ** 2)
@@ -763,10 +763,7 @@ def test_number_that_reaches_a_level_given_the_draws(monkeypatch):
     spread = np.sqrt(variance + drawn(model, "y_sigma") ** 2)
     assert_standardised((new - mean[:, None]) / spread[:, None])
     inner = flat(model.intervene(rows, {"x": 1.5}).draws)
-    assert_mean(((inner - mean[:, None]) / np.sqrt(variance)[:, None]).ravel(), 0.0)
-    # fifty draws of k: no more noise than fifty draws of m would leave, and some
-    left = np.mean((inner - mean[:, None]) ** 2 / variance[:, None])
-    assert 0 < left < 1.1 / forward._INNER
+    assert np.abs(inner - mean[:, None]).max() < 0.1 * mean.std()
 
 
 @pytest.mark.slow
@@ -1013,7 +1010,7 @@ def test_threads(chain):
         return model.intervene(X, ask[0], kind=ask[1]).draws.values
 
     serial = [answer(ask) for ask in asks]
-    forward._compiled.cache_clear()  # so that threads compile at once, too
+    compiled.compiled.cache_clear()  # so that threads compile at once, too
     with ThreadPoolExecutor(4) as pool:
         for one, other in zip(serial, pool.map(answer, asks), strict=True):
             np.testing.assert_array_equal(one, other)

