@@ -30,8 +30,8 @@ from interventional.intervention.do import (
     parse_do,
     refuse_empty_baseline,
 )
-from interventional.intervention.forward import Query
 from interventional.intervention.population import populations
+from interventional.intervention.query import Query
 from interventional.intervention.reach import (
     columns_of,
     following,

@@ -24,8 +24,8 @@ from interventional.errors import listed
 from interventional.fitted import Fitted
 from interventional.intervention import forward
 from interventional.intervention.do import describe
-from interventional.intervention.forward import Query
 from interventional.intervention.population import RETROSPECTIVE, SPLIT, populations
+from interventional.intervention.query import Query
 from interventional.intervention.reach import (
     following,
     observed_nodes,

@@ -11,7 +11,7 @@ from interventional.data.table import Units
 from interventional.errors import listed
 from interventional.graph.choice import Regression
 from interventional.intervention.do import Forced
-from interventional.intervention.forward import Query
+from interventional.intervention.query import Query
 from interventional.numbers import Floats
 from interventional.scm.equations import StructuralModel
 from interventional.scm.roles import positive

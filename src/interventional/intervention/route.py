@@ -6,7 +6,7 @@ from dataclasses import replace
 from interventional.errors import NotIdentifiedError, listed
 from interventional.graph.choice import Regression
 from interventional.graph.identification import in_words
-from interventional.intervention.forward import Query
+from interventional.intervention.query import Query
 from interventional.scm.equations import StructuralModel
 
 

@@ -18,7 +18,7 @@ from interventional.answers.samples import Chunked
 from interventional.answers.support import Support
 from interventional.data.schema import Schema
 from interventional.errors import ExtrapolationWarning
-from interventional.intervention.forward import Query
+from interventional.intervention.query import Query
 from interventional.numbers import Floats, slices
 from interventional.scm.equations import Equation, StructuralModel
 from interventional.trust.overlap import Covariates, Training, Usual

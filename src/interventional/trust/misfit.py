@@ -11,7 +11,7 @@ from interventional.answers.samples import Chunked
 from interventional.answers.support import Bend, Gap, Support
 from interventional.errors import MisfitWarning
 from interventional.intervention.do import Forced
-from interventional.intervention.forward import Query
+from interventional.intervention.query import Query
 from interventional.scm.equations import StructuralModel
 from interventional.trust import between
 from interventional.trust.straightness import Straightness

@@ -18,7 +18,7 @@ from interventional.data.accumulation import Accumulated
 from interventional.data.design import TreatmentCoding
 from interventional.errors import listed, unknown
 from interventional.intervention.do import Forced
-from interventional.intervention.forward import Query
+from interventional.intervention.query import Query
 from interventional.numbers import Floats
 from interventional.scm.equations import Equation, StructuralModel
 from interventional.trust.omitted_variable import (
