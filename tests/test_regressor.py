@@ -77,7 +77,10 @@ class TestPredict:
         variance = mu.var(axis=0, ddof=1) + np.square(draws_of(model, "y_sigma")).mean()
         mean, std = model.predict(X, return_std=True)
         np.testing.assert_array_equal(mean, model.predict(X))
-        np.testing.assert_allclose(std, np.sqrt(variance), rtol=1e-10)
+        # One is of the exact posterior, the other of its draws.
+        chance = family_wise(len(X)) / np.sqrt(2 * len(mu))
+        np.testing.assert_allclose(std, np.sqrt(variance), rtol=chance)
+        np.testing.assert_allclose(std, np.sqrt(variance), rtol=0.02)
 
     def test_std_far_from_zero(self, linear_data):
         """Columns and outcome far from zero have the sd that they have near it."""

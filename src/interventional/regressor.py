@@ -208,7 +208,7 @@ class BayesianInterventionRegressor(Estimator):
                [21. , 21.3]])
         >>> model.predict_outcomes(X.head(2), kind="predictive").interval(0.9).round(0)
         array([[21., 24.],
-               [20., 23.]])
+               [19., 23.]])
         """
         if is_distributed(X):
             self._check_fitted()
