@@ -401,7 +401,7 @@ def test_ratios_through_a_mediator():
         model, "m", "x"
     )
     truth = np.exp(change)[..., 0] * np.ones(9)
-    np.testing.assert_allclose(flat(ratio.draws), truth, rtol=1e-6)
+    np.testing.assert_allclose(flat(ratio.draws), truth, rtol=1e-5)
 
 
 # --- The models ---------------------------------------------------------------------------------
