@@ -357,7 +357,7 @@ def test_what_has_no_closed_form_is_left_to_nuts(monkeypatch):
         asked.append(equation.node)
         shape = sampling.chains, sampling.draws
         found = {"y_beta": np.zeros((*shape, 3)), "y_intercept": np.zeros(shape)}
-        return found, {}, "nutpie", []
+        return engines.Drawn(found, {}, "nutpie", [])
 
     monkeypatch.setattr(engines, "ENGINES", {**engines.ENGINES, "nuts": nuts})
     model, *_ = fitted("poisson", priors={"beta": Prior("Laplace", mu=0, b=1)})
