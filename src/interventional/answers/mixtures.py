@@ -18,6 +18,7 @@ from interventional.numbers import Floats
 _ROOT = np.sqrt(2 * np.pi)
 _CLOSE = 1e-6  # in sd: a Newton step so short leaves an error of its square
 _STEPS = 60  # of Newton's, or halvings
+_WEIGHTY = 0.01  # of the heaviest node
 _TAILS = 801  # lower tails that an interval of highest density is looked for among
 
 
@@ -86,8 +87,11 @@ class Mixture:
         tail = (1 - prob) / 2
         low, high = self._beyond(tail), self._beyond(1 - tail)
         done = self.spread == 0
-        least = self.sd.min(axis=0)
-        doubtful = ~done & (np.ptp(self.shift, axis=0) > least)  # there may be two modes
+        # Nodes make two modes only if they are further apart than twice the smaller spread; what
+        # hardly weighs makes none that an interval would be drawn to.
+        held = self.weights > _WEIGHTY * self.weights.max()
+        apart = np.ptp(self.shift[held], axis=0) > 2 * self.sd[held].min(axis=0)
+        doubtful = ~done & apart
         for _ in range(_STEPS):
             rows = np.flatnonzero(~(done | doubtful))
             if not len(rows):
@@ -121,8 +125,10 @@ class Mixture:
     def _shortest(self, prob: float) -> Floats:
         """Return the shortest of the intervals with some lower tails, of one row."""
         tails = np.linspace(0, 1 - prob, _TAILS)[1:-1]
-        ends = self.quantiles([*tails, *(tails + prob)])[0].reshape(2, -1)
-        return np.asarray(ends[:, np.argmin(ends[1] - ends[0])])
+        p = np.concatenate([tails, tails + prob])
+        every = self.at(np.zeros(len(p), dtype=np.intp))
+        ends = every._quantile(p, ndtri(p), ndtri(p) * every.spread).reshape(2, -1)
+        return np.asarray(self.center + ends[:, np.argmin(ends[1] - ends[0])])
 
     def _below(self, x: Floats) -> Floats:
         """Return the distribution function at distances from the mean, (n,)."""
@@ -150,13 +156,17 @@ class Mixture:
         widest = rows[[int(np.argmax(spread[rows]))]]
         like = z * spread[widest]
         if len(rows) > 1:
-            like = self.at(widest)._quantile(p, z, like)
+            like = self.at(widest)._quantile(np.array([p]), np.array([z]), like)
         start = spread[rows] * (like / spread[widest])
-        out[rows] = self.at(rows)._quantile(p, z, start)
+        alike = np.ones(len(rows))
+        out[rows] = self.at(rows)._quantile(p * alike, z * alike, start)
         return out
 
-    def _quantile(self, p: float, z: float, start: Floats) -> Floats:
-        """Return quantiles as distances from the mean, by Newton's steps within bounds."""
+    def _quantile(self, p: Floats, z: Floats, start: Floats) -> Floats:
+        """Return quantiles as distances from the mean, by Newton's steps within bounds.
+
+        Of each row there is one, at p, where a standard Gaussian has z.
+        """
         ends = self.shift + z * self.sd
         low, high = ends.min(axis=0), ends.max(axis=0)  # as it is with each component
         x = np.clip(start, low, high)
@@ -164,7 +174,7 @@ class Mixture:
         for _ in range(_STEPS):
             at = x[rows]
             z_of = (at - here.shift) / here.sd
-            over = here.weights @ ndtr(z_of) - p
+            over = here.weights @ ndtr(z_of) - p[rows]
             density = here.weights @ (np.exp(-0.5 * np.square(z_of)) / here.sd) / _ROOT
             low[rows] = np.where(over < 0, at, low[rows])
             high[rows] = np.where(over > 0, at, high[rows])
