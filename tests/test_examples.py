@@ -75,7 +75,7 @@ def test_quit_smoking_is_near_the_published_effect(quit_smoking, smokers):
     effect = quitting(quit_smoking.make_model().fit(X, y), X).average()
     assert abs(effect.mean()[0] - 3.5) < 0.1
     assert np.abs(effect.interval(0.95)[0] - [2.6, 4.5]).max() < 0.2
-    assert effect.probability(above=0)[0] == 1.0
+    assert 1 - 1e-9 < effect.probability(above=0)[0] <= 1.0  # in closed form: no count of draws
 
 
 def test_quit_smoking_equals_the_g_formula_of_least_squares(quit_smoking, smokers):

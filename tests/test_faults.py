@@ -83,10 +83,10 @@ STAGES = {
     "the model": (fitting, "specify", "exact"),
     "the density of sigma": (engines, "of_sigma", "exact"),
     "the draws": (exact, "draw", "exact"),
-    "the result": (fitting.Fitted, "of", "exact"),
+    "the result": (fitting, "Fitted", "exact"),
     "the mode": (laplace, "sample", "laplace"),
     "the sampler": (nuts, "sample", "nuts"),
-    "after the sampler": (fitting.Fitted, "of", "nuts"),
+    "after the sampler": (fitting, "Fitted", "nuts"),
 }
 
 

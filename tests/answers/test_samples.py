@@ -154,7 +154,7 @@ def test_same_numbers_whatever_the_block(models, monkeypatch, question, rows_a_b
 
 @pytest.mark.parametrize("question", ["expected", "effect", "two worlds", "mediator"])
 def test_closed_forms_are_taken(models, lazy, monkeypatch, question):
-    """Mean, standard deviation and averages of what is linear need no draw of any row."""
+    """What is linear needs no draw of any row, and no quantile of it where nothing is drawn."""
     computed = ask(models, question)
 
     def refuse(*_, **__):
@@ -163,6 +163,9 @@ def test_closed_forms_are_taken(models, lazy, monkeypatch, question):
     monkeypatch.setattr("interventional.intervention.forward.Answer.evaluate", refuse)
     monkeypatch.setattr("interventional.answers.samples.Linear.samples", refuse)
     computed.mean(), computed.std(), computed.average(by="site").summary()
+    if question in ("expected", "effect"):
+        computed.interval(), computed.quantile(0.1), computed.probability(above=0)
+        return
     with pytest.raises(AssertionError):
         computed.interval()
 
@@ -310,7 +313,11 @@ class TestIsWhatItWas:
             X.iloc[:, :] = 99.0
         for each, expected in zip(outcomes, before, strict=True):
             np.testing.assert_array_equal(each.draws.values, expected)
-            np.testing.assert_allclose(each.mean(), expected.mean(axis=(0, 1)), rtol=1e-9)
+            known, (chains, draws) = expected.mean(axis=(0, 1)), expected.shape[:2]
+            # The mean of new outcomes is in closed form, but for the noise of the draws.
+            chance = expected.std(axis=(0, 1)) / np.sqrt(chains * draws)
+            room = 4.5 * chance if kind == "predictive" else 1e-9 * np.abs(known) + 1e-12
+            assert (np.abs(each.mean() - known) <= room).all()
 
     @pytest.mark.parametrize("do", [{"x": 1.0}, {"x": policy}], ids=["number", "policy"])
     def test_after_another_fit(self, lazy, do):

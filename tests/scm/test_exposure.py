@@ -240,7 +240,8 @@ def test_an_exposure_that_also_acts_through_a_mediator():
     ).fit(X, y)
     ratio = model.intervene(X, {"people": 4.0}) / model.intervene(X, {"people": 2.0})
     truth = 2 * np.exp(of(model, "y_beta")[:, 0] * of(model, "m_beta")[:, 0] * 2.0)
-    np.testing.assert_allclose(flat(ratio.draws), truth[:, None] * np.ones(200), rtol=1e-9)
+    # as near as the points come that the mediator is integrated over
+    np.testing.assert_allclose(flat(ratio.draws), truth[:, None] * np.ones(200), rtol=1e-5)
 
 
 # --- In scikit-learn ----------------------------------------------------------------------------

@@ -518,8 +518,9 @@ def student_t_by_hand(X, y):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("engine", ["auto", "nuts"])
 @pytest.mark.parametrize("write", [negative_binomial_by_hand, student_t_by_hand])
-def test_nuts_draws_from_the_model_written_by_hand(write):
+def test_draws_are_those_of_the_model_written_by_hand(write, engine):
     """The default priors written out, too."""
     import nutpie
     import pymc as pm
@@ -527,9 +528,9 @@ def test_nuts_draws_from_the_model_written_by_hand(write):
 
     family = write.__name__.removesuffix("_by_hand")
     X, y = simulated(family, 200, seed=16)
-    model = BayesianInterventionRegressor(family=family, random_state=0).fit(X, y)
-    posterior = model.idata_["posterior"].dataset
-    assert posterior.attrs["inference"] == "nuts"
+    model = BayesianInterventionRegressor(family=family, inference=engine, random_state=0)
+    posterior = model.fit(X, y).idata_["posterior"].dataset
+    assert posterior.attrs["inference"] == ("importance" if engine == "auto" else "nuts")
     with pm.Model() as by_hand:
         write(X.to_numpy(), y)
     trace = nutpie.sample(

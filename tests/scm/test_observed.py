@@ -87,6 +87,10 @@ def kept(monkeypatch):
     return {engine: cache._kept for engine, cache in caches.items()}
 
 
+WALD = {"sigma": Prior("Wald", mu=1.0, lam=1.0)}  # which is not known in closed form
+LAPLACE = {"beta": Prior("Laplace", mu=0, b=1)}  # nor is that
+
+
 def fit(p, **parameters):
     X, y = rows(parameters.get("family", "gaussian"), p)
     BayesianInterventionRegressor(draws=20, chains=2, random_state=0, **parameters).fit(X, y)
@@ -94,10 +98,11 @@ def fit(p, **parameters):
 
 @pytest.mark.filterwarnings("ignore:inference=:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
-    ("engine", "family"), [("laplace", "poisson"), ("auto", "gaussian"), ("auto", "lognormal")]
+    ("engine", "family", "priors"),
+    [("laplace", "poisson", LAPLACE), ("auto", "gaussian", WALD), ("auto", "lognormal", WALD)],
 )
-def test_another_number_of_columns_compiles_nothing(kept, monkeypatch, engine, family):
-    again = partial(fit, inference=engine, family=family)
+def test_another_number_of_columns_compiles_nothing(kept, monkeypatch, engine, family, priors):
+    again = partial(fit, inference=engine, family=family, priors=priors)
     again(2)
     assert len(kept[engine]) == 1
 
@@ -112,8 +117,9 @@ def test_another_number_of_columns_compiles_nothing(kept, monkeypatch, engine, f
 
 
 def test_a_learnt_scale_serves_any_number_of_columns(kept):
+    learnt = {"beta": Prior("Normal", mu=0, sigma=Prior("ChiSquared", nu=3))}
     for p in (2, 4):
-        fit(p, priors={"beta": "ridge"})
+        fit(p, priors={**learnt, **WALD})
     assert len(kept["auto"]) == 2  # that of sigma, and that of the learnt scale
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from pymc_extras.prior import Prior
 from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -225,7 +226,10 @@ def test_of_a_count_the_mean_holds_the_spread():
         unseen_levels="population",
         inference="laplace",
         random_state=0,
-    ).fit(X, y)
+    )
+    # Of few sites its spread is off, and it says so; what follows is of whatever draws there are.
+    with pytest.warns(ConvergenceWarning, match="the mean of y_beta_site_sd is off"):
+        model.fit(X, y)
     posterior = model.idata_["posterior"]
     intercept = posterior["y_intercept"].values.ravel()
     sd = posterior["y_beta_site_sd"].values.ravel()  # on the log scale

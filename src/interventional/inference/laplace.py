@@ -169,8 +169,8 @@ def _off(variables: Mapping[str, Floats], log_ratios: Floats) -> list[str]:
         flat = values.reshape(len(weights), -1)
         mean = weights @ flat
         spread = np.sqrt(weights @ np.square(flat - mean))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            off = np.nan_to_num(np.abs(flat.mean(axis=0) - mean) / spread)
+        varies = spread > 1e-9 * np.abs(mean)  # else it is known, but for rounding
+        off = np.abs(flat.mean(axis=0) - mean)[varies] / spread[varies]
         if off.size and off.max() > worst:
             worst, where = float(off.max()), name
     # What ratios say has an error of its own: of as many draws as they are worth.

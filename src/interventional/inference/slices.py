@@ -38,7 +38,7 @@ def step(log_density: LogDensities, x: Floats, width: float, rng: Generator) -> 
     >>> x = np.zeros(4000)
     >>> for _ in range(20):
     ...     x = step(lambda t, which: -0.5 * t**2, x, 2.0, rng)
-    >>> abs(x.mean()) < 0.07, abs(x.std() - 1) < 0.05
+    >>> bool(abs(x.mean()) < 0.07), bool(abs(x.std() - 1) < 0.05)
     (True, True)
     """
     every = np.arange(len(x))

@@ -71,7 +71,7 @@ def move(z: Floats, velocity: Floats, walls: Walls) -> tuple[Floats, NDArray[np.
     >>> z = np.full((n, 1), 1.5)
     >>> for _ in range(10):
     ...     z, _ = move(z, rng.normal(size=(n, 1)), walls)
-    >>> bool(z.min() > 1), abs(z.mean() - 1.525) < 0.03
+    >>> bool(z.min() > 1), bool(abs(z.mean() - 1.525) < 0.03)
     (True, True)
     """
     if not len(walls.normals):

@@ -285,7 +285,8 @@ class Expected(Answer):
             return self._bent()
         nodes = (*query.regenerated, model.outcome)
         reached = [equation for equation in model.equations if equation.node in nodes]
-        linear = all(equation.is_linear for equation in reached)
+        # What bends in a mediator's equation is no term of its line.
+        linear = all(each.is_linear and each.surface is None for each in reached)
         if query.differs_by_draw or self._drawn or not linear:
             return None
         if not all(_is_one_term(equation, query.regenerated) for equation in reached):
