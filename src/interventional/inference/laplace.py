@@ -49,6 +49,17 @@ class Gaussian:
     scale: Floats
     factor: Floats
 
+    @classmethod
+    def of_precision(cls, mean: Floats, precision: Floats) -> "Gaussian | None":
+        """Return the Gaussian of a precision; None where that is not positive definite."""
+        if not np.isfinite(precision).all():
+            return None
+        scale = 1 / np.sqrt(np.maximum(np.diag(precision), 1e-300))
+        try:
+            return cls(mean, scale, np.linalg.cholesky(scale[:, None] * precision * scale))
+        except np.linalg.LinAlgError:
+            return None
+
     def shift(self, z: Floats) -> Floats:
         """Return ``x - mean`` for z (..., parameters) in the coordinates."""
         return (

@@ -127,13 +127,7 @@ class OfLevels:
                     break
             else:
                 break
-        precision = self.curvature(x)
-        scale = 1 / np.sqrt(np.maximum(np.diag(precision), 1e-300))
-        try:
-            root = np.linalg.cholesky(scale[:, None] * precision * scale)
-        except np.linalg.LinAlgError:
-            return None
-        return Gaussian(x, scale, root)
+        return Gaussian.of_precision(x, self.curvature(x))
 
     def parameters(self, points: Floats) -> dict[str, Floats]:
         """Return parameters by name, intercepts at the means of the predictors."""

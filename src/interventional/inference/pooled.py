@@ -216,9 +216,5 @@ def near(target: Target, pools: Sequence[Pool]) -> tuple[Pooled, Gaussian] | Non
     for pool, t in zip(pools, log_sd, strict=True):
         middle[at : at + len(t)] = t
         at += pool.n_parameters
-    scale = 1 / np.sqrt(np.diag(precision))
-    try:
-        root = np.linalg.cholesky(scale[:, None] * precision * scale)
-    except np.linalg.LinAlgError:
-        return None
-    return Pooled(target, pools), Gaussian(middle, scale, root)
+    begun = Gaussian.of_precision(middle, precision)
+    return None if begun is None else (Pooled(target, pools), begun)

@@ -184,16 +184,7 @@ class Shrunk:
         middle_point = np.concatenate([mean, z, [np.log(sigma)]])
         every = np.diag(np.concatenate([np.ones(q + p), unsure**-2.0, [2 * self.weight]]))
         every[: q + p, : q + p] = precision
-        return _gaussian(middle_point, every)
-
-
-def _gaussian(mean: Floats, precision: Floats) -> Gaussian | None:
-    """Return a Gaussian by mean and precision; None if there is none."""
-    scale = 1 / np.sqrt(np.diag(precision))
-    try:
-        return Gaussian(mean, scale, np.linalg.cholesky(scale[:, None] * precision * scale))
-    except np.linalg.LinAlgError:
-        return None
+        return Gaussian.of_precision(middle_point, every)
 
 
 def _of_draws(draws: Floats) -> Gaussian | None:
@@ -204,7 +195,7 @@ def _of_draws(draws: Floats) -> Gaussian | None:
     share = len(draws) / (len(draws) + 4 * draws.shape[1])
     covariance = share * np.corrcoef(draws.T) + (1 - share) * np.eye(draws.shape[1])
     inverse = np.linalg.inv(covariance) / spread[:, None] / spread
-    return _gaussian(draws.mean(axis=0), inverse)
+    return Gaussian.of_precision(draws.mean(axis=0), inverse)
 
 
 @dataclass(frozen=True, eq=False)

@@ -102,9 +102,7 @@ class _Fit:
 
     def gaussian(self) -> Gaussian | None:
         """Return it in coordinates in which it is standard."""
-        scale = 1 / np.sqrt(np.diag(self.precision))
-        root = _root(scale[:, None] * self.precision * scale)
-        return None if root is None else Gaussian(self.mean, scale, root)
+        return Gaussian.of_precision(self.mean, self.precision)
 
 
 def _expected(target: Target, mean: Floats, covariance: Floats) -> tuple[float, Floats, Floats]:
