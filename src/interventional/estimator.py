@@ -1,6 +1,6 @@
 """`Estimator`: parameters, fitting, prediction and checks, as scikit-learn wants them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -36,6 +36,8 @@ from interventional.inference.engines import INFERENCES
 from interventional.inference.posterior import Sampling
 from interventional.intervention.simulation import simulate, with_drawn
 from interventional.numbers import Floats
+from interventional.own import fitting as own_fitting
+from interventional.own.mechanisms import OwnModel
 from interventional.scm.draft import OF_MODEL, Draft, draft
 from interventional.scm.generative import generative_model, observed_rows
 from interventional.scm.predictive import Predictive
@@ -70,6 +72,7 @@ class Estimator(RegressorMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "graph": "no_validation",
         "outcome": [str, None],
+        "model": "no_validation",
         "family": [str, Mapping],
         "exposure": "no_validation",
         "noise": "no_validation",
@@ -82,7 +85,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         "unseen_levels": [StrOptions({"error", "population"})],
         "fit_intercept": ["boolean"],
         "center_predictors": ["boolean"],
-        "inference": [StrOptions({*INFERENCES})],
+        "inference": [StrOptions({*INFERENCES, *own_fitting.INFERENCES})],
         "draws": [Interval(Integral, 1, None, closed="left")],
         "tune": [Interval(Integral, 0, None, closed="left")],
         "chains": [Interval(Integral, 1, None, closed="left")],
@@ -96,6 +99,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         *,
         graph: Any = None,
         outcome: str | None = None,
+        model: "pm.Model | Callable[..., pm.Model] | None" = None,
         family: str | Mapping[str, str] = "gaussian",
         exposure: Any = None,
         noise: Any = None,
@@ -108,7 +112,9 @@ class Estimator(RegressorMixin, BaseEstimator):
         unseen_levels: Literal["error", "population"] = "error",
         fit_intercept: bool = True,
         center_predictors: bool = True,
-        inference: Literal["auto", "exact", "nuts", "laplace"] = "auto",
+        inference: Literal[
+            "auto", "exact", "nuts", "laplace", "advi", "pathfinder"
+        ] = "auto",
         draws: int = 1000,
         tune: int = 1000,
         chains: int = 4,
@@ -118,6 +124,7 @@ class Estimator(RegressorMixin, BaseEstimator):
     ):
         self.graph = graph
         self.outcome = outcome
+        self.model = model
         self.family = family
         self.exposure = exposure
         self.noise = noise
@@ -189,6 +196,9 @@ class Estimator(RegressorMixin, BaseEstimator):
         array([ 8. , -2.9])
         """
         with restored_on_failure(self):
+            if self.model is not None:
+                self._fit_own(X, y, sample_weight)
+                return self
             if is_distributed(X):
                 dask.read_columns(X, self, reset=True)
                 total = dask.accumulate(clone(self)._batch, X, y, sample_weight)
@@ -262,6 +272,31 @@ class Estimator(RegressorMixin, BaseEstimator):
                     delattr(self, name)
                 self._accumulated, self._undetermined = total, str(error)
         return self
+
+    def _fit_own(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None) -> None:
+        """Condition the user's own model on data."""
+        if is_distributed(X):
+            raise TypeError("model= takes rows in memory; X is a Dask collection")
+        if sample_weight is not None:
+            raise ValueError(
+                "sample_weight: what a row counts as, a model of its own would have to say; fit "
+                "it to repeated rows"
+            )
+        target = read_outcome(y, X, self)
+        model, values = self._read_own(X, name_of(y))
+        check_consistent_length(values, target)
+        what = name_of(y), self.inference, self._sampling()
+        self.fitted_ = own_fitting.fitted_to(model, values, target, *what)
+        self._accumulated, self._undetermined = self.fitted_.seen, ""
+        self.graph_ = model.graph
+        for name in {"coef_", "intercept_"} & set(vars(self)):
+            delattr(self, name)
+
+    def _read_own(self, X: Any, named: Any) -> tuple[OwnModel, Floats]:
+        """Return the user's own model of rows, and these encoded."""
+        own_fitting.refuse_equations({name: getattr(self, name) for name in self.get_params()})
+        table = read_table(X, self, reset=True)
+        return own_fitting.own_model(self.model, table, self.outcome, named)
 
     def _draft_of(self, total: Accumulated) -> Draft:
         """Return what the parameters say of rows that came in batches."""
@@ -545,12 +580,26 @@ class Estimator(RegressorMixin, BaseEstimator):
         (True, 500)
         """
         size = checks.positive_size(n_samples)
+        if self.model is not None:
+            return self._prior_of_own(X, y, size, random_state)
         with restored(self):
             schema, values, target, _ = self._read_training(X, y, None)
             model, _ = specify(self._draft(schema, values, name_of(y)), values, target)
         labels = checks.labels_of(X, len(target))
         rng = generator(random_state)
         return checks.prior_predictive(model, values, target, labels, size, rng)
+
+    def _prior_of_own(self, X: Any, y: ArrayLike, size: int, random_state: Any) -> "xr.DataTree":
+        """Return what the priors of the user's own model expect."""
+        with restored(self):
+            target = read_outcome(y, X, self)
+            model, values = self._read_own(X, name_of(y))
+            check_consistent_length(values, target)
+        seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+        drawn = own_fitting.from_prior(model, values, size, int(seed))
+        return own_fitting.prior_predictive(
+            model, drawn, target, checks.labels_of(X, len(target))
+        )
 
     def log_likelihood(self, X: Any, y: ArrayLike) -> "xr.DataTree":
         """Return the log density of outcomes for each posterior draw, as ArviZ takes it.
@@ -662,6 +711,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         ['y']
         """
         target = None
+        if self.model is not None:
+            return self._build_own(X, y)
         with restored(self):
             if y is None and self.__sklearn_is_fitted__():
                 values, model = self._read(X), self.fitted_.model
@@ -676,6 +727,16 @@ class Estimator(RegressorMixin, BaseEstimator):
         if target is None:
             return built
         return observed_rows(built, model, values, target)
+
+    def _build_own(self, X: Any, y: ArrayLike | None) -> "pm.Model":
+        """Return the user's own PyMC model of rows, observed where there are outcomes."""
+        with restored(self):
+            if y is None and self.__sklearn_is_fitted__():
+                model, values, target = self.fitted_.model, self._read(X), None
+            else:
+                target = None if y is None else read_outcome(y, X, self)
+                model, values = self._read_own(X, name_of(y))
+        return own_fitting.built(model, values, target, list(Table.of(X).index))
 
     def simulate(
         self,
@@ -716,6 +777,15 @@ class Estimator(RegressorMixin, BaseEstimator):
         0  0.0  1.0  0.7
         1  1.0  0.0  1.5
         """
+        seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+        if self.model is not None:
+            with restored(self):
+                if self.__sklearn_is_fitted__():
+                    model, values = self.fitted_.model, self._read(X)
+                else:
+                    model, values = self._read_own(X, None)
+            drawn = own_fitting.simulated(model, values, parameters, int(seed))
+            return with_drawn(Table.of(X), drawn)
         with restored(self):
             if self.__sklearn_is_fitted__():
                 self._read(X)
@@ -724,7 +794,6 @@ class Estimator(RegressorMixin, BaseEstimator):
                 _, schema, values = self._read_new(X, None)
                 outcome = self._draft(schema, values).outcome
         built = self.build_model(X)
-        seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         drawn = simulate(built, outcome, schema, parameters, int(seed))
         return with_drawn(Table.of(X), drawn)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import joblib
@@ -13,7 +13,7 @@ from interventional.answers.contents import Contents
 from interventional.answers.law import Law
 from interventional.answers.outcomes import Outcomes, outcomes_of
 from interventional.answers.population import Populations
-from interventional.answers.samples import Samples, at_once
+from interventional.answers.samples import Chunked, Samples, at_once
 from interventional.answers.support import Bend, Support
 from interventional.data.accumulation import Accumulated
 from interventional.data.schema import Wrong, refuse
@@ -333,12 +333,44 @@ class Fitted:
         if errors is not None and self.model.schema.names[errors] not in query.forced:
             of_y.errors(query.values)
         asked = estimand(self.model.outcome, words, kind)
-        of_kind = forward.Predictive if kind == "predictive" else forward.Expected
-        answer = of_kind(self.model, query, self.draws, law=self.law)
-        adjusted = partial(confounding.unbiased, biases=self.biases_by_draw)
+        answer = self.answer(query, kind)
         known = self.supported(query) if supported is None else supported
-        population = populations(answer, self.learnt, adjusted)
-        return self.as_outcomes(table, adjusted(answer), asked, known, follow, population)
+        population = self.populations(answer)
+        return self.as_outcomes(table, self.unbiased(answer), asked, known, follow, population)
+
+    # --- Answers --------------------------------------------------------------------------------
+
+    def answer(self, query: Query, kind: Kind) -> Chunked:
+        """Return the draws that answer a query, biases left as they are."""
+        of_kind = forward.Predictive if kind == "predictive" else forward.Expected
+        return of_kind(self.model, query, self.draws, law=self.law)
+
+    def seen_as(self, query: Query, kind: Kind) -> tuple[Samples, Chunked]:
+        """Return what outcomes of rows as they are, nothing forced; twice.
+
+        Once in closed form where there is one, and once as `answer` has it.
+        """
+        answer = self.answer(query, kind)
+        if kind == "predictive":
+            return answer, answer
+        equation = self.model.of_outcome
+        return Predictive.expected(equation, query.values, self.draws, self.law), answer
+
+    def retrospective(self, query: Query, observed: Mapping[str, Floats]) -> Chunked:
+        """Return what outcomes had been, the rows' own noise kept."""
+        return forward.Retrospective(self.model, query, self.draws, observed=observed)
+
+    def through(self, query: Query, mediators: Query) -> Samples:
+        """Return expected outcomes with mediators as under another intervention."""
+        return forward.Through(self.model, query, self.draws, mediators=mediators)
+
+    def unbiased(self, samples: Any) -> Samples:
+        """Return samples of an answer less the biases that have a prior."""
+        return confounding.unbiased(samples, biases=self.biases_by_draw)
+
+    def populations(self, answer: Any) -> Populations | str:
+        """Return what an answer is for the population that groups of rows are a sample of."""
+        return populations(answer, self.learnt, self.unbiased)
 
     def as_outcomes(
         self,

@@ -6,7 +6,6 @@ or, behind the steps of a pipeline, by those who know the steps; what follows is
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,9 +21,8 @@ from interventional.data.schema import refuse
 from interventional.data.table import Table, Units
 from interventional.errors import listed
 from interventional.fitted import Fitted
-from interventional.intervention import forward
 from interventional.intervention.do import describe
-from interventional.intervention.population import RETROSPECTIVE, SPLIT, populations
+from interventional.intervention.population import RETROSPECTIVE, SPLIT
 from interventional.intervention.query import Query
 from interventional.intervention.reach import (
     following,
@@ -34,9 +32,8 @@ from interventional.intervention.reach import (
 from interventional.intervention.route import refuse_mediators
 from interventional.intervention.words import Do, Kind, at_rest_in_words, difference, given
 from interventional.numbers import Floats
-from interventional.scm.predictive import Predictive
 from interventional.scm.roles import positive
-from interventional.trust import confounding, extrapolation, misfit
+from interventional.trust import extrapolation, misfit
 
 if TYPE_CHECKING:
     from interventional.trust.sensitivity import Sensitivity
@@ -82,17 +79,11 @@ def predict(fitted: Fitted, units: Units, kind: Kind = "mean") -> Outcomes:
     refuse(units.wrong, equation.read)
     if equation.exposure is not None:
         positive(units.values[:, equation.exposure])
-    query = Query(units.values, {}, (), units.seed)
-    samples: Samples
     if kind == "predictive":
         equation.errors(units.values)  # must be there
-        answer: forward.Answer = forward.Predictive(model, query, fitted.draws, law=fitted.law)
-        samples = answer
-    else:
-        answer = forward.Expected(model, query, fitted.draws, law=fitted.law)
-        samples = Predictive.expected(equation, units.values, fitted.draws, fitted.law)
-    adjusted = partial(confounding.unbiased, biases=fitted.biases_by_draw)
-    population = populations(answer, fitted.learnt, adjusted)
+    query = Query(units.values, {}, (), units.seed)
+    samples, answer = fitted.seen_as(query, kind)
+    population = fitted.populations(answer)
     return fitted.as_outcomes(units.table, samples, words, OBSERVED, (), population)
 
 
@@ -125,10 +116,7 @@ def imagined(fitted: Fitted, table: Table, units: Units, target: Floats, side: S
     asked, query = fitted.serving(side.query)
     model, observed = asked.model, observed_nodes(asked.model, query, units, target)
     refuse_confounded_mediators(model, query)
-    samples = confounding.unbiased(
-        forward.Retrospective(model, query, asked.draws, observed=observed),
-        asked.biases_by_draw,
-    )
+    samples = asked.unbiased(asked.retrospective(query, observed))
     words = f"{model.outcome} had it been that {side.words}"
     known = side.supported, frozenset[str](), RETROSPECTIVE
     return asked.as_outcomes(table, samples, words, *known)
@@ -168,7 +156,7 @@ def split(
     refuse_confounded_mediators(model, treated.query)
 
     def outcome(side: Side, mediators: Side) -> Samples:
-        through = forward.Through(model, side.query, fitted.draws, mediators=mediators.query)
+        through = fitted.through(side.query, mediators.query)
         return at_once(through if raw is None else Applied(raw, through))
 
     neither = outcome(rested, rested)

@@ -5,7 +5,7 @@ hold the lengths of parameters, too, one density serves any number of them.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -105,8 +105,14 @@ class LogPosterior:
             return function(*arguments, *self.arrays)
 
 
-def compile_density(model: "pm.Model", data: Mapping[str, Any]) -> Density:
-    """Compile the log density of a model over its parameters in one vector."""
+def compile_density(
+    model: "pm.Model", data: Mapping[str, Any], wanted: Collection[str] | None = None
+) -> Density:
+    """Compile the log density of a model over its parameters in one vector.
+
+    Of its variables those that are random are computed, and those deterministic ones that are
+    `wanted`, by default all.
+    """
     import pymc as pm
     import pytensor.tensor as pt
     from pymc.initial_point import make_initial_point_expression
@@ -118,14 +124,15 @@ def compile_density(model: "pm.Model", data: Mapping[str, Any]) -> Density:
     for rv in model.free_RVs:
         if not rv.type.dtype.startswith("float"):
             raise ValueError(f"{rv.name!r} is discrete, and has no Gaussian approximation")
-    names = [variable.name for variable in (*model.free_RVs, *model.deterministics)]
+    computed = [v for v in model.deterministics if wanted is None or v.name in wanted]
+    names = [variable.name for variable in (*model.free_RVs, *computed)]
     start = make_initial_point_expression(
         free_rvs=model.free_RVs,
         rvs_to_transforms=model.rvs_to_transforms,
         initval_strategies=model.rvs_to_initial_values,
         return_transformed=True,
     )
-    outputs = model.replace_rvs_by_values([*model.free_RVs, *model.deterministics])
+    outputs = model.replace_rvs_by_values([*model.free_RVs, *computed])
     graph = [model.logp(), *outputs, *start]
     inputs: dict[str, Any] = {}
     replace = {v: inputs.setdefault(v.name, v.type(v.name)) for v in _data_of(graph, data)}

@@ -10,7 +10,7 @@ p(x)/q(x): its shape, Pareto k-hat, should be below min(1 - 1/log10(S), 0.7) for
 Simpson, Gelman, Yao & Gabry 2024, "Pareto smoothed importance sampling", JMLR 25(72)).
 """
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -103,7 +103,10 @@ class Posterior(Protocol):
 
 
 def compiled(
-    build: "Callable[[], pm.Model]", data: Mapping[str, Any], key: Hashable
+    build: "Callable[[], pm.Model]",
+    data: Mapping[str, Any],
+    key: Hashable,
+    wanted: Collection[str] | None = None,
 ) -> LogPosterior:
     """Return the posterior of an observed model.
 
@@ -115,8 +118,10 @@ def compiled(
         The data of the model, by the names of its shared variables.
     key : hashable
         The structure of the model; equal keys share what is compiled.
+    wanted : collection of str, optional
+        The deterministic variables that are computed for draws; by default all.
     """
-    density = _densities.get(key, lambda: compile_density(build(), data))
+    density = _densities.get(key, lambda: compile_density(build(), data, wanted))
     return LogPosterior(density, density.arrays(data))
 
 

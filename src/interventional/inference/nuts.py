@@ -1,6 +1,6 @@
 """NUTS on the observed model: compiled once per structure, fed new data from then on."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ def sample(
     key: Hashable,
     sampling: Sampling,
     label: Label = by_position,
+    wanted: Sequence[str] | None = None,
 ) -> tuple[Draws, Stats, str, list[str]]:
     """Sample an observed model, through nutpie, or PyMC's own sampler where nutpie is absent.
 
@@ -45,6 +46,8 @@ def sample(
         How to sample.
     label : callable
         What an element of a variable is called, where it is the worst.
+    wanted : sequence of str, optional
+        The variables that are kept, by default all: those of each row may be many.
 
     Returns
     -------
@@ -58,23 +61,28 @@ def sample(
     """
     library = "pymc" if find_spec("nutpie") is None else "nutpie"
     if library == "nutpie":
-        variables, stats = _sample_nutpie(build, data, key, sampling)
+        variables, stats = _sample_nutpie(build, data, key, sampling, wanted)
     else:
-        variables, stats = _sample_pymc(build(), sampling)
+        variables, stats = _sample_pymc(build(), sampling, wanted)
     # Correlations of one with itself do not move; what makes them is among the variables.
     moving = {name: values for name, values in variables.items() if not name.endswith("_corr")}
     return variables, stats, library, of_chains(moving, stats, label)
 
 
 def _sample_nutpie(
-    build: "Callable[[], pm.Model]", data: Mapping[str, Any], key: Hashable, sampling: Sampling
+    build: "Callable[[], pm.Model]",
+    data: Mapping[str, Any],
+    key: Hashable,
+    sampling: Sampling,
+    wanted: Sequence[str] | None,
 ) -> tuple[Draws, Stats]:
     import nutpie
 
     # Seconds: Numba types and compiles what nutpie wraps around PyTensor's function, with all of
     # Numba's own error messages. PyTensor keeps its functions on disk; nutpie's cannot be kept.
     sampling.tell("compiling")
-    compiled = _compiled.get(key, lambda: nutpie.compile_pymc_model(build()))
+    names = None if wanted is None else list(wanted)
+    compiled = _compiled.get(key, lambda: nutpie.compile_pymc_model(build(), var_names=names))
     used = {variable.name for variable in compiled.shared_var_keys}
     compiled = compiled.with_data(**{name: data[name] for name in used})
     tune = max(sampling.tune, 1)  # nutpie panics without any
@@ -124,7 +132,9 @@ def _stack(
     return stacked
 
 
-def _sample_pymc(model: "pm.Model", sampling: Sampling) -> tuple[Draws, Stats]:
+def _sample_pymc(
+    model: "pm.Model", sampling: Sampling, wanted: Sequence[str] | None
+) -> tuple[Draws, Stats]:
     import pymc as pm
 
     with model:
@@ -138,6 +148,7 @@ def _sample_pymc(model: "pm.Model", sampling: Sampling) -> tuple[Draws, Stats]:
             quiet=not sampling.verbose,
             compute_convergence_checks=False,
             nuts_sampler="pymc",
+            var_names=None if wanted is None else list(wanted),
         )
     stats = trace["sample_stats"].dataset
     return (

@@ -98,13 +98,7 @@ def to_datatree(model: StructuralModel, posteriors: Sequence[Posterior]) -> "xr.
             variables[name] = ((*sample, *dims.get(name, ())), values)
         prefix = "" if equation is model.of_outcome else f"{equation.node}_"
         stats |= {prefix + name: (sample, v) for name, v in posterior.sample_stats.items()}
-    attributes = {
-        "inference_library": posteriors[-1].library,
-        "creation_library": "interventional",
-        "creation_library_version": _version(),
-        "inference": posteriors[-1].engine,
-        "sample_dims": list(sample),
-    }
+    attributes = origin(posteriors[-1])
     if model.graph is not None:
         attributes["inference_by_node"] = [f"{e.node}: {p.engine}" for e, p in pairs]
     groups = {"/posterior": xr.Dataset(variables, coords, attributes)}
@@ -112,6 +106,17 @@ def to_datatree(model: StructuralModel, posteriors: Sequence[Posterior]) -> "xr.
         own = {name: coords[name] for name in sample}
         groups["/sample_stats"] = xr.Dataset(stats, own, attributes)
     return xr.DataTree.from_dict(groups)
+
+
+def origin(posterior: Posterior) -> dict[str, Any]:
+    """Return what a group of draws says of where they are from."""
+    return {
+        "inference_library": posterior.library,
+        "creation_library": "interventional",
+        "creation_library_version": _version(),
+        "inference": posterior.engine,
+        "sample_dims": ["chain", "draw"],
+    }
 
 
 @cache

@@ -47,7 +47,7 @@ def posterior_predictive(
     replicated = found.sample(picked(found.n_draws, n_samples, rng), rng)
     return xr.DataTree.from_dict(
         {
-            "/posterior_predictive": _replicated(found.equation.node, replicated, labels),
+            "/posterior_predictive": new_data(found.equation.node, replicated, labels),
             "/observed_data": observed(found.equation.node, target, labels),
         }
     )
@@ -83,7 +83,7 @@ def prior_predictive(
     return xr.DataTree.from_dict(
         {
             "/prior": tree["posterior"].to_dataset(),
-            "/prior_predictive": _replicated(equation.node, replicated, labels),
+            "/prior_predictive": new_data(equation.node, replicated, labels),
             "/observed_data": observed(equation.node, target, labels),
         }
     )
@@ -170,7 +170,7 @@ def observed(outcome: str, target: Floats, labels: Any) -> "xr.Dataset":
     return xr.Dataset({outcome: ("obs", target)}, {"obs": ("obs", labels)})
 
 
-def _replicated(outcome: str, replicated: Floats, labels: Any) -> "xr.Dataset":
+def new_data(outcome: str, replicated: Floats, labels: Any) -> "xr.Dataset":
     import xarray as xr
 
     coords: Mapping[str, Any] = {

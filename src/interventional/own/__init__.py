@@ -1,0 +1,1 @@
+"""The user's own PyMC model: read, observed, sampled, and asked by the same calls."""

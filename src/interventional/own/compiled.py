@@ -1,0 +1,306 @@
+"""Nodes of the user's model under `pm.do` as functions, vectorised over the posterior.
+
+What cannot be vectorised is called once for each draw. Loops in a model, `scan`, are slow in
+Python: they are compiled by Numba, and called once for each draw.
+"""
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from interventional.own.skeleton import Skeleton
+from interventional.scm.compiling import building, python_mode
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+# Of a node: its expectation, a new value, or the log density of a given one.
+What = Literal["mean", "spread", "draw", "log_density"]
+How = Literal["draw", "residual"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compiled.
+
+    Attributes
+    ----------
+    target : str
+        The node that is wanted.
+    what : {"mean", "spread", "draw", "log_density"}
+        What of it.
+    how : tuple of (str, str)
+        The nodes that are regenerated, and how: drawn, or as an expectation and a residual.
+    by_draw : tuple of str
+        The columns that have other values in each draw.
+    """
+
+    target: str
+    what: What
+    how: tuple[tuple[str, How], ...] = ()
+    by_draw: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A plan as a function, and what it takes.
+
+    Attributes
+    ----------
+    function : callable
+        Of columns, residuals, the number of rows, and of draws, parameters, and generators.
+    columns, residuals, parameters : tuple of str
+        Those on which the target depends.
+    streams : tuple of (int, int)
+        For each generator: which node's it is, and the how many-th of these.
+    whole : bool
+        Whether all draws are had at once; else it is called once for each.
+    """
+
+    function: Callable[..., Any]
+    columns: tuple[str, ...]
+    residuals: tuple[str, ...]
+    parameters: tuple[str, ...]
+    streams: tuple[tuple[int, int], ...]
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Request:
+    """A plan for skeletons of a structure; each thread has functions of its own."""
+
+    structure: Hashable
+    plan: Plan
+    thread: int
+    skeleton: Skeleton = field(compare=False)
+
+
+@lru_cache(maxsize=128)
+def compiled(request: Request) -> Compiled:
+    """Return what a plan is compiled to, once a structure and thread."""
+    with building:
+        return _compile(request.skeleton, request.plan)
+
+
+class NoMeanError(ValueError):
+    """PyMC knows no mean of a distribution in closed form."""
+
+
+def under_do(skeleton: Skeleton, plan: Plan) -> "pm.Model":
+    """Return the model in which all columns that are not regenerated are forced."""
+    import pymc as pm
+    import pytensor
+
+    how = dict(plan.how)
+    given = [name for name in skeleton.random if name not in how and name != plan.target]
+    one = {name: np.zeros(1, dtype=skeleton.dtype(name)) for name in given}
+    model = pm.do(skeleton.model, one) if one else skeleton.model
+    kept = [name for name, what in plan.how if what == "residual"]
+    for name in kept:  # one after the other: each reads those before it
+        own = mean_of(model, name)
+        residual = pytensor.shared(np.zeros(1), name=_residual_name(name), shape=(None,))
+        model = pm.do(model, {name: own + residual})
+    return model
+
+
+def _residual_name(name: str) -> str:
+    return f"{name}__residual"
+
+
+def mean_of(model: "pm.Model", name: str) -> Any:
+    """Return the expectation of a variable given what it depends on.
+
+    Raises
+    ------
+    NoMeanError
+        If PyMC does not know it, and the model has no variable of that name and ``_mu``.
+    """
+    import pytensor.tensor as pt
+    from pymc.distributions.moments.means import mean
+    from pytensor.tensor.random.basic import CategoricalRV
+
+    variable = model[name]
+    node = variable.owner
+    if isinstance(node.op, CategoricalRV):
+        shares = node.op.dist_params(node)[0]
+        return (shares * pt.arange(shares.shape[-1])).sum(axis=-1)
+    try:
+        return mean(variable)
+    except Exception as error:  # PyMC says in several ways that it does not
+        dims = model.named_vars_to_dims
+        own = f"{name}_mu"
+        if own in model.named_vars and dims.get(own) == dims.get(name):
+            return model[own]
+        raise NoMeanError(f"PyMC knows no mean of {name!r} in closed form: {error}") from None
+
+
+def _compile(skeleton: Skeleton, plan: Plan) -> Compiled:
+    import pytensor
+    import pytensor.tensor as pt
+    from pymc.pytensorf import find_rng_nodes
+    from pytensor.graph.replace import graph_replace
+    from pytensor.graph.traversal import ancestors
+
+    model = under_do(skeleton, plan)
+    how = dict(plan.how)
+    value = None
+    if plan.what == "log_density":
+        import pymc as pm
+
+        value = pt.TensorType(model[plan.target].dtype, (None,))("value")
+        wanted = pm.logp(model[plan.target], value)
+    elif plan.what == "mean":
+        wanted = mean_of(model, plan.target)
+    elif plan.what == "spread":
+        wanted = model[plan.target].owner.op.dist_params(model[plan.target].owner)[1]
+    else:
+        wanted = model[plan.target]
+    kept = [name for name, what in how.items() if what == "residual"]
+    streams = _streams(skeleton, model)
+    ends = set(ancestors([wanted]))
+    inputs: dict[str, Any] = {}
+    swapped: dict[Any, Any] = {}
+    columns = [n for n in skeleton.columns if n not in how and model[n] in ends]
+    for name in columns:
+        inputs[name] = _like(model[name], (None,))
+    parameters = [name for name in skeleton.parameters if model[name] in ends]
+    for name in parameters:
+        inputs[name] = _like(model[name], model[name].type.shape)
+    swapped |= {model[name]: variable for name, variable in inputs.items()}
+    residuals = []
+    for variable in ends:
+        if variable.name in {_residual_name(name) for name in kept} and variable.owner is None:
+            residuals.append(variable)
+    residuals.sort(key=lambda variable: str(variable.name))
+    of_residuals = [pt.TensorType("float64", (None,))(variable.name) for variable in residuals]
+    swapped |= dict(zip(residuals, of_residuals, strict=True))
+    n, draws = pt.lscalar("n"), pt.lscalar("draws")
+    if model.dim_lengths[skeleton.rows] in ends:
+        swapped[model.dim_lengths[skeleton.rows]] = n
+    (wanted,) = graph_replace([wanted], swapped, strict=False)
+    batched = {inputs[name]: name for name in (*parameters, *plan.by_draw) if name in inputs}
+    batched |= dict.fromkeys(of_residuals, "")
+    if value is not None:
+        of_columns = [value]
+    else:
+        of_columns = []
+    whole, loops = True, _loops(wanted)
+    many: dict[Any, Any] = {}
+    try:
+        if loops:
+            raise NotImplementedError("loops")
+        many = {
+            variable: pt.TensorType(variable.dtype, (None, *variable.type.shape))(variable.name)
+            for variable in batched
+        }
+        found = _vectorised(_inlined(wanted), many, draws)
+    except Exception:  # what has no vectorised form says so in many ways
+        whole, many, found = False, {}, wanted
+    generators = {}
+    for rng in find_rng_nodes([found]):
+        generators[rng] = rng.type()
+    if generators:
+        (found,) = graph_replace([found], generators, strict=False)
+    arguments = [
+        *(many.get(inputs[name], inputs[name]) for name in columns),
+        *(many.get(variable, variable) for variable in of_residuals),
+        *of_columns,
+        n,
+        *([draws] if whole else []),
+        *(many.get(inputs[name], inputs[name]) for name in parameters),
+        *generators.values(),
+    ]
+    mode = None if loops else python_mode()
+    function = pytensor.function(arguments, found, mode=mode, on_unused_input="ignore")
+    return Compiled(
+        function,
+        tuple(columns),
+        tuple(str(v.name).removesuffix("__residual") for v in residuals),
+        tuple(parameters),
+        tuple(streams[rng] for rng in generators),
+        whole,
+    )
+
+
+def _like(variable: Any, shape: Any) -> Any:
+    """Return an input of a variable's type; not `pt.tensor`, to which some names are dtypes."""
+    import pytensor.tensor as pt
+
+    return pt.TensorType(variable.dtype, tuple(shape))(variable.name)
+
+
+def _loops(wanted: Any) -> bool:
+    """Whether there is a loop in a graph."""
+    from pytensor.graph.traversal import ancestors
+    from pytensor.scan.op import Scan
+
+    return any(v.owner is not None and isinstance(v.owner.op, Scan) for v in ancestors([wanted]))
+
+
+def _streams(skeleton: Skeleton, model: "pm.Model") -> dict[Any, tuple[int, int]]:
+    """Return which node each generator is of: so that contrasts are paired, whatever is drawn."""
+    from pymc.pytensorf import find_rng_nodes
+
+    found: dict[Any, tuple[int, int]] = {}
+    nodes = [*skeleton.latent, *skeleton.random, skeleton.outcome]
+    for number, name in enumerate(nodes):
+        own = [rng for rng in find_rng_nodes([model[name]]) if rng not in found]
+        found |= {rng: (number + 1, k) for k, rng in enumerate(own)}
+    return found
+
+
+def _inlined(wanted: Any) -> Any:
+    """Return a graph without random variables that are graphs themselves, as `pm.Censored` is.
+
+    Their columns and parameters have been swapped before: inside they are inputs.
+    """
+    from pymc.distributions.distribution import SymbolicRandomVariable
+    from pytensor.graph.replace import graph_replace
+    from pytensor.graph.traversal import ancestors
+
+    while True:
+        nodes = [
+            variable.owner
+            for variable in ancestors([wanted])
+            if variable.owner is not None and isinstance(variable.owner.op, SymbolicRandomVariable)
+        ]
+        if not nodes:
+            return wanted
+        node = nodes[0]
+        inner = node.op.fgraph.bind(dict(zip(node.op.fgraph.inputs, node.inputs, strict=True)))
+        if wanted.owner is node:
+            wanted = inner[node.outputs.index(wanted)]
+        else:
+            (wanted,) = graph_replace(
+                [wanted], dict(zip(node.outputs, inner, strict=True)), strict=False
+            )
+
+
+def _vectorised(wanted: Any, many: Mapping[Any, Any], draws: Any) -> Any:
+    """Return a graph for all draws at once, (draws, ...)."""
+    import pytensor.tensor as pt
+    from pymc.distributions.shape_utils import change_dist_size
+    from pymc.pytensorf import rvs_in_graph
+    from pytensor.graph.replace import vectorize_graph
+    from pytensor.graph.traversal import ancestors
+    from pytensor.tensor.random.op import RandomVariable
+    from pytensor.tensor.type_other import NoneTypeT
+
+    replace = dict(many)
+    random = rvs_in_graph([wanted])
+    for rv in random:
+        others = {*many, *random} - {rv}
+        if not others.intersection(ancestors([rv])):  # all draws would share one
+            replace[rv] = change_dist_size(rv, new_size=(draws,), expand=True)
+        elif isinstance(rv.owner.op, RandomVariable):  # a size made anew would be taken for one
+            size = rv.owner.op.size_param(rv.owner)
+            fixed = not {*many, *random}.intersection(ancestors([size]))
+            if not isinstance(size.type, NoneTypeT) and fixed:
+                replace[size] = size
+    found = vectorize_graph(wanted, replace)
+    if found.ndim != wanted.ndim + 1:
+        found = pt.broadcast_to(found, (draws, *wanted.shape))
+    return found

@@ -1,0 +1,345 @@
+"""From the user's own model and rows to a fitted model; and what is to be had before any fit."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from interventional.data.accumulation import Accumulated
+from interventional.data.schema import Schema, as_label, refuse
+from interventional.data.table import Table
+from interventional.errors import listed, unknown
+from interventional.inference.posterior import Posterior, Sampling
+from interventional.numbers import Floats
+from interventional.own.conditioning import (
+    INFERENCES,
+    Rows,
+    conditioned,
+    observed_model,
+    resize,
+    set_column,
+    typed,
+    with_rows,
+)
+from interventional.own.fitted import OwnFitted, to_datatree
+from interventional.own.mechanisms import OwnModel
+from interventional.own.skeleton import Skeleton, made, read
+from interventional.scm.compiling import building, python_mode
+from interventional.trust import checks
+
+if TYPE_CHECKING:
+    import pymc as pm
+    import xarray as xr
+
+# Parameters that say what our own equations are, and what they are where they say nothing.
+_OF_EQUATIONS: Mapping[str, Any] = {
+    "graph": None,
+    "family": "gaussian",
+    "exposure": None,
+    "noise": None,
+    "design": None,
+    "treatments": None,
+    "priors": None,
+    "groups": None,
+    "within": False,
+    "confounding": None,
+    "unseen_levels": "error",
+    "fit_intercept": True,
+    "center_predictors": True,
+}
+
+
+def refuse_equations(parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters that a model of its own leaves nothing to say."""
+    for name, usual in _OF_EQUATIONS.items():
+        found = parameters[name]
+        if found is not usual and not (isinstance(usual, str | bool) and found == usual):
+            raise ValueError(
+                f"{name}={found!r} says what the package's own equations are, and model= says all "
+                "of that itself; drop one of the two"
+            )
+    inference = parameters["inference"]
+    if inference not in INFERENCES:
+        raise ValueError(f"model=: {unknown('inference', inference, INFERENCES)}")
+
+
+def own_model(
+    given: Any, table: Table, outcome: str | None, named: str | None
+) -> tuple[OwnModel, Floats]:
+    """Return the model that `model=` is or makes of rows, and these encoded.
+
+    Parameters
+    ----------
+    given : pm.Model or callable
+        The parameter.
+    table : Table
+        The rows.
+    outcome, named : str or None
+        What the estimator says that the outcome is called, and what the user's Series is called.
+    """
+    schema, unreadable = Schema.of_readable(table)
+    frame = table.as_frame()
+    if table.labels is None:
+        frame.columns = pd.Index(schema.names)
+    with building:
+        skeleton = read(made(given, frame), outcome, named, schema.names)
+        schema = _coded(skeleton, schema, table)
+        _empty(skeleton)
+        skeleton = replace(skeleton, indexed=_lengths(skeleton))
+    values, wrong = schema.encoded(table)
+    model = OwnModel.of(skeleton, schema)
+    refuse({**wrong, **unreadable}, model.read_by_any)
+    return model, values
+
+
+def _coded(skeleton: Skeleton, schema: Schema, table: Table) -> Schema:
+    """Return what columns are, those of codes with the labels of what they are positions in.
+
+    Where the model does not know the levels of a column, its dimension takes them from it.
+    """
+    names = schema.names
+    for name in skeleton.columns:
+        j = names.index(name)
+        levels = schema.levels[j]
+        if levels is not None and skeleton.dtype(name).kind not in "iu":
+            raise TypeError(
+                f"column {name!r} holds levels, and the model has it as {skeleton.dtype(name)}, a "
+                "variable of numbers; make it one of whole numbers, such as "
+                f"pm.Data({name!r}, np.zeros(1, dtype=int), dims={skeleton.rows!r}), to index by it"
+            )
+        if name not in skeleton.indexed or table.frame is None:
+            continue
+        dim, length = skeleton.indexed[name]
+        known = skeleton.labels(dim)
+        if levels is None:
+            held = pd.unique(table.frame.iloc[:, j].dropna())
+            found = {as_label(getattr(value, "item", lambda v=value: v)()) for value in held}
+            numbers = all(isinstance(value, int) for value in found)
+            if known is not None and numbers and not found <= set(range(len(known))):
+                levels = known if found <= set(known) else tuple(sorted(found))
+            elif known is not None and found <= set(known) and known != tuple(range(len(known))):
+                levels = known
+        if levels is None:
+            continue
+        if known is not None and set(levels) <= set(known):
+            levels = known
+        elif dim is not None:
+            resize(skeleton.model, dim, len(levels), labels=levels)
+        elif length is not None and len(levels) > length:
+            raise ValueError(
+                f"column {name!r} has {len(levels)} levels, and the model has room for {length}"
+            )
+        schema = replace(
+            schema,
+            levels=tuple(levels if k == j else own for k, own in enumerate(schema.levels)),
+            dtypes=tuple(
+                own if k != j or own is not None else "object"
+                for k, own in enumerate(schema.dtypes)
+            ),
+        )
+    return schema
+
+
+def _lengths(skeleton: Skeleton) -> dict[str, tuple[str | None, int | None]]:
+    """Return how long the dimensions are that columns are positions in."""
+    found = {}
+    for name, (dim, length) in skeleton.indexed.items():
+        labels = skeleton.labels(dim)
+        found[name] = dim, length if labels is None else len(labels)
+    return found
+
+
+def _empty(skeleton: Skeleton) -> None:
+    """Leave one row of zeros in a model: rows of fit are nobody's business."""
+    resize(skeleton.model, skeleton.rows, 1)
+    for name in skeleton.fixed:
+        set_column(skeleton.model, name, np.zeros(1, dtype=skeleton.dtype(name)))
+
+
+def fitted_to(
+    model: OwnModel,
+    values: Floats,
+    target: Floats,
+    named: str | None,
+    inference: str,
+    sampling: Sampling,
+) -> OwnFitted:
+    """Return a model with draws from its posterior.
+
+    Parameters
+    ----------
+    model : OwnModel
+        The model.
+    values, target : ndarray
+        Encoded rows, and their outcomes.
+    named : str or None
+        What the user's Series is called.
+    inference : str
+        Who draws.
+    sampling : Sampling
+        How to draw.
+    """
+    columns = tuple(sorted(model.read_by_any))
+    seen = Accumulated.of(model.schema, columns, values, target, None, named)
+    model.of_outcome.record.check(target, "y")
+    OwnFitted(model, (), sampling.seed, seen).refuse_positions(values, "X")
+    rows = Rows.of(model.skeleton, model.schema.names, values, target)
+    posterior = conditioned(model.skeleton, rows, inference, sampling)
+    return OwnFitted(model, (posterior,), sampling.seed, seen)
+
+
+def built(
+    model: OwnModel, values: Floats, target: Floats | None, index: list[Any]
+) -> "pm.Model":
+    """Return the PyMC model of rows, all that they hold observed where there are outcomes."""
+    skeleton = model.skeleton
+    with building:
+        if target is not None:
+            rows = Rows.of(skeleton, model.schema.names, values, target)
+            found = observed_model(skeleton, rows)
+        else:
+            columns = _typed_columns(model, values, skeleton.fixed)
+            found = with_rows(skeleton, columns, len(values))
+        resize(found, skeleton.rows, len(values), labels=index)
+    return found
+
+
+def _typed_columns(model: OwnModel, values: Floats, names: Any) -> dict[str, Any]:
+    positions = model.schema.names
+    return {name: typed(model.skeleton, name, values[:, positions.index(name)]) for name in names}
+
+
+def _given(model: OwnModel, values: Floats) -> "pm.Model":
+    """Return the model of rows in which columns without causes are what they are in these."""
+    import pymc as pm
+
+    skeleton = model.skeleton
+    found = with_rows(skeleton, _typed_columns(model, values, skeleton.fixed), len(values))
+    roots = [name for name in skeleton.random if not skeleton.parents[name]]
+    return pm.do(found, _typed_columns(model, values, roots)) if roots else found
+
+
+def simulated(
+    model: OwnModel, values: Floats, parameters: Mapping[str, Any], seed: int
+) -> dict[Any, Any]:
+    """Draw every random column that has causes, and the outcome, once.
+
+    Parameters
+    ----------
+    model : OwnModel
+        The model.
+    values : ndarray of shape (n, columns)
+        Encoded rows.
+    parameters : mapping
+        What parameters are forced to; those that are not named are drawn from their priors.
+    seed : int
+        Source of randomness.
+
+    Returns
+    -------
+    dict
+        Drawn columns by label, the outcome last.
+    """
+    import pymc as pm
+
+    if not isinstance(parameters, Mapping):
+        raise TypeError(f"parameters must be a mapping from names to values, got {parameters!r}")
+    skeleton, schema = model.skeleton, model.schema
+    with building:
+        found = _given(model, values)
+        known = (*skeleton.parameters, *skeleton.derived)
+        forced = {}
+        for name, value in parameters.items():
+            if name not in known:
+                raise ValueError(unknown("parameter", name, known))
+            forced[name] = _parameter(skeleton, name, value)
+        if forced:
+            found = pm.do(found, forced)
+        nodes = [name for name in skeleton.random if skeleton.parents[name]]
+        drawn = pm.draw(
+            [found[name] for name in (*nodes, skeleton.outcome)],
+            random_seed=seed,
+            mode=python_mode(),
+        )
+    columns: dict[Any, Any] = {}
+    for node, each in zip(nodes, drawn, strict=False):
+        j = schema.names.index(node)
+        label = node if schema.labels is None else schema.labels[j]
+        columns[label] = schema.decode_column(j, np.asarray(each, dtype=np.float64)).array
+    return {**columns, skeleton.outcome: drawn[-1]}
+
+
+def _parameter(skeleton: Skeleton, name: str, value: Any) -> Floats:
+    """Return what a parameter is forced to, checked; a mapping goes by the labels of its dim."""
+    dims = skeleton.model.named_vars_to_dims.get(name) or ()
+    if isinstance(value, Mapping | pd.Series):
+        labels = skeleton.labels(dims[0]) if len(dims) == 1 else None
+        if labels is None:
+            raise TypeError(f"parameters[{name!r}] has no labels; give an array")
+        given = dict(value)
+        strays = [key for key in given if key not in labels]
+        missing = [label for label in labels if label not in given]
+        if strays or missing:
+            raise ValueError(
+                f"parameters[{name!r}] takes {listed(labels)}, got {listed(list(given))}"
+            )
+        value = [given[label] for label in labels]
+    array = np.asarray(value, dtype=skeleton.dtype(name))
+    shape = tuple(skeleton.model[name].shape.eval(mode=python_mode()).tolist())
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"parameters[{name!r}] must be finite, of shape {shape}; got {value!r}")
+    return array
+
+
+def from_prior(model: OwnModel, values: Floats, size: int, seed: int) -> "dict[str, Any]":
+    """Return draws of all parameters, and of outcomes of rows given these, from the prior.
+
+    Parameters
+    ----------
+    model : OwnModel
+        The model.
+    values : ndarray of shape (n, columns)
+        Encoded rows.
+    size : int
+        How many draws.
+    seed : int
+        Source of randomness.
+    """
+    import pymc as pm
+
+    skeleton = model.skeleton
+    names = (*skeleton.parameters, skeleton.outcome)
+    with building:
+        forced = _typed_columns(model, values, skeleton.random)
+        found = with_rows(
+            skeleton, _typed_columns(model, values, skeleton.fixed), len(values)
+        )
+        found = pm.do(found, forced) if forced else found
+        drawn = pm.draw(
+            [found[name] for name in names], draws=size, random_seed=seed, mode=python_mode()
+        )
+    return dict(zip(names, map(np.asarray, drawn), strict=True))
+
+
+
+
+def prior_predictive(
+    model: OwnModel, drawn: Mapping[str, Any], target: Floats, labels: Any
+) -> "xr.DataTree":
+    """Return parameters from the prior, outcomes given these, and those that were observed."""
+    import xarray as xr
+
+    outcome = model.outcome
+    posterior = Posterior(
+        "prior", "pymc", {k: each[None] for k, each in drawn.items() if k != outcome}
+    )
+    tree = to_datatree(model.skeleton, posterior)
+    return xr.DataTree.from_dict(
+        {
+            "/prior": tree["posterior"].to_dataset(),
+            "/prior_predictive": checks.new_data(outcome, drawn[outcome].T, labels),
+            "/observed_data": checks.observed(outcome, target, labels),
+        }
+    )

@@ -1,0 +1,342 @@
+"""A PyMC model with nothing observed, read: which of its variables are columns, and of whom."""
+
+import inspect
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from interventional.errors import listed, unknown
+from interventional.own.structure import structure
+from interventional.scm.compiling import building
+from interventional.scm.naming import DEFAULT_OUTCOME
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+
+@dataclass(frozen=True, eq=False)
+class Skeleton:
+    """A model that the user wrote, and what its variables are.
+
+    Attributes
+    ----------
+    model : pm.Model
+        A copy of it, with one row.
+    outcome, rows : str
+        The names of the outcome, and of the dimension of the rows.
+    fixed, random : tuple of str
+        The columns that are data, and those that are random, causes before what they cause.
+    latent : tuple of str
+        What is random for each row, and no column.
+    parameters : tuple of str
+        What else is random.
+    derived : tuple of str
+        What is computed of parameters alone.
+    parents : mapping
+        Of random columns and of the outcome: which of these, and of data, they depend on.
+    children : mapping
+        Of what is latent: which random columns, and whether the outcome, depend on it.
+    indexed : mapping
+        Of columns of codes: the dimension that they are positions in, and how long it is.
+    """
+
+    model: "pm.Model" = field(repr=False)
+    outcome: str
+    rows: str
+    fixed: tuple[str, ...]
+    random: tuple[str, ...]
+    latent: tuple[str, ...]
+    parameters: tuple[str, ...]
+    derived: tuple[str, ...]
+    parents: Mapping[str, tuple[str, ...]]
+    children: Mapping[str, tuple[str, ...]]
+    indexed: Mapping[str, tuple[str | None, int | None]]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the model has."""
+        return (*self.fixed, *self.random)
+
+    @cached_property
+    def key(self) -> Hashable:
+        """What two skeletons share if one compiled function serves both."""
+        with building:
+            own = structure(self.model, self.rows, frozenset(self.fixed))
+        return own, self.outcome, self.rows, self.fixed, self.random
+
+    def dtype(self, name: str) -> np.dtype[Any]:
+        """Return the type of a variable's values."""
+        return np.dtype(self.model[name].dtype)
+
+    def labels(self, dim: str | None) -> tuple[Any, ...] | None:
+        """Return the labels of a dimension, plain ones of Python; None where it has none."""
+        found = None if dim is None else self.model.coords.get(dim)
+        return None if found is None else tuple(getattr(v, "item", lambda v=v: v)() for v in found)
+
+    def descendants(self, forced: frozenset[str]) -> tuple[str, ...]:
+        """Return the random columns that follow what is forced, causes before what they cause."""
+        moved, found = set(forced), []
+        for name in self.random:
+            if name not in forced and moved.intersection(self.parents[name]):
+                moved.add(name)
+                found.append(name)
+        return tuple(found)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: the model without what PyMC hangs on for notebooks."""
+        state = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        with building:
+            state["model"] = plain(copied(self.model))
+        return state
+
+
+def plain(model: "pm.Model") -> "pm.Model":
+    """Return a model that pickles: without the bound functions that print its variables."""
+    for variable in model.named_vars.values():
+        for name in ("str_repr", "_repr_latex_"):
+            vars(variable).pop(name, None)
+    for name in ("str_repr", "_repr_latex_"):
+        vars(model).pop(name, None)
+    return model
+
+
+def copied(model: "pm.Model") -> "pm.Model":
+    """Return a copy of a model, starting points included: `clone_model` takes none of these."""
+    from pymc.model.fgraph import clone_model
+
+    starts = dict(model.rvs_to_initial_values)
+    try:
+        for rv in starts:
+            model.rvs_to_initial_values[rv] = None
+        copy = clone_model(model)
+    finally:
+        model.rvs_to_initial_values.update(starts)
+    for rv, start in starts.items():
+        copy.rvs_to_initial_values[copy[rv.name]] = start
+    return copy
+
+
+def made(given: Any, frame: pd.DataFrame) -> "pm.Model":
+    """Return the model that `model=` is or returns.
+
+    Parameters
+    ----------
+    given : pm.Model or callable
+        A callable that has a positional parameter without a default gets the rows.
+    frame : DataFrame
+        The rows of fit, as the user has them.
+    """
+    import pymc as pm
+
+    found, what = given, "model"
+    if callable(given) and not isinstance(given, pm.Model):
+        what = f"the callable of model={_called(given)}"
+        found = given(frame) if takes_rows(given) else given()
+        if not isinstance(found, pm.Model):
+            raise TypeError(
+                f"{what} returned {type(found).__name__}; it must return a pm.Model, such as the "
+                "one that 'with pm.Model() as model:' made"
+            )
+    if not isinstance(found, pm.Model):
+        raise TypeError(
+            f"model must be a pm.Model, or a callable that returns one, got {type(found).__name__}"
+        )
+    return found
+
+
+def takes_rows(given: Callable[..., Any]) -> bool:
+    """Whether a callable has a positional parameter that has no default."""
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    try:
+        parameters = inspect.signature(given).parameters.values()
+    except ValueError:
+        return False
+    return any(p.kind in positional and p.default is p.empty for p in parameters)
+
+
+def _called(given: Any) -> str:
+    return str(getattr(given, "__name__", None) or getattr(given, "func", given))
+
+
+def read(
+    model: "pm.Model", outcome: str | None, named: str | None, columns: tuple[str, ...]
+) -> Skeleton:
+    """Return what the variables of a model are.
+
+    Parameters
+    ----------
+    model : pm.Model
+        The model; it stays as it is.
+    outcome : str or None
+        What the estimator says that the outcome is called.
+    named : str or None
+        What the user's Series of outcomes is called.
+    columns : tuple of str
+        The columns of X.
+
+    Raises
+    ------
+    ValueError
+        If the model is no skeleton of an outcome given columns; it says what would be one.
+    """
+    from pytensor.graph.traversal import ancestors
+
+    if model.observed_RVs:
+        known = listed([rv.name for rv in model.observed_RVs])
+        raise ValueError(
+            f"model: {known} is observed already; fit observes columns and outcome, so give the "
+            "model without observed="
+        )
+    order = [rv.name for rv in model.free_RVs]  # of a copy it is another one
+    model = copied(model)
+    name = _outcome(model, outcome, named, columns)
+    rows = _rows(model, name)
+    of = {key: tuple(dims or ()) for key, dims in model.named_vars_to_dims.items()}
+    free, data = {rv.name for rv in model.free_RVs}, {v.name for v in model.data_vars}
+    for column in columns:
+        if column == name:
+            continue
+        if column in free | data and of.get(column, ()) != (rows,):
+            found = f"dims {of[column]}" if of.get(column) else "no dims"
+            raise ValueError(
+                f"model: column {column!r} is a variable with {found}; a column has dims={rows!r}, "
+                f"those of the outcome {name!r}"
+            )
+    on_rows = [key for key, dims in of.items() if rows in dims]
+    missing = [key for key in on_rows if key in data and key not in columns]
+    if missing:
+        raise ValueError(f"model: X lacks the {unknown('column', missing[0], columns)}")
+    fixed = tuple(column for column in columns if column in data)
+    random = [column for column in columns if column in order and column != name]
+    latent = tuple(key for key in order if key in on_rows and key not in (*random, name))
+    nodes = [*random, name]
+    blocking = {model[key]: key for key in (*fixed, *nodes)}
+
+    def heard(key: str, of_these: Mapping[Any, str]) -> tuple[str, ...]:
+        others = [variable for variable, other in blocking.items() if other != key]
+        found = set(ancestors([model[key]], blockers=others))
+        return tuple(other for variable, other in of_these.items() if variable in found)
+
+    parents = {
+        key: tuple(other for other in heard(key, blocking) if other != key) for key in nodes
+    }
+    hidden = {model[key]: key for key in latent}
+    of_latent = {key: heard(key, hidden) for key in nodes}
+    children = {each: tuple(k for k in nodes if each in of_latent[k]) for each in latent}
+    rowwise = {*blocking, *hidden, model.dim_lengths[rows]}
+    parameters = tuple(key for key in order if key not in (*random, *latent, name))
+    derived = tuple(
+        variable.name
+        for variable in model.deterministics
+        if not rowwise.intersection(ancestors([variable]))
+    )
+    return Skeleton(
+        model,
+        name,
+        rows,
+        fixed,
+        _ordered(random, parents),
+        latent,
+        parameters,
+        derived,
+        parents,
+        children,
+        _indexed(model, [*fixed, *random]),
+    )
+
+
+def _ordered(nodes: list[str], parents: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return nodes, causes before what they cause."""
+    found: list[str] = []
+    left = list(nodes)
+    while left:
+        free = [node for node in left if not set(parents[node]).intersection(left)]
+        found += free
+        left = [node for node in left if node not in free]
+    return tuple(found)
+
+
+def _outcome(
+    model: "pm.Model", outcome: str | None, named: str | None, columns: tuple[str, ...]
+) -> str:
+    """Return the name of the outcome's variable."""
+    free = [rv.name for rv in model.free_RVs]
+    name = outcome
+    if name is None:
+        name = named if named in free and named not in columns else DEFAULT_OUTCOME
+    if name in free:
+        if name in columns:
+            raise ValueError(
+                f"X has a column {name!r}, the name of the outcome; drop the column, or name the "
+                "outcome with outcome=..."
+            )
+        return name
+    if name in model.named_vars:
+        what = "data" if model[name] in model.data_vars else "deterministic"
+        raise ValueError(
+            f"model: the outcome {name!r} is {what}; it must be random, a distribution of its "
+            "own, such as pm.Normal"
+        )
+    on_dims = [key for key in free if model.named_vars_to_dims.get(key)]
+    say = "" if outcome is not None else "; say by outcome=... which it is"
+    raise ValueError(f"model: {unknown('outcome', name, on_dims or free)}{say}")
+
+
+def _rows(model: "pm.Model", outcome: str) -> str:
+    """Return the dimension of the rows: that of the outcome."""
+    dims = model.named_vars_to_dims.get(outcome)
+    if not dims:
+        raise ValueError(
+            f"model: the outcome {outcome!r} has no dims; give it those of the rows, as in "
+            f"pm.Model(coords={{'obs': [0]}}) and dims='obs'"
+        )
+    if len(dims) > 1 or model[outcome].ndim != 1:
+        raise ValueError(
+            f"model: the outcome {outcome!r} has dims {tuple(dims)}; it must have one, that of "
+            "the rows"
+        )
+    return str(dims[0])
+
+
+def _indexed(
+    model: "pm.Model", columns: list[str]
+) -> dict[str, tuple[str | None, int | None]]:
+    """Return which columns are positions in what: a dimension, if it has a name, and a length."""
+    from pytensor.graph.traversal import ancestors
+    from pytensor.tensor.subtensor import AdvancedSubtensor
+
+    outputs = [*model.basic_RVs, *model.deterministics, *model.potentials]
+    whose = {model[name]: name for name in columns}
+    of = {model[name]: dims for name, dims in model.named_vars_to_dims.items() if dims}
+    found: dict[str, tuple[str | None, int | None]] = {}
+    for variable in ancestors(outputs):
+        node = variable.owner
+        if node is None or not isinstance(node.op, AdvancedSubtensor):
+            continue
+        base, *indices = node.inputs
+        for axis, entry in enumerate(node.op.idx_list):
+            if not isinstance(entry, int) or entry >= len(indices):
+                continue
+            index = _through_views(indices[entry], whose)
+            if index not in whose:
+                continue
+            name, base_ = whose[index], _through_views(base, of)
+            dims = of.get(base_)
+            dim = dims[axis] if dims is not None and axis < len(dims) else None
+            length = base.type.shape[axis]
+            if dim is not None and model.coords.get(dim) is not None:
+                length = len(model.coords[dim])
+            if found.get(name, (None, None))[0] is None:
+                found[name] = dim, length
+    return found
+
+
+def _through_views(variable: Any, wanted: Mapping[Any, Any]) -> Any:
+    """Return the variable of a model that another is, but for casts and names."""
+    while variable not in wanted and variable.owner is not None and len(variable.owner.inputs) == 1:
+        variable = variable.owner.inputs[0]
+    return variable
