@@ -137,7 +137,7 @@ class Answer(Chunked):
                     of = [each[some] for each in (*kept,)]
                     own = [each[some] for each in draws]
                     size = len(range(*some.indices(self.n_draws)))
-                    inputs = (*at, *of, *of_value, np.int64(n), np.int64(size), *own)
+                    inputs: Any = (*at, *of, *of_value, np.int64(n), np.int64(size), *own)
                     found[some] = made.function(*map(aligned, inputs), *fresh)
             else:
                 for s in range(self.n_draws):

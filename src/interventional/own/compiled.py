@@ -125,7 +125,7 @@ def mean_of(model: "pm.Model", name: str) -> Any:
     variable = model[name]
     node = variable.owner
     if isinstance(node.op, CategoricalRV):
-        shares = node.op.dist_params(node)[0]
+        shares: Any = node.op.dist_params(node)[0]
         return (shares * pt.arange(shares.shape[-1])).sum(axis=-1)
     try:
         return mean(variable)
@@ -183,10 +183,7 @@ def _compile(skeleton: Skeleton, plan: Plan) -> Compiled:
     (wanted,) = graph_replace([wanted], swapped, strict=False)
     batched = {inputs[name]: name for name in (*parameters, *plan.by_draw) if name in inputs}
     batched |= dict.fromkeys(of_residuals, "")
-    if value is not None:
-        of_columns = [value]
-    else:
-        of_columns = []
+    of_columns = [] if value is None else [value]
     whole, loops = True, _loops(wanted)
     many: dict[Any, Any] = {}
     try:

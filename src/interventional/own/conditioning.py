@@ -61,8 +61,8 @@ def typed(skeleton: Skeleton, name: str, values: Floats) -> NDArray[Any]:
         if strays.any():
             row = int(np.argmax(strays))
             raise ValueError(
-                f"the model has {name!r} as {dtype}, of whole numbers; it holds {values[row]:g} in "
-                f"row {row}"
+                f"the model has {name!r} as {dtype}, of whole numbers; it holds {values[row]:g} "
+                f"in row {row}"
             )
     return np.array(values, dtype=dtype)
 
@@ -126,8 +126,8 @@ def _data(skeleton: Skeleton, rows: Rows) -> dict[str, Any]:
     from pytensor.graph.traversal import graph_inputs
 
     model = skeleton.model
-    data = {
-        variable.name: variable.get_value()
+    data: dict[str, Any] = {
+        str(variable.name): variable.get_value()
         for variable in graph_inputs([*model.basic_RVs, *model.deterministics, *model.potentials])
         if isinstance(variable, SharedVariable) and hasattr(variable.type, "ndim")
     }
@@ -202,8 +202,9 @@ def _advi(skeleton: Skeleton, rows: Rows, sampling: Sampling) -> Drawn:
                 _STEPS, method="advi", random_seed=sampling.seed, progressbar=False
             )
     group = approximation.groups[0]
-    means, sds = group.params_dict["mu"].get_value(), np.log1p(
-        np.exp(group.params_dict["rho"].get_value())
+    means, sds = (
+        group.params_dict["mu"].get_value(),
+        np.log1p(np.exp(group.params_dict["rho"].get_value())),
     )
     posterior = laplace.compiled(*_compilable(skeleton, rows))
     where = {name: part for name, (_, part, *_) in group.ordering.items()}

@@ -203,8 +203,8 @@ def read(
         if column in free | data and of.get(column, ()) != (rows,):
             found = f"dims {of[column]}" if of.get(column) else "no dims"
             raise ValueError(
-                f"model: column {column!r} is a variable with {found}; a column has dims={rows!r}, "
-                f"those of the outcome {name!r}"
+                f"model: column {column!r} is a variable with {found}; a column has "
+                f"dims={rows!r}, those of the outcome {name!r}"
             )
     on_rows = [key for key, dims in of.items() if rows in dims]
     missing = [key for key in on_rows if key in data and key not in columns]
@@ -265,9 +265,9 @@ def _outcome(
 ) -> str:
     """Return the name of the outcome's variable."""
     free = [rv.name for rv in model.free_RVs]
-    name = outcome
-    if name is None:
-        name = named if named in free and named not in columns else DEFAULT_OUTCOME
+    name = DEFAULT_OUTCOME if outcome is None else outcome
+    if outcome is None and named is not None and named in free and named not in columns:
+        name = named
     if name in free:
         if name in columns:
             raise ValueError(
@@ -302,9 +302,7 @@ def _rows(model: "pm.Model", outcome: str) -> str:
     return str(dims[0])
 
 
-def _indexed(
-    model: "pm.Model", columns: list[str]
-) -> dict[str, tuple[str | None, int | None]]:
+def _indexed(model: "pm.Model", columns: list[str]) -> dict[str, tuple[str | None, int | None]]:
     """Return which columns are positions in what: a dimension, if it has a name, and a length."""
     from pytensor.graph.traversal import ancestors
     from pytensor.tensor.subtensor import AdvancedSubtensor
@@ -337,6 +335,8 @@ def _indexed(
 
 def _through_views(variable: Any, wanted: Mapping[Any, Any]) -> Any:
     """Return the variable of a model that another is, but for casts and names."""
-    while variable not in wanted and variable.owner is not None and len(variable.owner.inputs) == 1:
+    while (
+        variable not in wanted and variable.owner is not None and len(variable.owner.inputs) == 1
+    ):
         variable = variable.owner.inputs[0]
     return variable
