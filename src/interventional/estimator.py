@@ -542,8 +542,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         with restored(self):
             schema, values, target, _ = self._read_training(X, y, None)
             model, _ = specify(self._draft(schema, values, name_of(y)), values, target)
-        labels = checks.labels_of(X, len(target))
-        rng = generator(random_state)
+        labels, rng = checks.labels_of(X, len(target)), generator(random_state)
         return checks.prior_predictive(model, values, target, labels, size, rng)
 
     def log_likelihood(self, X: Any, y: ArrayLike) -> "xr.DataTree":
@@ -725,6 +724,10 @@ class Estimator(RegressorMixin, BaseEstimator):
         drawn = simulate(built, outcome, schema, parameters, int(seed))
         return with_drawn(Table.of(X), drawn)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled."""
+        return own.picklable(super().__getstate__())
+
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: what outcomes the family takes is among them."""
         tags = super().__sklearn_tags__()
@@ -737,8 +740,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         return hasattr(self, "fitted_")
 
     def _check_fitted(self) -> None:
-        why = vars(self).get("_undetermined")
-        if why:
+        if why := vars(self).get("_undetermined"):
             raise NotFittedError(f"the batches so far do not determine the model: {why}")
         check_is_fitted(self)
 

@@ -422,6 +422,7 @@ class BayesianInterventionRegressor(Estimator):
         >>> found.bounds()["mean"].round(1).tolist()
         [0.3, 0.2]
         """
+        self._refuse_own("sensitivity")
         if is_distributed(X):
             self._check_fitted()
             raise ValueError(
@@ -650,6 +651,7 @@ class BayesianInterventionRegressor(Estimator):
         from interventional.trust import refutation
 
         _refuse_dask("refute", X)
+        self._refuse_own("refute")
         with restored(self):
             self._validate_params()
             table, schema, values, target, weights = self._read_rows(X, y, sample_weight)
@@ -697,6 +699,14 @@ class BayesianInterventionRegressor(Estimator):
         self._accumulated = replace(self._accumulated, kept=None)
         self.fitted_ = replace(self.fitted_, seen=self._accumulated)
         return self
+
+    def _refuse_own(self, method: str) -> None:
+        """Refuse what needs to know the terms of the outcome's equation."""
+        if self.model is not None:
+            raise ValueError(
+                f"{method} is about the package's own equations, and model= is yours: give it "
+                "another cause, a latent one or a column of noise, and compare"
+            )
 
     def _units(self, X: Any, *dos: Do | None) -> tuple[Fitted, Units]:
         """Return the model that knows all levels in X and of those forced, and the rows."""

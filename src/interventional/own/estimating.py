@@ -19,6 +19,7 @@ from interventional.own import fitting
 from interventional.own.conditioning import INFERENCES
 from interventional.own.fitted import to_datatree
 from interventional.own.mechanisms import OwnModel
+from interventional.own.pickling import picklable
 from interventional.trust import checks
 
 if TYPE_CHECKING:
@@ -27,7 +28,15 @@ if TYPE_CHECKING:
 
 Inference = Literal["auto", "exact", "nuts", "laplace", "advi", "pathfinder"]
 
-__all__ = ["INFERENCES", "Inference", "build_model", "fit", "prior_predictive", "simulate"]
+__all__ = [
+    "INFERENCES",
+    "Inference",
+    "build_model",
+    "fit",
+    "picklable",
+    "prior_predictive",
+    "simulate",
+]
 
 # Parameters of an estimator that a model of its own leaves something to say.
 _LEFT = frozenset(

@@ -135,7 +135,11 @@ def made(given: Any, frame: pd.DataFrame) -> "pm.Model":
     found, what = given, "model"
     if callable(given) and not isinstance(given, pm.Model):
         what = f"the callable of model={_called(given)}"
-        found = given(frame) if takes_rows(given) else given()
+        try:
+            found = given(frame) if takes_rows(given) else given()
+        except Exception as error:
+            error.add_note(f"This is what {what} raised.")
+            raise
         if not isinstance(found, pm.Model):
             raise TypeError(
                 f"{what} returned {type(found).__name__}; it must return a pm.Model, such as the "
@@ -209,7 +213,7 @@ def read(
     on_rows = [key for key, dims in of.items() if rows in dims]
     missing = [key for key in on_rows if key in data and key not in columns]
     if missing:
-        raise ValueError(f"model: X lacks the {unknown('column', missing[0], columns)}")
+        raise ValueError(f"model: data are columns; {unknown('column', missing[0], columns)}")
     fixed = tuple(column for column in columns if column in data)
     random = [column for column in columns if column in order and column != name]
     latent = tuple(key for key in order if key in on_rows and key not in (*random, name))
