@@ -12,7 +12,7 @@ import pandas as pd
 from interventional.errors import listed, unknown
 from interventional.own.structure import structure
 from interventional.scm.compiling import building
-from interventional.scm.naming import DEFAULT_OUTCOME
+from interventional.scm.naming import DEFAULT_OUTCOME, LABELS
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -334,6 +334,10 @@ def _indexed(model: "pm.Model", columns: list[str]) -> dict[str, tuple[str | Non
                 length = len(model.coords[dim])
             if found.get(name, (None, None))[0] is None:
                 found[name] = dim, length
+    for name in columns:
+        labels = model.coords.get(f"{name}{LABELS}")
+        if labels is not None:
+            found[name] = f"{name}{LABELS}", len(labels)
     return found
 
 
