@@ -154,7 +154,12 @@ def conditioned(skeleton: Skeleton, rows: Rows, inference: str, sampling: Sampli
     n_draws = sampling.chains * sampling.draws
     said = f"{skeleton.outcome}: {n_draws:,} draws, inference={engine!r}"
     with told(sampling.verbose, said) as stage:
-        drawn = ENGINES[engine](skeleton, rows, replace(sampling, tell=stage.tell))
+        try:
+            drawn = ENGINES[engine](skeleton, rows, replace(sampling, tell=stage.tell))
+        except ValueError as error:
+            if len(rows) > 1:
+                raise
+            raise ValueError(f"n_samples = 1 is too few for this model: {error}") from error
     variables, stats, library, troubles = drawn
     kept = (*skeleton.parameters, *skeleton.derived)
     variables = {name: variables[name] for name in kept if name in variables}

@@ -9,7 +9,7 @@ from numpy.random import Generator
 from sklearn.utils import check_consistent_length
 
 from interventional.data.frames import name_of
-from interventional.data.reading import read_outcome, restored
+from interventional.data.reading import read_outcome, read_weights, restored
 from interventional.data.table import Table, is_distributed, read_table
 from interventional.errors import unknown
 from interventional.inference.posterior import Posterior, Sampling
@@ -38,6 +38,7 @@ __all__ = [
     "simulate",
 ]
 
+_ROUNDING = 1e-6  # of a weight that is a whole number
 # Parameters of an estimator that a model of its own leaves something to say.
 _LEFT = frozenset(
     (
@@ -58,12 +59,7 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, sampling: Sampling) 
     """Condition the model on rows and return the estimator; if it fails, that is half done."""
     if is_distributed(X):
         raise TypeError("model= takes rows in memory; X is a Dask collection")
-    if sample_weight is not None:
-        raise ValueError(
-            "sample_weight: what a row counts as, a model of your own would have to say; repeat "
-            "the rows instead"
-        )
-    model, values, target = _read(estimator, X, y)
+    model, values, target = _read(estimator, X, y, sample_weight)
     known = name_of(y), estimator.inference, sampling
     fitted = fitting.fitted_to(model, values, target, *known)
     estimator.fitted_ = fitted
@@ -74,16 +70,30 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, sampling: Sampling) 
     return estimator
 
 
-def _read(estimator: Any, X: Any, y: Any) -> tuple[OwnModel, Floats, Floats]:
-    """Return the model, encoded rows and their outcomes."""
+def _read(
+    estimator: Any, X: Any, y: Any, sample_weight: Any = None
+) -> tuple[OwnModel, Floats, Floats]:
+    """Return the model, encoded rows and their outcomes, those of weight 3 three times."""
     target = read_outcome(y, X, estimator)
-    model, values = _model(estimator, X, name_of(y))
-    check_consistent_length(values, target)
-    return model, values, target
+    _refuse_others(estimator)
+    table = read_table(X, estimator, reset=True)
+    check_consistent_length(table, target)
+    weights = read_weights(sample_weight, X, len(target))
+    if weights is not None:
+        times = np.round(weights).astype(np.intp)
+        if (np.abs(weights - times) > _ROUNDING).any():
+            row = int(np.argmax(np.abs(weights - times) > _ROUNDING))
+            raise ValueError(
+                f"sample_weight is {weights[row]:g} in row {row}; a model of your own sees a row "
+                "of weight 3 three times: give whole numbers, or make weights part of the model"
+            )
+        rows = np.repeat(np.arange(len(target)), times)
+        table, target = table.take(rows), target[rows]
+    return *_model(estimator, table, name_of(y)), target
 
 
-def _model(estimator: Any, X: Any, named: str | None) -> tuple[OwnModel, Floats]:
-    """Return the model, and encoded rows."""
+def _refuse_others(estimator: Any) -> None:
+    """Refuse parameters that speak of something else than a model of the user's own."""
     parameters = estimator.get_params(deep=False)
     usual = type(estimator)().get_params(deep=False)
     for name, found in parameters.items():
@@ -95,14 +105,18 @@ def _model(estimator: Any, X: Any, named: str | None) -> tuple[OwnModel, Floats]
             )
     if estimator.inference not in INFERENCES:
         raise ValueError(f"model=: {unknown('inference', estimator.inference, INFERENCES)}")
-    table = read_table(X, estimator, reset=True)
+
+
+def _model(estimator: Any, table: Table, named: str | None) -> tuple[OwnModel, Floats]:
+    """Return the model, and encoded rows."""
     return fitting.own_model(estimator.model, table, estimator.outcome, named)
 
 
 def _known(estimator: Any, X: Any) -> tuple[OwnModel, Floats]:
     """Return the model of the last fit, or before any that of these rows; and rows encoded."""
     if not hasattr(estimator, "fitted_"):
-        return _model(estimator, X, None)
+        _refuse_others(estimator)
+        return _model(estimator, read_table(X, estimator, reset=True), None)
     fitted = estimator.fitted_
     table = read_table(X, estimator, reset=False, labels=fitted.model.schema.labels)
     return fitted.model, fitted.encoded(table, fitted.model.read_by_any)
@@ -120,11 +134,18 @@ def build_model(estimator: Any, X: Any, y: Any) -> "pm.Model":
 
 
 def simulate(estimator: Any, X: Any, parameters: Mapping[str, Any], seed: int) -> pd.DataFrame:
-    """Return rows with what the model draws, parameters forced."""
-    with restored(estimator):
+    """Return rows with what the model draws, parameters forced.
+
+    Before any fit all that is random in rows is drawn that these lack: they may lack all.
+    """
+    table = Table.of(X)
+    if hasattr(estimator, "fitted_"):
         model, values = _known(estimator, X)
-    drawn = fitting.simulated(model, values, parameters, seed)
-    return with_drawn(Table.of(X), drawn)
+    else:
+        _refuse_others(estimator)
+        model, values = _model(estimator, table, None)
+    anew = () if hasattr(estimator, "fitted_") else model.skeleton.latent
+    return with_drawn(table, fitting.simulated(model, values, parameters, seed, anew))
 
 
 def prior_predictive(estimator: Any, X: Any, y: Any, size: int, rng: Generator) -> "xr.DataTree":

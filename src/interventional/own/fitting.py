@@ -1,6 +1,6 @@
 """From the user's own model and rows to a fitted model; and what is to be had before any fit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -47,10 +47,14 @@ def own_model(
     """
     schema, unreadable = Schema.of_readable(table)
     frame = table.as_frame()
-    if table.labels is None:
-        frame.columns = pd.Index(schema.names)
+    frame.columns = pd.Index(schema.names)  # as the model has to name them
     with building:
-        skeleton = read(made(given, frame), outcome, named, schema.names)
+        try:
+            found = made(given, frame)
+        except Exception as error:  # of a callable that cannot do with such rows
+            refuse({**schema.encoded(table)[1], **unreadable})
+            raise error
+        skeleton = read(found, outcome, named, schema.names)
         schema = _coded(skeleton, schema, table)
         _empty(skeleton)
         skeleton = replace(skeleton, indexed=_lengths(skeleton))
@@ -83,10 +87,12 @@ def _coded(skeleton: Skeleton, schema: Schema, table: Table) -> Schema:
             held = pd.unique(table.frame.iloc[:, j].dropna())
             found = {as_label(getattr(value, "item", lambda v=value: v)()) for value in held}
             numbers = all(isinstance(value, int) for value in found)
-            if known is not None and numbers and not found <= set(range(len(known))):
-                levels = known if found <= set(known) else tuple(sorted(found))
-            elif known is not None and found <= set(known) and known != tuple(range(len(known))):
+            if known is None or not numbers:
+                continue
+            if found <= set(known):
                 levels = known
+            elif len(known) == 1:  # a placeholder: these are labels, too
+                levels = tuple(sorted(found))
         if levels is None:
             continue
         if known is not None and set(levels) <= set(known):
@@ -186,7 +192,11 @@ def _given(model: OwnModel, values: Floats) -> "pm.Model":
 
 
 def simulated(
-    model: OwnModel, values: Floats, parameters: Mapping[str, Any], seed: int
+    model: OwnModel,
+    values: Floats,
+    parameters: Mapping[str, Any],
+    seed: int,
+    latent: Sequence[str] = (),
 ) -> dict[Any, Any]:
     """Draw every random column that has causes, and the outcome, once.
 
@@ -200,6 +210,8 @@ def simulated(
         What parameters are forced to; those that are not named are drawn from their priors.
     seed : int
         Source of randomness.
+    latent : sequence of str
+        What is latent, and drawn as well.
 
     Returns
     -------
@@ -221,7 +233,7 @@ def simulated(
             forced[name] = _parameter(skeleton, name, value)
         if forced:
             found = pm.do(found, forced)
-        nodes = [name for name in skeleton.random if skeleton.parents[name]]
+        nodes = [*latent, *(name for name in skeleton.random if skeleton.parents[name])]
         drawn = pm.draw(
             [found[name] for name in (*nodes, skeleton.outcome)],
             random_seed=seed,
@@ -229,6 +241,9 @@ def simulated(
         )
     columns: dict[Any, Any] = {}
     for node, each in zip(nodes, drawn, strict=False):
+        if node in latent:
+            columns[node] = each
+            continue
         j = schema.names.index(node)
         label = node if schema.labels is None else schema.labels[j]
         columns[label] = schema.decode_column(j, np.asarray(each, dtype=np.float64)).array

@@ -78,7 +78,7 @@ class Skeleton:
         return None if found is None else tuple(getattr(v, "item", lambda v=v: v)() for v in found)
 
     def descendants(self, forced: frozenset[str]) -> tuple[str, ...]:
-        """Return the random columns that follow what is forced, causes before what they cause."""
+        """Return, in order, the random columns that follow what is forced before the outcome."""
         moved, found = set(forced), []
         for name in self.random:
             if name not in forced and moved.intersection(self.parents[name]):
@@ -243,7 +243,7 @@ def read(
         name,
         rows,
         fixed,
-        _ordered(random, parents),
+        tuple(key for key in _ordered(nodes, parents) if key != name),
         latent,
         parameters,
         derived,
@@ -253,7 +253,7 @@ def read(
     )
 
 
-def _ordered(nodes: list[str], parents: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+def _ordered(nodes: list[str], parents: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Return nodes, causes before what they cause."""
     found: list[str] = []
     left = list(nodes)
@@ -261,7 +261,7 @@ def _ordered(nodes: list[str], parents: Mapping[str, tuple[str, ...]]) -> tuple[
         free = [node for node in left if not set(parents[node]).intersection(left)]
         found += free
         left = [node for node in left if node not in free]
-    return tuple(found)
+    return found
 
 
 def _outcome(

@@ -71,9 +71,7 @@ def generative_model(
     return built
 
 
-def _column(
-    built: "pm.Model", schema: Schema, j: int, values: Floats, *, is_known: bool
-) -> Any:
+def _column(built: "pm.Model", schema: Schema, j: int, values: Floats, *, is_known: bool) -> Any:
     """Add a column to the model in context; where rows are known, one of levels by its codes."""
     import pymc as pm
 
