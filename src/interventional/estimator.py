@@ -145,7 +145,7 @@ class Estimator(RegressorMixin, BaseEstimator):
             `outcome` does.
         sample_weight : array-like of shape (n,), optional
             Frequencies: a row of weight 3 is three rows. Known standard deviations of the outcomes
-            are a column, which `noise` names.
+            are a column, which `noise` names. With a `model` whole numbers.
 
         Returns
         -------
@@ -623,7 +623,7 @@ class Estimator(RegressorMixin, BaseEstimator):
 
         A variable for each column by its name; ``y_intercept``, ``y_beta`` (dimension ``y_term``),
         ``y_sigma``, ``y_mu`` and ``y``; of an outcome with another name, as of a Series that has
-        one, named after it.
+        one, named after it. What comes without y may be edited, and given back as ``model=``.
 
         Parameters
         ----------
@@ -682,11 +682,13 @@ class Estimator(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n, columns)
-            The rows.
+            The rows. Of a `model` that is not fitted yet they may lack columns which are random
+            there: these are drawn, all of them for ``pd.DataFrame(index=range(n))``.
         parameters : mapping
             What to force parameters to, by `pm.do`: ``"y_intercept"``, ``"y_sigma"``, and
             ``"y_beta"``, an array in the order of the terms or a mapping from terms to numbers.
-            Parameters that are not named are drawn from their priors.
+            Of a `model` they have the names and shapes that they have there. Parameters that are
+            not named are drawn from their priors.
         random_state : int, RandomState or None, default None
             Source of randomness.
 

@@ -56,8 +56,7 @@ def workflow():
 
 def by_hand(model, X, b):
     """Step 5 of the notebook, under the same draws."""
-    with pm.Model(coords={"obs": np.arange(100)}):
-        skeleton = skeletons.gallery()
+    skeleton = skeletons.gallery()
     skeleton.set_dim("obs", 100, coord_values=np.arange(100))
     forced = pm.do(skeleton, {"a": X["a"].to_numpy(), "c": X["c"].to_numpy(), "b": b})
     trace = model.idata_

@@ -13,7 +13,9 @@ from interventional.inference import diagnostics, laplace, nuts
 from interventional.inference.posterior import Posterior, Sampling
 from interventional.inference.progress import told
 from interventional.numbers import Floats
-from interventional.own.skeleton import Skeleton, copied
+from interventional.own.lifting import lifted
+from interventional.own.skeleton import Skeleton, copied, without_starts
+from interventional.own.structure import structure
 from interventional.scm.compiling import building
 
 if TYPE_CHECKING:
@@ -105,13 +107,11 @@ def observed_model(skeleton: Skeleton, rows: Rows) -> "pm.Model":
         for name, values in _random(skeleton, rows).items()
     }
     model = with_rows(skeleton, rows.columns, len(rows))
-    starts = dict(model.rvs_to_initial_values)
-    for rv in starts:  # pm.observe takes none
-        model.rvs_to_initial_values[rv] = None
-    observed = pm.observe(model, held)
-    for rv, start in starts.items():
-        if rv.name not in held:
-            observed.rvs_to_initial_values[observed[rv.name]] = start
+    with without_starts(model) as starts:
+        observed = pm.observe(model, held)
+    for name, start in starts.items():
+        if name not in held:
+            observed.rvs_to_initial_values[observed[name]] = start
     return observed
 
 
@@ -178,10 +178,15 @@ def _compilable(
     skeleton: Skeleton, rows: Rows
 ) -> tuple["Callable[[], pm.Model]", dict[str, Any], Hashable, tuple[str, ...]]:
     """Return what builds the observed model, its data, its structure, and what is computed."""
+    with building:
+        model, numbers = lifted(skeleton.model)
+        skeleton = replace(skeleton, model=model)
+        own = structure(model, skeleton.rows, frozenset((*skeleton.fixed, *numbers)))
     # What is latent in rows fixes how many there are.
-    key = "own", skeleton.key, len(rows) if skeleton.latent else None
+    key = own, skeleton.random, skeleton.outcome, len(rows) if skeleton.latent else None
     wanted = (*skeleton.parameters, *skeleton.derived)
-    return partial(observed_model, skeleton, rows), _data(skeleton, rows), key, wanted
+    data = {**_data(skeleton, rows), **numbers}
+    return partial(observed_model, skeleton, rows), data, key, wanted
 
 
 def _nuts(skeleton: Skeleton, rows: Rows, sampling: Sampling) -> Drawn:

@@ -1,7 +1,8 @@
 """A PyMC model with nothing observed, read: which of its variables are columns, and of whom."""
 
 import inspect
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -104,19 +105,27 @@ def plain(model: "pm.Model") -> "pm.Model":
     return model
 
 
+@contextmanager
+def without_starts(model: "pm.Model") -> Iterator[dict[str, Any]]:
+    """Set starting points aside for a while, which functions that copy models do not take."""
+    starts = {rv.name: start for rv, start in model.rvs_to_initial_values.items()}
+    try:
+        for name in starts:
+            model.rvs_to_initial_values[model[name]] = None
+        yield starts
+    finally:
+        for name, start in starts.items():
+            model.rvs_to_initial_values[model[name]] = start
+
+
 def copied(model: "pm.Model") -> "pm.Model":
-    """Return a copy of a model, starting points included: `clone_model` takes none of these."""
+    """Return a copy of a model, starting points included."""
     from pymc.model.fgraph import clone_model
 
-    starts = dict(model.rvs_to_initial_values)
-    try:
-        for rv in starts:
-            model.rvs_to_initial_values[rv] = None
+    with without_starts(model) as starts:
         copy = clone_model(model)
-    finally:
-        model.rvs_to_initial_values.update(starts)
-    for rv, start in starts.items():
-        copy.rvs_to_initial_values[copy[rv.name]] = start
+    for name, start in starts.items():
+        copy.rvs_to_initial_values[copy[name]] = start
     return copy
 
 
