@@ -59,12 +59,13 @@ def typed(skeleton: Skeleton, name: str, values: Floats) -> NDArray[Any]:
     """Return values of a variable as its type has them, not shared with anybody."""
     dtype = skeleton.dtype(name)
     if dtype.kind in "iub":
-        strays = ~(np.isfinite(values) & (np.floor(values) == values))
+        most = 1 if dtype.kind == "b" else np.iinfo(dtype).max
+        strays = ~(np.isfinite(values) & (np.floor(values) == values) & (np.abs(values) <= most))
         if strays.any():
             row = int(np.argmax(strays))
             raise ValueError(
-                f"the model has {name!r} as {dtype}, of whole numbers; it holds {values[row]:g} "
-                f"in row {row}"
+                f"the model has {name!r} as {dtype}, of whole numbers of at most {most}; it holds "
+                f"{values[row]:g} in row {row}"
             )
     return np.array(values, dtype=dtype)
 
