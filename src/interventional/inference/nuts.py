@@ -31,6 +31,7 @@ def sample(
     sampling: Sampling,
     label: Label = by_position,
     wanted: Sequence[str] | None = None,
+    judged: Sequence[str] | None = None,
 ) -> tuple[Draws, Stats, str, list[str]]:
     """Sample an observed model, through nutpie, or PyMC's own sampler where nutpie is absent.
 
@@ -48,6 +49,8 @@ def sample(
         What an element of a variable is called, where it is the worst.
     wanted : sequence of str, optional
         The variables that are kept, by default all: those of each row may be many.
+    judged : sequence of str, optional
+        Those by which chains are judged, by default all of these.
 
     Returns
     -------
@@ -65,7 +68,8 @@ def sample(
     else:
         variables, stats = _sample_pymc(build(), sampling, wanted)
     # Correlations of one with itself do not move; what makes them is among the variables.
-    moving = {name: values for name, values in variables.items() if not name.endswith("_corr")}
+    names = [name for name in variables if not name.endswith("_corr")]
+    moving = {name: variables[name] for name in (names if judged is None else judged)}
     return variables, stats, library, of_chains(moving, stats, label)
 
 

@@ -192,10 +192,9 @@ def _compilable(
 
 def _nuts(skeleton: Skeleton, rows: Rows, sampling: Sampling) -> Drawn:
     build, data, key, wanted = _compilable(skeleton, rows)
-    variables, stats, library, _ = nuts.sample(build, data, key, sampling, wanted=wanted)
-    moving = {name: variables[name] for name in skeleton.parameters}
-    troubles = diagnostics.of_chains(moving, stats, partial(label, skeleton))
-    return variables, stats, library, troubles
+    names = partial(label, skeleton)
+    judged = skeleton.parameters
+    return nuts.sample(build, data, key, sampling, names, wanted=wanted, judged=judged)
 
 
 def _laplace(skeleton: Skeleton, rows: Rows, sampling: Sampling) -> Drawn:
