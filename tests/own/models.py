@@ -322,6 +322,21 @@ class Case:
             found[name] = value * np.exp(0.1 * rng.normal(size=(size, *value.shape)))
         return self.put(found)
 
+    def expected(self, X, draws: Draws) -> np.ndarray:
+        """Return what each draw expects of rows that are forced, (draws, n)."""
+        X = {name: X[name].to_numpy() for name in X}
+        size = len(next(iter(draws.values())))
+        n = len(next(iter(X.values())))
+        return np.broadcast_to(self.mean(X, beside_rows(draws)), (size, n))
+
+    def predicted(self, X, draws: Draws, seed: int = 2) -> np.ndarray:
+        """Return a new outcome of rows that are forced for each draw, (draws, n), by NumPy."""
+        rng = np.random.default_rng(seed)
+        X = {name: X[name].to_numpy() for name in self.rows(2, rng)}
+        size = len(next(iter(draws.values())))
+        each = [{name: held[s] for name, held in draws.items()} for s in range(size)]
+        return np.array([self.drawn(X, theta, rng)["y"] for theta in each])
+
     def asked(self, n: int = 40, size: int = 500, seed: int = 0, **parameters):
         """Return an estimator whose posterior is these draws, and its rows."""
         X, y = self.data(n, seed)
@@ -346,7 +361,7 @@ def _carry(spend, keep, lags=None):
     return found
 
 
-def _columns(draws: Draws) -> Draws:
+def beside_rows(draws: Draws) -> Draws:
     """Return parameters that stand beside rows, (draws, 1) or (draws, k)."""
     return {name: each if each.ndim > 1 else each[:, None] for name, each in draws.items()}
 
@@ -465,7 +480,7 @@ def _echoing(X, t):
 
 def _draw_echoing(X, t, rng):
     n = len(X["x"])
-    drift = np.zeros(n)
+    drift = 0.5 * rng.normal(size=n)
     for k in range(1, n):
         drift[k] = t["rho"] * drift[k - 1] + t["sd"] * rng.normal()
     return {"y": _echoing(X, t) + drift + t["sigma"] * rng.normal(size=n)}
@@ -494,7 +509,7 @@ def _draw_funnel(X, t, rng):
 
 
 def _steep_funnel(X, t):
-    at, weights = np.polynomial.hermite_e.hermegauss(2001 // 10)
+    at, weights = np.polynomial.hermite_e.hermegauss(200)
     spend = np.asarray(X["spend"], dtype=float)
     total = 0.0
     for z, weight in zip(at, weights / weights.sum(), strict=True):
@@ -746,7 +761,6 @@ CASES = {
         _draw_shaken,
         {"x": 0.5},
         _shaken,
-        closed=False,
     ),
     "bound": Case(
         bound,
@@ -779,7 +793,6 @@ CASES = {
         _draw_tiered,
         {"offer": 0.8},
         _tiered,
-        closed=False,
     ),
     "chained": Case(
         chained,

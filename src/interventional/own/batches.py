@@ -34,15 +34,14 @@ def batched(outputs: Iterable[Any], many: Mapping[Any, Any], draws: Any) -> list
     """
     from pytensor.graph.basic import Apply
     from pytensor.graph.replace import _vectorize_node
-    from pytensor.graph.traversal import toposort, truncated_graph_inputs
+    from pytensor.graph.traversal import toposort
     from pytensor.scan.op import Scan
     from pytensor.tensor.random.op import RandomVariable
     from pytensor.tensor.shape import Shape, Shape_i
 
     outputs = list(outputs)
-    inputs = truncated_graph_inputs(outputs, ancestors_to_include=many.keys())
-    found = {variable: many.get(variable, variable) for variable in inputs}
-    for node in toposort(outputs, blockers=inputs):
+    found = dict(many)
+    for node in toposort(outputs, blockers=many.keys()):
         own = [found.get(variable, variable) for variable in node.inputs]
         if isinstance(node.op, RandomVariable):
             made = _random(node, own, draws)
@@ -57,7 +56,7 @@ def batched(outputs: Iterable[Any], many: Mapping[Any, Any], draws: Any) -> list
             made = made.outputs if isinstance(made, Apply) else made
         for before, after in zip(node.outputs, made, strict=True):
             found.setdefault(before, after)
-    return [found[variable] for variable in outputs]
+    return [found.get(variable, variable) for variable in outputs]
 
 
 def _is_batched(before: Any, after: Any) -> bool:
@@ -74,20 +73,19 @@ def filled(before: Any, after: Any, draws: Any) -> Any:
 def _random(node: Any, own: list[Any], draws: Any) -> list[Any]:
     """Return what is random, drawn for each draw, whatever its parameters are."""
     import pytensor.tensor as pt
-    from pymc.distributions.shape_utils import change_dist_size
+    from pytensor.tensor.random.utils import compute_batch_shape
     from pytensor.tensor.type_other import NoneTypeT
 
     rng, size, *parameters = own
-    before = node.op.dist_params(node)
-    if any(map(_is_batched, before, parameters)):
-        if not isinstance(size.type, NoneTypeT):
-            if _is_batched(node.op.size_param(node), size):
-                raise NotImplementedError("a size that may differ by draw")
-            size = pt.concatenate([pt.stack([draws]).astype(size.dtype), size])
-        made = node.op.make_node(rng, size, *parameters)
-        return list(made.outputs)
-    alone = node.op.make_node(rng, size, *parameters).outputs[1]
-    return list(change_dist_size(alone, new_size=(draws,), expand=True).owner.outputs)
+    before, has_size = node.op.dist_params(node), not isinstance(size.type, NoneTypeT)
+    if has_size and _is_batched(node.op.size_param(node), size):
+        raise NotImplementedError("a size that may differ by draw")
+    if not any(map(_is_batched, before, parameters)) and not has_size:
+        size = compute_batch_shape(parameters, ndims_params=node.op.ndims_params)
+        has_size = True
+    if has_size:
+        size = pt.concatenate([pt.stack([draws]), pt.as_tensor(size, ndim=1).astype("int64")])
+    return list(node.op.make_node(rng, size, *parameters).outputs)
 
 
 def _loop(node: Any, own: list[Any], draws: Any) -> list[Any]:

@@ -135,6 +135,23 @@ def mean_of(model: "pm.Model", name: str) -> Any:
         raise NoMeanError(f"PyMC knows no mean of {name!r} in closed form: {error}") from None
 
 
+def log_density(model: "pm.Model", name: str, value: Any) -> Any:
+    """Return the log density of a variable at a value, given all that is random above it.
+
+    PyMC copies what is random while it derives a density; so inputs stand for it meanwhile.
+    """
+    import pymc as pm
+    from pytensor.graph.replace import graph_replace
+    from pytensor.graph.traversal import ancestors
+
+    above = set(ancestors([model[name]])).intersection(model.basic_RVs) - {model[name]}
+    inputs = {rv: rv.type() for rv in above}
+    (alone,) = graph_replace([model[name]], inputs, strict=False)
+    found = pm.logp(alone, value)
+    back = {variable: rv for rv, variable in inputs.items()}
+    return graph_replace([found], back, strict=False)[0]
+
+
 def _compile(skeleton: Skeleton, plan: Plan) -> Compiled:
     import pytensor
     import pytensor.tensor as pt
@@ -146,10 +163,8 @@ def _compile(skeleton: Skeleton, plan: Plan) -> Compiled:
     how = dict(plan.how)
     value = None
     if plan.what == "log_density":
-        import pymc as pm
-
         value = pt.TensorType(model[plan.target].dtype, (None,))("value")
-        wanted = pm.logp(model[plan.target], value)
+        wanted = log_density(model, plan.target, value)
     elif plan.what == "mean":
         wanted = mean_of(model, plan.target)
     elif plan.what == "spread":
@@ -198,6 +213,8 @@ def _compile(skeleton: Skeleton, plan: Plan) -> Compiled:
         own = inlined(wanted)
         found = filled(own, batched([own], many, draws)[0], draws)
     except Exception:  # what has no vectorised form says so in many ways
+        import os, traceback
+        if os.environ.get('DBG'): traceback.print_exc(limit=-5)
         whole, many, found = False, {}, wanted
     generators = {}
     for rng in find_rng_nodes([found]):
