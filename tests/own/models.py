@@ -1,8 +1,8 @@
-"""Models of users' own, each with rows of a known truth, draws to ask it with, and its mean.
+"""Models of users' own, each with rows of a known truth, draws to ask with, and its mean.
 
-A callable makes a skeleton: importable, so that what is fitted pickles. A `Case` has beside it what
-makes rows; draws of the parameters around the truth, which are put into a fitted model by hand;
-and, written in NumPy, the expected outcome given these.
+A callable makes a skeleton: importable, so that what is fitted pickles. A `Case` has beside
+it what makes rows; draws of the parameters around the truth, which are put into a fitted
+model by hand; and, written in NumPy, the expected outcome given these.
 """
 
 from collections.abc import Callable
@@ -176,7 +176,9 @@ def funnel():
         top, half = pm.HalfNormal("top", 5), pm.HalfNormal("half", 2)
         mu = top * spend / (half + spend)
         traffic = pm.Normal("traffic", mu, pm.HalfNormal("spread", 1), dims="obs")
-        pm.Poisson("y", pm.math.exp(pm.Normal("k0") + pm.Normal("k1", 0, 0.5) * traffic), dims="obs")
+        pm.Poisson(
+            "y", pm.math.exp(pm.Normal("k0") + pm.Normal("k1", 0, 0.5) * traffic), dims="obs"
+        )
     return model
 
 
@@ -196,7 +198,10 @@ def mixed():
     """Two kinds of rows, of which nobody knows which is which; parameters by shape, no dims."""
     with pm.Model(coords={"obs": [0]}) as model:
         x = pm.Data("x", np.zeros(1), dims="obs")
-        shares, levels = pm.Dirichlet("shares", np.ones(2)), pm.Normal("levels", [-2, 2], 1, shape=2)
+        shares, levels = (
+            pm.Dirichlet("shares", np.ones(2)),
+            pm.Normal("levels", [-2, 2], 1, shape=2),
+        )
         mu = levels[None, :] + pm.Normal("slope") * x[:, None]
         pm.NormalMixture("y", w=shares, mu=mu, sigma=pm.HalfNormal("sigmas", shape=2), dims="obs")
     return model
@@ -346,7 +351,7 @@ class Case:
 def given(make, X, y, draws, **parameters):
     """Return an estimator whose posterior is some draws."""
     held = Posterior("by hand", "numpy", {name: each[None] for name, each in draws.items()})
-    with mock.patch("interventional.own.fitting.conditioned", lambda *_: held):
+    with mock.patch("interventional.own.fitting.conditioned", return_value=held):
         estimator = BayesianInterventionRegressor(model=make, random_state=0, **parameters)
         return estimator.fit(X, y)
 
@@ -566,7 +571,10 @@ def _clicked(X, t):
 def _draw_clicked(X, t, rng):
     share = expit(t["c0"] + t["c1"] * X["ad"])
     click = (rng.random(len(share)) < share).astype(int)
-    return {"click": click, "y": rng.poisson(np.exp(t["b0"] + t["b1"] * click + t["b2"] * X["ad"]))}
+    return {
+        "click": click,
+        "y": rng.poisson(np.exp(t["b0"] + t["b1"] * click + t["b2"] * X["ad"])),
+    }
 
 
 def _tiers(X, t):
@@ -624,7 +632,10 @@ def _spend(n, rng):
 
 def _doses(n, rng):
     states = np.array(["treated", "untreated"])
-    return {"conc": rng.choice([0.02, 0.06, 0.11, 0.22, 0.56, 1.1], n), "state": states[np.arange(n) % 2]}
+    return {
+        "conc": rng.choice([0.02, 0.06, 0.11, 0.22, 0.56, 1.1], n),
+        "state": states[np.arange(n) % 2],
+    }
 
 
 def _stores(n, rng):

@@ -1,8 +1,8 @@
 """What the user's own model says to a query: draws, drawn from its graph under `pm.do`.
 
-What is random and regenerated, or latent in rows, is averaged out of expected outcomes: where it is
-one Gaussian, or one of few levels, by a sum over its values, and else over draws. What is latent
-has its distribution given its causes, always.
+What is random and regenerated, or latent in rows, is averaged out of expected outcomes: where it
+is one Gaussian, or one of few levels, by a sum over its values, and else over draws. What is
+latent has its distribution given its causes, always.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,7 @@ from scipy.special import logsumexp
 from interventional.answers.reductions import Std
 from interventional.answers.samples import Chunked, Samples
 from interventional.intervention.query import Query
-from interventional.numbers import Floats, aligned, refuse_overflow, rows_of_chunk
+from interventional.numbers import Floats, aligned, refuse_overflow, refuse_too_many, rows_of_chunk
 from interventional.own.compiled import Compiled, How, NoMeanError, Plan, Request, What, compiled
 from interventional.own.mechanisms import Mechanism, OwnModel
 
@@ -65,6 +65,7 @@ class Answer(Chunked):
 
     @cached_property
     def _whole(self) -> Floats:
+        refuse_too_many(self.n_draws, self.n, "rows that hang together", "ask with fewer draws")
         return self.chunk(0, slice(0, self.n))
 
     @cached_property
@@ -144,13 +145,13 @@ class Answer(Chunked):
                     of = [each[some] for each in (*kept,)]
                     own = [each[some] for each in draws]
                     size = len(range(*some.indices(self.n_draws)))
-                    inputs = (*at, *of, *of_value, np.int64(n), np.int64(size), *own)
+                    inputs: list[Any] = [*at, *of, *of_value, np.int64(n), np.int64(size), *own]
                     found[some] = made.function(*map(aligned, inputs), *next(sources))
             else:
                 for s in range(self.n_draws):
                     at = [each[s] if each.ndim == 2 else each for each in columns]
                     own = [each[s] for each in (*kept,)]
-                    inputs = (*at, *own, *of_value, np.int64(n), *(each[s] for each in draws))
+                    inputs = [*at, *own, *of_value, np.int64(n), *(each[s] for each in draws)]
                     found[s] = made.function(*map(aligned, inputs), *next(sources))
         return found
 
@@ -219,7 +220,7 @@ class Expected(Answer):
         length = self.model.skeleton.indexed.get(node, (None, None))[1]
         if kind not in ("NormalRV", "BernoulliRV", "CategoricalRV"):
             return None
-        if kind == "CategoricalRV" and length is None or self.draws_anew(None, (node,)):
+        if (kind == "CategoricalRV" and length is None) or self.draws_anew(None, (node,)):
             return None
 
         def at(values: Floats) -> Floats:

@@ -40,9 +40,11 @@ def batched(outputs: Iterable[Any], many: Mapping[Any, Any], draws: Any) -> list
     from pytensor.tensor.shape import Shape, Shape_i
 
     outputs = list(outputs)
-    found = dict(many)
+    found: dict[Any, Any] = dict(many)
+    made: Any
+    node: Any
     for node in toposort(outputs, blockers=many.keys()):
-        own = [found.get(variable, variable) for variable in node.inputs]
+        own: list[Any] = [found.get(variable, variable) for variable in node.inputs]
         if isinstance(node.op, RandomVariable):
             made = _random(node, own, draws)
         elif isinstance(node.op, Scan):
@@ -118,9 +120,10 @@ def _loop(node: Any, own: list[Any], draws: Any) -> list[Any]:
     lifted: dict[Any, Any] = {}
 
     def lift(variable: Any, many: bool) -> None:
-        shape = getattr(variable.type, "shape", None)
-        new = TensorType(variable.dtype, (None, *shape))() if many else variable.type()
-        lifted[variable] = new
+        if many:
+            lifted[variable] = TensorType(variable.dtype, (None, *variable.type.shape))()
+        else:
+            lifted[variable] = variable.type()
 
     taps = [len(each) for each in info.mit_sot_in_slices]
     outer: list[Any] = [own[0]]
@@ -191,7 +194,7 @@ def inlined(wanted: Any) -> Any:
 
 
 def _rejecting(node: Any) -> list[Any] | None:
-    """Return a truncated variable, and its generator, without PyMC's loop that draws until it fits.
+    """Return a truncated variable, and its generator, without PyMC's loop until all fit.
 
     None if it needs none, or is not one of single numbers.
     """
@@ -203,7 +206,9 @@ def _rejecting(node: Any) -> list[Any] | None:
         return None
     base = node.op.base_rv_op
     loops = any(isinstance(each.op, Scan) for each in node.op.fgraph.toposort())
-    if not loops or not isinstance(base, RandomVariable) or base.ndim_supp or any(base.ndims_params):
+    if not loops or not isinstance(base, RandomVariable):
+        return None
+    if base.ndim_supp or any(base.ndims_params):
         return None
     rng, size, *parameters, lower, upper = node.inputs
     drawn = _fitting(base, node.op.max_n_steps).make_node(rng, size, lower, upper, *parameters)

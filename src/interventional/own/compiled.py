@@ -4,7 +4,7 @@ What cannot be vectorised is called once for each draw; a loop among it, such as
 it has converged, is compiled by Numba, and all else interpreted.
 """
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -199,10 +199,7 @@ def _compile(skeleton: Skeleton, plan: Plan) -> Compiled:
         wanted = pt.broadcast_to(wanted, n[None])
     of_draws = {inputs[name]: name for name in (*parameters, *plan.by_draw) if name in inputs}
     of_draws |= dict.fromkeys(of_residuals, "")
-    if value is not None:
-        of_columns = [value]
-    else:
-        of_columns = []
+    of_value = [] if value is None else [value]
     whole, loops = True, _loops(wanted)
     many: dict[Any, Any] = {}
     try:
@@ -213,8 +210,6 @@ def _compile(skeleton: Skeleton, plan: Plan) -> Compiled:
         own = inlined(wanted)
         found = filled(own, batched([own], many, draws)[0], draws)
     except Exception:  # what has no vectorised form says so in many ways
-        import os, traceback
-        if os.environ.get('DBG'): traceback.print_exc(limit=-5)
         whole, many, found = False, {}, wanted
     generators = {}
     for rng in find_rng_nodes([found]):
@@ -224,7 +219,7 @@ def _compile(skeleton: Skeleton, plan: Plan) -> Compiled:
     arguments = [
         *(many.get(inputs[name], inputs[name]) for name in columns),
         *(many.get(variable, variable) for variable in of_residuals),
-        *of_columns,
+        *of_value,
         n,
         *([draws] if whole else []),
         *(many.get(inputs[name], inputs[name]) for name in parameters),

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 _STEP, _END = 0.15, 3.15  # of the double exponential rule
 _FEW = 20  # numbers that are cut off and summed
+_ROUNDING = 1e-9  # of what is left of all: then it is where it begins
 _LEAST, _MOST = 1e-300, 1 - 2.0**-53  # probabilities that have a quantile
+_COUNTS = ("PoissonRV", "NegBinomialRV", "BinomialRV", "BetaBinomialRV")
 NODES = "quadrature"
 
 
@@ -43,8 +45,9 @@ def expectation(variable: Any) -> Any:
     from pytensor.tensor.random.basic import CategoricalRV
 
     node = variable.owner
+    base: Any
     if isinstance(node.op, CategoricalRV):
-        shares = node.op.dist_params(node)[0]
+        shares: Any = node.op.dist_params(node)[0]
         found = (shares * pt.arange(shares.shape[-1])).sum(axis=-1)
     elif isinstance(node.op, _BaseMixtureRV) and not node.op.ndim_supp:
         _, shares, *components = node.inputs
@@ -59,14 +62,34 @@ def expectation(variable: Any) -> Any:
         found = _above(base, lower, upper)
         found = _within(base, lower, upper, kept=False) if found is None else found
     elif isinstance(node.op, TruncatedNormalRV):
-        found = _integral(variable, 0.0, 1.0)
+        found = _truncated_normal(*node.op.dist_params(node))
     else:
         return mean(variable)
     return found
 
 
+def _truncated_normal(mu: Any, sigma: Any, lower: Any, upper: Any) -> Any:
+    """Return the expectation of a truncated normal variable, far out in its tails as well.
+
+    It is mirrored so that the bound that is nearer to its center is the lower one.
+    """
+    import pytensor.tensor as pt
+
+    low, high = (lower - mu) / sigma, (upper - mu) / sigma
+    mirrored = low + high < 0
+    near, far = pt.switch(mirrored, -high, low), pt.switch(mirrored, -low, high)
+    beyond = pt.exp((near - far) * (near + far) / 2)  # densities at the bounds, one by the other
+    mass = pt.erfcx(near / np.sqrt(2)) - beyond * pt.erfcx(far / np.sqrt(2))
+    off = np.sqrt(2 / np.pi) * (1 - beyond) / mass
+    off = pt.switch(pt.isinf(near), 0.0, off)
+    return mu + sigma * pt.switch(mirrored, -off, off)
+
+
 def _above(base: Any, lower: Any, upper: Any) -> Any:
-    """Return the expectation of whole numbers that are not below a small one, None of others."""
+    """Return the expectation of whole numbers that are not below a small one, None of others.
+
+    They are from 0 on: that is what PyMC truncates to have none of the least.
+    """
     import pymc as pm
     import pytensor.tensor as pt
     from pymc.distributions.moments.means import mean
@@ -74,12 +97,16 @@ def _above(base: Any, lower: Any, upper: Any) -> Any:
 
     if base.dtype.startswith("float") or not _is(upper, np.inf) or not isinstance(lower, Constant):
         return None
-    if lower.data.size != 1 or not 0 < float(lower.data.item()) <= _FEW:
+    if type(base.owner.op).__name__ not in _COUNTS or lower.data.size != 1:
+        return None
+    if not 0 < float(lower.data.item()) <= _FEW:
         return None
     least = int(np.ceil(lower.data.item()))
-    cut = [k * pt.exp(pm.logp(base, pt.constant(k), warn_rvs=False)) for k in range(1, least)]
-    rest = -pt.expm1(pm.logcdf(base, pt.constant(least - 1), warn_rvs=False))
-    return (mean(base) - sum(cut)) / rest
+    shares = [pt.exp(pm.logp(base, np.int64(k), warn_rvs=False)) for k in range(1, least)]
+    none = pm.logp(base, np.int64(0), warn_rvs=False)  # its share is near one where few are left
+    rest = -pt.expm1(none) - sum(shares)
+    over = mean(base) - sum(k * share for k, share in enumerate(shares, start=1))
+    return over / rest if least == 1 else pt.switch(rest > _ROUNDING, over / rest, float(least))
 
 
 def _within(base: Any, lower: Any, upper: Any, *, kept: bool) -> Any:

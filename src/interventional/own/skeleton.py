@@ -1,9 +1,11 @@
 """A PyMC model with nothing observed, read: which of its variables are columns, and of whom."""
 
 import inspect
+import warnings
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from interventional.scm.naming import DEFAULT_OUTCOME
 
 if TYPE_CHECKING:
     import pymc as pm
+
+_PACKAGE = str(Path(__file__).parents[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,6 +232,7 @@ def read(
     of_latent = {key: heard(key, hidden) for key in nodes}
     children = {each: tuple(k for k in nodes if each in of_latent[k]) for each in latent}
     rowwise = {*blocking, *hidden, model.dim_lengths[rows]}
+    _warn_of_idle(fixed, parents)
     parameters = tuple(key for key in order if key not in (*random, *latent, name))
     derived = tuple(
         variable.name
@@ -247,6 +252,20 @@ def read(
         children,
         _indexed(model, [*fixed, *random]),
     )
+
+
+def _warn_of_idle(fixed: tuple[str, ...], parents: Mapping[str, tuple[str, ...]]) -> None:
+    """Warn of data that nothing depends on: perhaps their placeholder stands as a number."""
+    read = {name for of in parents.values() for name in of}
+    idle = [name for name in fixed if name not in read]
+    if idle:
+        warnings.warn(
+            f"model: nothing depends on {listed(idle)}, so that it says nothing of the outcome. "
+            "Is its placeholder's value in the model where the variable should be, as "
+            ".get_value() and .eval() put it?",
+            UserWarning,
+            skip_file_prefixes=(_PACKAGE,),
+        )
 
 
 def _ordered(nodes: list[str], parents: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
