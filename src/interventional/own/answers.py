@@ -23,7 +23,7 @@ from interventional.own.compiled import Compiled, How, NoMeanError, Plan, Reques
 from interventional.own.mechanisms import Mechanism, OwnModel
 
 _INNER = 50  # draws of what is regenerated, that an expectation averages over
-_FEW_NODES = 5, 11  # of Gauss's rule
+_FEW_NODES = 5, 11, 21  # of Gauss's rule
 _FAR = 10.0  # standard deviations of a Gaussian that are looked at
 _UNLIKELY = 1e-12  # weights beside which what is undefined counts as nothing
 _CLOSE = 1e-6  # relative difference of expectations that is none
@@ -245,12 +245,13 @@ def over_gaussian(function: Callable[[float], Floats]) -> Floats:
     is smooth, halving its step squares the error. It is halved until that moves nothing, so that
     steep curves and kinks are seen as well.
     """
-    sums = []
+    before = None
     for size in _FEW_NODES:
         at, weights = np.polynomial.hermite_e.hermegauss(size)
-        sums.append(_weighted(function, at, weights / weights.sum()))
-    if _agree(sums[0][0], *sums[1]):
-        return sums[1][0]
+        found, size_of = _weighted(function, at, weights / weights.sum())
+        if before is not None and _agree(before, found, size_of):
+            return found
+        before = found
     step = 1.0
     total, size_of = _trapezoid(function, np.arange(-_FAR, _FAR + 0.5), step)
     while step > _FINEST:

@@ -75,6 +75,7 @@ def filled(before: Any, after: Any, draws: Any) -> Any:
 def _random(node: Any, own: list[Any], draws: Any) -> list[Any]:
     """Return what is random, drawn for each draw, whatever its parameters are."""
     import pytensor.tensor as pt
+    from pytensor.tensor.random.basic import CategoricalRV
     from pytensor.tensor.random.utils import compute_batch_shape
     from pytensor.tensor.type_other import NoneTypeT
 
@@ -87,7 +88,8 @@ def _random(node: Any, own: list[Any], draws: Any) -> list[Any]:
         has_size = True
     if has_size:
         size = pt.concatenate([pt.stack([draws]), pt.as_tensor(size, ndim=1).astype("int64")])
-    return list(node.op.make_node(rng, size, *parameters).outputs)
+    op = _levels() if isinstance(node.op, CategoricalRV) else node.op
+    return list(op.make_node(rng, size, *parameters).outputs)
 
 
 def _loop(node: Any, own: list[Any], draws: Any) -> list[Any]:
@@ -213,6 +215,25 @@ def _rejecting(node: Any) -> list[Any] | None:
     rng, size, *parameters, lower, upper = node.inputs
     drawn = _fitting(base, node.op.max_n_steps).make_node(rng, size, lower, upper, *parameters)
     return [drawn.outputs[1], drawn.outputs[0]]
+
+
+@cache
+def _levels() -> Any:
+    """Return the operation that draws levels by their shares, all at once."""
+    from pytensor.tensor.random.op import RandomVariable
+
+    class Levels(RandomVariable):
+        name = "levels"
+        signature = "(p)->()"
+        dtype = "int64"
+        _print_name = ("Levels", "Levels")
+
+        def rng_fn(self, rng: np.random.Generator, shares: Any, size: Any) -> NDArray[Any]:
+            drawn = rng.random(shares.shape[:-1] if size is None else size)
+            below = np.cumsum(shares, axis=-1)[..., :-1]
+            return np.asarray((drawn[..., None] >= below).sum(axis=-1))
+
+    return Levels()
 
 
 @cache

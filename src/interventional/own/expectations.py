@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_STEP, _END = 0.15, 3.15  # of the double exponential rule
+_STEP, _END = 0.25, 3.0  # of the double exponential rule
 _FEW = 20  # numbers that are cut off and summed
 _ROUNDING = 1e-9  # of what is left of all: then it is where it begins
 _LEAST, _MOST = 1e-300, 1 - 2.0**-53  # probabilities that have a quantile
