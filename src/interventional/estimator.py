@@ -31,13 +31,12 @@ from interventional.data.smooth import SMOOTH
 from interventional.data.table import Table, is_distributed, read_table
 from interventional.errors import UndeterminedError
 from interventional.fitted import Fitted
-from interventional.fitting import accumulated, conditioned, no_partial_fit, takes_positive
+from interventional.fitting import accumulated, conditioned, takes_batches, takes_positive
 from interventional.inference.engines import INFERENCES
 from interventional.inference.posterior import Sampling
 from interventional.intervention.simulation import simulate, with_drawn
 from interventional.numbers import Floats
-from interventional.own import fitting as own_fitting
-from interventional.own.mechanisms import OwnModel
+from interventional.own import estimating as own
 from interventional.scm.draft import OF_MODEL, Draft, draft
 from interventional.scm.generative import generative_model, observed_rows
 from interventional.scm.predictive import Predictive
@@ -53,14 +52,7 @@ if TYPE_CHECKING:
 
 # What is gone where rows that came in batches do not determine a model yet.
 _POSTERIOR = ("fitted_", "coef_", "intercept_", "graph_")
-
-
-def _takes_batches(estimator: "Estimator") -> bool:
-    """Whether there is a `partial_fit`."""
-    why = no_partial_fit(estimator.family, estimator.outcome, estimator.noise, estimator.design)
-    if why is not None:
-        raise AttributeError(why)
-    return True
+READ_LATER = ("graph", "model", "exposure", "noise", "treatments", "groups")
 
 
 class Estimator(RegressorMixin, BaseEstimator):
@@ -70,22 +62,17 @@ class Estimator(RegressorMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "graph": "no_validation",
+        **dict.fromkeys(READ_LATER, "no_validation"),
         "outcome": [str, None],
-        "model": "no_validation",
         "family": [str, Mapping],
-        "exposure": "no_validation",
-        "noise": "no_validation",
         "design": [HasMethods(["fit", "transform"]), Mapping, StrOptions({SMOOTH}), None],
-        "treatments": "no_validation",
         "priors": [Mapping, str, None],
-        "groups": "no_validation",
         "within": ["boolean"],
         "confounding": [Mapping, None],
         "unseen_levels": [StrOptions({"error", "population"})],
         "fit_intercept": ["boolean"],
         "center_predictors": ["boolean"],
-        "inference": [StrOptions({*INFERENCES, *own_fitting.INFERENCES})],
+        "inference": [StrOptions({*INFERENCES, *own.INFERENCES})],
         "draws": [Interval(Integral, 1, None, closed="left")],
         "tune": [Interval(Integral, 0, None, closed="left")],
         "chains": [Interval(Integral, 1, None, closed="left")],
@@ -112,9 +99,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         unseen_levels: Literal["error", "population"] = "error",
         fit_intercept: bool = True,
         center_predictors: bool = True,
-        inference: Literal[
-            "auto", "exact", "nuts", "laplace", "advi", "pathfinder"
-        ] = "auto",
+        inference: own.Inference = "auto",
         draws: int = 1000,
         tune: int = 1000,
         chains: int = 4,
@@ -160,7 +145,7 @@ class Estimator(RegressorMixin, BaseEstimator):
             `outcome` does.
         sample_weight : array-like of shape (n,), optional
             Frequencies: a row of weight 3 is three rows. Known standard deviations of the outcomes
-            are a column, which `noise` names.
+            are a column, which `noise` names. With a `model` whole numbers.
 
         Returns
         -------
@@ -197,8 +182,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         """
         with restored_on_failure(self):
             if self.model is not None:
-                self._fit_own(X, y, sample_weight)
-                return self
+                return own.fit(self, X, y, sample_weight, self._sampling())
             if is_distributed(X):
                 dask.read_columns(X, self, reset=True)
                 total = dask.accumulate(clone(self)._batch, X, y, sample_weight)
@@ -212,7 +196,7 @@ class Estimator(RegressorMixin, BaseEstimator):
             self._condition(parsed, total, values, target, weights)
         return self
 
-    @available_if(_takes_batches)
+    @available_if(takes_batches)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Condition the model on more data, beside what it has seen.
@@ -272,31 +256,6 @@ class Estimator(RegressorMixin, BaseEstimator):
                     delattr(self, name)
                 self._accumulated, self._undetermined = total, str(error)
         return self
-
-    def _fit_own(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None) -> None:
-        """Condition the user's own model on data."""
-        if is_distributed(X):
-            raise TypeError("model= takes rows in memory; X is a Dask collection")
-        if sample_weight is not None:
-            raise ValueError(
-                "sample_weight: what a row counts as, a model of its own would have to say; fit "
-                "it to repeated rows"
-            )
-        target = read_outcome(y, X, self)
-        model, values = self._read_own(X, name_of(y))
-        check_consistent_length(values, target)
-        what = name_of(y), self.inference, self._sampling()
-        self.fitted_ = own_fitting.fitted_to(model, values, target, *what)
-        self._accumulated, self._undetermined = self.fitted_.seen, ""
-        self.graph_ = model.graph
-        for name in {"coef_", "intercept_"} & set(vars(self)):
-            delattr(self, name)
-
-    def _read_own(self, X: Any, named: Any) -> tuple[OwnModel, Floats]:
-        """Return the user's own model of rows, and these encoded."""
-        own_fitting.refuse_equations({name: getattr(self, name) for name in self.get_params()})
-        table = read_table(X, self, reset=True)
-        return own_fitting.own_model(self.model, table, self.outcome, named)
 
     def _draft_of(self, total: Accumulated) -> Draft:
         """Return what the parameters say of rows that came in batches."""
@@ -474,8 +433,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         >>> bool(abs(new.mean() - y.mean()) < 0.1)
         True
         """
-        if not isinstance(n_samples, Integral) or n_samples < 0:
-            raise ValueError(f"n_samples must be a whole number, not negative, got {n_samples!r}")
+        checks.refuse_size(n_samples)
         found, rng = self._predictive(X), generator(random_state)
         return found.sample(checks.picked(found.n_draws, n_samples, rng), rng)
 
@@ -525,8 +483,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         >>> bool((new < 0).mean() > 0.1), bool((y < 0).any())  # Gaussian noise is wrong for counts
         (True, False)
         """
-        size = checks.positive_size(n_samples)
-        found = self._predictive(X)
+        size, found = checks.positive_size(n_samples), self._predictive(X)
         target = self._read_outcome(found.columns, X, y)
         labels = checks.labels_of(X, len(target))
         return checks.posterior_predictive(found, target, labels, size, generator(random_state))
@@ -581,25 +538,12 @@ class Estimator(RegressorMixin, BaseEstimator):
         """
         size = checks.positive_size(n_samples)
         if self.model is not None:
-            return self._prior_of_own(X, y, size, random_state)
+            return own.prior_predictive(self, X, y, size, generator(random_state))
         with restored(self):
             schema, values, target, _ = self._read_training(X, y, None)
             model, _ = specify(self._draft(schema, values, name_of(y)), values, target)
-        labels = checks.labels_of(X, len(target))
-        rng = generator(random_state)
+        labels, rng = checks.labels_of(X, len(target)), generator(random_state)
         return checks.prior_predictive(model, values, target, labels, size, rng)
-
-    def _prior_of_own(self, X: Any, y: ArrayLike, size: int, random_state: Any) -> "xr.DataTree":
-        """Return what the priors of the user's own model expect."""
-        with restored(self):
-            target = read_outcome(y, X, self)
-            model, values = self._read_own(X, name_of(y))
-            check_consistent_length(values, target)
-        seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
-        drawn = own_fitting.from_prior(model, values, size, int(seed))
-        return own_fitting.prior_predictive(
-            model, drawn, target, checks.labels_of(X, len(target))
-        )
 
     def log_likelihood(self, X: Any, y: ArrayLike) -> "xr.DataTree":
         """Return the log density of outcomes for each posterior draw, as ArviZ takes it.
@@ -636,9 +580,8 @@ class Estimator(RegressorMixin, BaseEstimator):
         found = self._predictive(X)
         target = self._read_outcome(found.columns, X, y)
         densities = found.log_likelihood(target).held().reshape(*self.fitted_.shape, len(target))
-        labels = checks.labels_of(X, len(target))
-        outcome = self.fitted_.model.outcome
-        return checks.log_likelihood(self.idata_, outcome, densities, target, labels)
+        whose = self.idata_, self.fitted_.model.outcome
+        return checks.log_likelihood(*whose, densities, target, checks.labels_of(X, len(target)))
 
     def log_density(self, X: Any, y: ArrayLike) -> NDArray[np.float64]:
         """Return the log of the posterior predictive density of outcomes, row by row.
@@ -680,7 +623,7 @@ class Estimator(RegressorMixin, BaseEstimator):
 
         A variable for each column by its name; ``y_intercept``, ``y_beta`` (dimension ``y_term``),
         ``y_sigma``, ``y_mu`` and ``y``; of an outcome with another name, as of a Series that has
-        one, named after it.
+        one, named after it. What comes without y may be edited, and given back as ``model=``.
 
         Parameters
         ----------
@@ -712,7 +655,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         """
         target = None
         if self.model is not None:
-            return self._build_own(X, y)
+            return own.build_model(self, X, y)
         with restored(self):
             if y is None and self.__sklearn_is_fitted__():
                 values, model = self._read(X), self.fitted_.model
@@ -728,16 +671,6 @@ class Estimator(RegressorMixin, BaseEstimator):
             return built
         return observed_rows(built, model, values, target)
 
-    def _build_own(self, X: Any, y: ArrayLike | None) -> "pm.Model":
-        """Return the user's own PyMC model of rows, observed where there are outcomes."""
-        with restored(self):
-            if y is None and self.__sklearn_is_fitted__():
-                model, values, target = self.fitted_.model, self._read(X), None
-            else:
-                target = None if y is None else read_outcome(y, X, self)
-                model, values = self._read_own(X, name_of(y))
-        return own_fitting.built(model, values, target, list(Table.of(X).index))
-
     def simulate(
         self,
         X: Any,
@@ -749,11 +682,13 @@ class Estimator(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n, columns)
-            The rows.
+            The rows. Of a `model` that is not fitted yet they may lack columns which are random
+            there: these are drawn, all of them for ``pd.DataFrame(index=range(n))``.
         parameters : mapping
             What to force parameters to, by `pm.do`: ``"y_intercept"``, ``"y_sigma"``, and
             ``"y_beta"``, an array in the order of the terms or a mapping from terms to numbers.
-            Parameters that are not named are drawn from their priors.
+            Of a `model` they have the names and shapes that they have there. Parameters that are
+            not named are drawn from their priors.
         random_state : int, RandomState or None, default None
             Source of randomness.
 
@@ -779,13 +714,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         """
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         if self.model is not None:
-            with restored(self):
-                if self.__sklearn_is_fitted__():
-                    model, values = self.fitted_.model, self._read(X)
-                else:
-                    model, values = self._read_own(X, None)
-            drawn = own_fitting.simulated(model, values, parameters, int(seed))
-            return with_drawn(Table.of(X), drawn)
+            return own.simulate(self, X, parameters, int(seed))
         with restored(self):
             if self.__sklearn_is_fitted__():
                 self._read(X)
@@ -796,6 +725,10 @@ class Estimator(RegressorMixin, BaseEstimator):
         built = self.build_model(X)
         drawn = simulate(built, outcome, schema, parameters, int(seed))
         return with_drawn(Table.of(X), drawn)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled."""
+        return own.picklable(super().__getstate__())
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: what outcomes the family takes is among them."""
@@ -809,8 +742,7 @@ class Estimator(RegressorMixin, BaseEstimator):
         return hasattr(self, "fitted_")
 
     def _check_fitted(self) -> None:
-        why = vars(self).get("_undetermined")
-        if why:
+        if why := vars(self).get("_undetermined"):
             raise NotFittedError(f"the batches so far do not determine the model: {why}")
         check_is_fitted(self)
 

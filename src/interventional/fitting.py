@@ -18,6 +18,8 @@ from interventional.scm.naming import DEFAULT_OUTCOME
 from interventional.scm.specification import specify
 from interventional.trust import between, confounding
 
+OWN = "model= is fitted to all rows at once; call fit with all rows in memory"
+
 
 def conditioned(
     parsed: Draft,
@@ -103,6 +105,15 @@ def no_partial_fit(family: Any, outcome: str | None, noise: Any, design: Any) ->
         if known and not adds_up(name, is_outcome=node == outcome):
             return no_batches(node, name)
     return None
+
+
+def takes_batches(estimator: Any) -> bool:
+    """Whether an estimator has a `partial_fit`; an AttributeError says why not."""
+    what = estimator.family, estimator.outcome, estimator.noise, estimator.design
+    why = no_partial_fit(*what) if estimator.model is None else OWN
+    if why is not None:
+        raise AttributeError(why)
+    return True
 
 
 def takes_positive(family: Any, outcome: str | None) -> bool:

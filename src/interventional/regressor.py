@@ -41,6 +41,15 @@ class BayesianInterventionRegressor(Estimator):
     outcome : str, optional
         Name of the outcome in the model. By default that of y, where y is a Series with a name
         that no column of X has, and which the graph, if any, has; else ``"y"``.
+    model : pm.Model or callable, optional
+        A PyMC model of your own in the place of the package's equations: what they are is then
+        said there, and `graph`, `family`, `design`, `priors`, `groups` and the like are refused.
+        Nothing is observed in it. Its outcome has one dimension, that of the rows, with a
+        placeholder for their number; variables on that dimension which are named like columns of
+        X are these, be they `pm.Data` or random, whole numbers for levels that index; what is
+        random on it and no column is latent in each row. A callable returns such a model; if it
+        has a positional parameter without a default, it gets the rows of `fit` as a DataFrame,
+        to read levels or scales off. Callables at the top of a module pickle.
     family : str or dict of str to str, default "gaussian"
         How the outcome is distributed, or how each column is that has an equation, by name:
         ``"gaussian"``, ``"student_t"`` (outliers), ``"lognormal"``, ``"gamma"`` (both positive),
@@ -107,7 +116,7 @@ class BayesianInterventionRegressor(Estimator):
     center_predictors : bool, default True
         Whether the prior of the intercept holds where the predictors are at their means; else it
         holds at zero.
-    inference : {"auto", "exact", "nuts", "laplace"}, default "auto"
+    inference : {"auto", "exact", "nuts", "laplace", "advi", "pathfinder"}, default "auto"
         ``"exact"``: independent draws from the exact posterior, for Gaussian and lognormal
         equations under Normal and Flat priors of the coefficients, with any number of groups and
         of other priors that learn their scale: where there are several, scales are drawn by
@@ -116,7 +125,8 @@ class BayesianInterventionRegressor(Estimator):
         applies; for other families weighed draws of the posterior, or those of many short chains,
         where they can be trusted; else NUTS. ``idata_`` says which it was. ``design="smooth"`` is
         exact given scales and lengths, or, for Student t, 0 and 1 and counts, ``"laplace"``,
-        which does not warn there; ``"auto"`` is either.
+        which does not warn there; ``"auto"`` is either. A `model` of your own takes ``"nuts"``,
+        which is its ``"auto"``, ``"laplace"``, ``"advi"`` or ``"pathfinder"``.
     draws, tune, chains : int, default 1000, 1000, 4
         Draws a chain, warm-up iterations a chain (NUTS), and chains.
     random_state : int, RandomState or None, default None
@@ -133,9 +143,10 @@ class BayesianInterventionRegressor(Estimator):
         Posterior draws, as ArviZ takes them; with `confounding`, a group of that name has those of
         the biases.
     coef_ : ndarray of shape (n_terms,)
-        Posterior means of the coefficients, a term of the design each, on the scale of the link.
+        Posterior means of the coefficients, a term of the design each, on the scale of the link;
+        not there with a `model`.
     intercept_ : float
-        Posterior mean of the intercept at zero; 0.0 without an intercept.
+        Posterior mean of the intercept at zero; 0.0 without an intercept; not with a `model`.
     graph_ : CausalGraph or None
         The graph over columns and outcome, unobserved nodes projected out.
     n_features_in_ : int
@@ -422,6 +433,7 @@ class BayesianInterventionRegressor(Estimator):
         >>> found.bounds()["mean"].round(1).tolist()
         [0.3, 0.2]
         """
+        self._refuse_own("sensitivity")
         if is_distributed(X):
             self._check_fitted()
             raise ValueError(
@@ -650,6 +662,7 @@ class BayesianInterventionRegressor(Estimator):
         from interventional.trust import refutation
 
         _refuse_dask("refute", X)
+        self._refuse_own("refute")
         with restored(self):
             self._validate_params()
             table, schema, values, target, weights = self._read_rows(X, y, sample_weight)
@@ -697,6 +710,14 @@ class BayesianInterventionRegressor(Estimator):
         self._accumulated = replace(self._accumulated, kept=None)
         self.fitted_ = replace(self.fitted_, seen=self._accumulated)
         return self
+
+    def _refuse_own(self, method: str) -> None:
+        """Refuse what needs to know the terms of the outcome's equation."""
+        if self.model is not None:
+            raise ValueError(
+                f"{method} is about the package's own equations, and model= is yours: give it "
+                "another cause, a latent one or a column of noise, and compare"
+            )
 
     def _units(self, X: Any, *dos: Do | None) -> tuple[Fitted, Units]:
         """Return the model that knows all levels in X and of those forced, and the rows."""

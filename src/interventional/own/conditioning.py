@@ -13,7 +13,9 @@ from interventional.inference import diagnostics, laplace, nuts
 from interventional.inference.posterior import Posterior, Sampling
 from interventional.inference.progress import told
 from interventional.numbers import Floats
-from interventional.own.skeleton import Skeleton, copied
+from interventional.own.lifting import lifted
+from interventional.own.skeleton import Skeleton, copied, without_starts
+from interventional.own.structure import structure
 from interventional.scm.compiling import building
 
 if TYPE_CHECKING:
@@ -61,8 +63,8 @@ def typed(skeleton: Skeleton, name: str, values: Floats) -> NDArray[Any]:
         if strays.any():
             row = int(np.argmax(strays))
             raise ValueError(
-                f"the model has {name!r} as {dtype}, of whole numbers; it holds {values[row]:g} in "
-                f"row {row}"
+                f"the model has {name!r} as {dtype}, of whole numbers; it holds {values[row]:g} "
+                f"in row {row}"
             )
     return np.array(values, dtype=dtype)
 
@@ -105,13 +107,11 @@ def observed_model(skeleton: Skeleton, rows: Rows) -> "pm.Model":
         for name, values in _random(skeleton, rows).items()
     }
     model = with_rows(skeleton, rows.columns, len(rows))
-    starts = dict(model.rvs_to_initial_values)
-    for rv in starts:  # pm.observe takes none
-        model.rvs_to_initial_values[rv] = None
-    observed = pm.observe(model, held)
-    for rv, start in starts.items():
-        if rv.name not in held:
-            observed.rvs_to_initial_values[observed[rv.name]] = start
+    with without_starts(model) as starts:
+        observed = pm.observe(model, held)
+    for name, start in starts.items():
+        if name not in held:
+            observed.rvs_to_initial_values[observed[name]] = start
     return observed
 
 
@@ -126,8 +126,8 @@ def _data(skeleton: Skeleton, rows: Rows) -> dict[str, Any]:
     from pytensor.graph.traversal import graph_inputs
 
     model = skeleton.model
-    data = {
-        variable.name: variable.get_value()
+    data: dict[str, Any] = {
+        str(variable.name): variable.get_value()
         for variable in graph_inputs([*model.basic_RVs, *model.deterministics, *model.potentials])
         if isinstance(variable, SharedVariable) and hasattr(variable.type, "ndim")
     }
@@ -154,7 +154,12 @@ def conditioned(skeleton: Skeleton, rows: Rows, inference: str, sampling: Sampli
     n_draws = sampling.chains * sampling.draws
     said = f"{skeleton.outcome}: {n_draws:,} draws, inference={engine!r}"
     with told(sampling.verbose, said) as stage:
-        drawn = ENGINES[engine](skeleton, rows, replace(sampling, tell=stage.tell))
+        try:
+            drawn = ENGINES[engine](skeleton, rows, replace(sampling, tell=stage.tell))
+        except ValueError as error:
+            if len(rows) > 1:
+                raise
+            raise ValueError(f"n_samples = 1 is too few for this model: {error}") from error
     variables, stats, library, troubles = drawn
     kept = (*skeleton.parameters, *skeleton.derived)
     variables = {name: variables[name] for name in kept if name in variables}
@@ -173,10 +178,15 @@ def _compilable(
     skeleton: Skeleton, rows: Rows
 ) -> tuple["Callable[[], pm.Model]", dict[str, Any], Hashable, tuple[str, ...]]:
     """Return what builds the observed model, its data, its structure, and what is computed."""
+    with building:
+        model, numbers = lifted(skeleton.model)
+        skeleton = replace(skeleton, model=model)
+        own = structure(model, skeleton.rows, frozenset((*skeleton.fixed, *numbers)))
     # What is latent in rows fixes how many there are.
-    key = "own", skeleton.key, len(rows) if skeleton.latent else None
+    key = own, skeleton.random, skeleton.outcome, len(rows) if skeleton.latent else None
     wanted = (*skeleton.parameters, *skeleton.derived)
-    return partial(observed_model, skeleton, rows), _data(skeleton, rows), key, wanted
+    data = {**_data(skeleton, rows), **numbers}
+    return partial(observed_model, skeleton, rows), data, key, wanted
 
 
 def _nuts(skeleton: Skeleton, rows: Rows, sampling: Sampling) -> Drawn:
@@ -202,8 +212,9 @@ def _advi(skeleton: Skeleton, rows: Rows, sampling: Sampling) -> Drawn:
                 _STEPS, method="advi", random_seed=sampling.seed, progressbar=False
             )
     group = approximation.groups[0]
-    means, sds = group.params_dict["mu"].get_value(), np.log1p(
-        np.exp(group.params_dict["rho"].get_value())
+    means, sds = (
+        group.params_dict["mu"].get_value(),
+        np.log1p(np.exp(group.params_dict["rho"].get_value())),
     )
     posterior = laplace.compiled(*_compilable(skeleton, rows))
     where = {name: part for name, (_, part, *_) in group.ordering.items()}

@@ -11,7 +11,7 @@ from interventional.answers.population import Populations
 from interventional.answers.samples import Chunked, Samples
 from interventional.answers.support import Bend, Support
 from interventional.data.table import Table, Units
-from interventional.errors import listed, unknown
+from interventional.errors import listed
 from interventional.fitted import Fitted
 from interventional.inference.posterior import Posterior, origin
 from interventional.intervention.do import Forced
@@ -118,7 +118,10 @@ class OwnFitted(Fitted):
         """Refuse values that the variable of a column cannot take."""
         skeleton = self.model.skeleton
         if name not in skeleton.columns:
-            raise ValueError(f"do: the model has no {unknown('column', name, skeleton.columns)}")
+            raise ValueError(
+                f"do: forcing column {name!r} changes nothing: the model does not have it, but "
+                f"{listed(skeleton.columns)}"
+            )
         if name in skeleton.indexed:
             self._refuse_position(name, values, f"do[{name!r}]")
         elif skeleton.dtype(name).kind in "iub" and (values != np.floor(values)).any():

@@ -1,6 +1,6 @@
 """From the user's own model and rows to a fitted model; and what is to be had before any fit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,9 @@ from interventional.data.accumulation import Accumulated
 from interventional.data.schema import Schema, as_label, refuse
 from interventional.data.table import Table
 from interventional.errors import listed, unknown
-from interventional.inference.posterior import Posterior, Sampling
+from interventional.inference.posterior import Sampling
 from interventional.numbers import Floats
 from interventional.own.conditioning import (
-    INFERENCES,
     Rows,
     conditioned,
     observed_model,
@@ -23,46 +22,13 @@ from interventional.own.conditioning import (
     typed,
     with_rows,
 )
-from interventional.own.fitted import OwnFitted, to_datatree
+from interventional.own.fitted import OwnFitted
 from interventional.own.mechanisms import OwnModel
 from interventional.own.skeleton import Skeleton, made, read
 from interventional.scm.compiling import building, python_mode
-from interventional.trust import checks
 
 if TYPE_CHECKING:
     import pymc as pm
-    import xarray as xr
-
-# Parameters that say what our own equations are, and what they are where they say nothing.
-_OF_EQUATIONS: Mapping[str, Any] = {
-    "graph": None,
-    "family": "gaussian",
-    "exposure": None,
-    "noise": None,
-    "design": None,
-    "treatments": None,
-    "priors": None,
-    "groups": None,
-    "within": False,
-    "confounding": None,
-    "unseen_levels": "error",
-    "fit_intercept": True,
-    "center_predictors": True,
-}
-
-
-def refuse_equations(parameters: Mapping[str, Any]) -> None:
-    """Refuse parameters that a model of its own leaves nothing to say."""
-    for name, usual in _OF_EQUATIONS.items():
-        found = parameters[name]
-        if found is not usual and not (isinstance(usual, str | bool) and found == usual):
-            raise ValueError(
-                f"{name}={found!r} says what the package's own equations are, and model= says all "
-                "of that itself; drop one of the two"
-            )
-    inference = parameters["inference"]
-    if inference not in INFERENCES:
-        raise ValueError(f"model=: {unknown('inference', inference, INFERENCES)}")
 
 
 def own_model(
@@ -81,10 +47,14 @@ def own_model(
     """
     schema, unreadable = Schema.of_readable(table)
     frame = table.as_frame()
-    if table.labels is None:
-        frame.columns = pd.Index(schema.names)
+    frame.columns = pd.Index(schema.names)  # as the model has to name them
     with building:
-        skeleton = read(made(given, frame), outcome, named, schema.names)
+        try:
+            found = made(given, frame)
+        except Exception as error:  # of a callable that cannot do with such rows
+            refuse({**schema.encoded(table)[1], **unreadable})
+            raise error
+        skeleton = read(found, outcome, named, schema.names)
         schema = _coded(skeleton, schema, table)
         _empty(skeleton)
         skeleton = replace(skeleton, indexed=_lengths(skeleton))
@@ -106,8 +76,8 @@ def _coded(skeleton: Skeleton, schema: Schema, table: Table) -> Schema:
         if levels is not None and skeleton.dtype(name).kind not in "iu":
             raise TypeError(
                 f"column {name!r} holds levels, and the model has it as {skeleton.dtype(name)}, a "
-                "variable of numbers; make it one of whole numbers, such as "
-                f"pm.Data({name!r}, np.zeros(1, dtype=int), dims={skeleton.rows!r}), to index by it"
+                "variable of numbers; to index by it make it one of whole numbers: "
+                f"pm.Data({name!r}, np.zeros(1, dtype=int), dims={skeleton.rows!r})"
             )
         if name not in skeleton.indexed or table.frame is None:
             continue
@@ -117,10 +87,12 @@ def _coded(skeleton: Skeleton, schema: Schema, table: Table) -> Schema:
             held = pd.unique(table.frame.iloc[:, j].dropna())
             found = {as_label(getattr(value, "item", lambda v=value: v)()) for value in held}
             numbers = all(isinstance(value, int) for value in found)
-            if known is not None and numbers and not found <= set(range(len(known))):
-                levels = known if found <= set(known) else tuple(sorted(found))
-            elif known is not None and found <= set(known) and known != tuple(range(len(known))):
+            if known is None or not numbers:
+                continue
+            if found <= set(known):
                 levels = known
+            elif len(known) == 1:  # a placeholder: these are labels, too
+                levels = tuple(sorted(found))
         if levels is None:
             continue
         if known is not None and set(levels) <= set(known):
@@ -190,9 +162,7 @@ def fitted_to(
     return OwnFitted(model, (posterior,), sampling.seed, seen)
 
 
-def built(
-    model: OwnModel, values: Floats, target: Floats | None, index: list[Any]
-) -> "pm.Model":
+def built(model: OwnModel, values: Floats, target: Floats | None, index: list[Any]) -> "pm.Model":
     """Return the PyMC model of rows, all that they hold observed where there are outcomes."""
     skeleton = model.skeleton
     with building:
@@ -222,7 +192,11 @@ def _given(model: OwnModel, values: Floats) -> "pm.Model":
 
 
 def simulated(
-    model: OwnModel, values: Floats, parameters: Mapping[str, Any], seed: int
+    model: OwnModel,
+    values: Floats,
+    parameters: Mapping[str, Any],
+    seed: int,
+    latent: Sequence[str] = (),
 ) -> dict[Any, Any]:
     """Draw every random column that has causes, and the outcome, once.
 
@@ -236,6 +210,8 @@ def simulated(
         What parameters are forced to; those that are not named are drawn from their priors.
     seed : int
         Source of randomness.
+    latent : sequence of str
+        What is latent, and drawn as well.
 
     Returns
     -------
@@ -257,7 +233,7 @@ def simulated(
             forced[name] = _parameter(skeleton, name, value)
         if forced:
             found = pm.do(found, forced)
-        nodes = [name for name in skeleton.random if skeleton.parents[name]]
+        nodes = [*latent, *(name for name in skeleton.random if skeleton.parents[name])]
         drawn = pm.draw(
             [found[name] for name in (*nodes, skeleton.outcome)],
             random_seed=seed,
@@ -265,6 +241,9 @@ def simulated(
         )
     columns: dict[Any, Any] = {}
     for node, each in zip(nodes, drawn, strict=False):
+        if node in latent:
+            columns[node] = each
+            continue
         j = schema.names.index(node)
         label = node if schema.labels is None else schema.labels[j]
         columns[label] = schema.decode_column(j, np.asarray(each, dtype=np.float64)).array
@@ -275,7 +254,7 @@ def _parameter(skeleton: Skeleton, name: str, value: Any) -> Floats:
     """Return what a parameter is forced to, checked; a mapping goes by the labels of its dim."""
     dims = skeleton.model.named_vars_to_dims.get(name) or ()
     if isinstance(value, Mapping | pd.Series):
-        labels = skeleton.labels(dims[0]) if len(dims) == 1 else None
+        labels = skeleton.labels(*dims) if len(dims) == 1 else None
         if labels is None:
             raise TypeError(f"parameters[{name!r}] has no labels; give an array")
         given = dict(value)
@@ -313,33 +292,9 @@ def from_prior(model: OwnModel, values: Floats, size: int, seed: int) -> "dict[s
     names = (*skeleton.parameters, skeleton.outcome)
     with building:
         forced = _typed_columns(model, values, skeleton.random)
-        found = with_rows(
-            skeleton, _typed_columns(model, values, skeleton.fixed), len(values)
-        )
+        found = with_rows(skeleton, _typed_columns(model, values, skeleton.fixed), len(values))
         found = pm.do(found, forced) if forced else found
         drawn = pm.draw(
             [found[name] for name in names], draws=size, random_seed=seed, mode=python_mode()
         )
     return dict(zip(names, map(np.asarray, drawn), strict=True))
-
-
-
-
-def prior_predictive(
-    model: OwnModel, drawn: Mapping[str, Any], target: Floats, labels: Any
-) -> "xr.DataTree":
-    """Return parameters from the prior, outcomes given these, and those that were observed."""
-    import xarray as xr
-
-    outcome = model.outcome
-    posterior = Posterior(
-        "prior", "pymc", {k: each[None] for k, each in drawn.items() if k != outcome}
-    )
-    tree = to_datatree(model.skeleton, posterior)
-    return xr.DataTree.from_dict(
-        {
-            "/prior": tree["posterior"].to_dataset(),
-            "/prior_predictive": checks.new_data(outcome, drawn[outcome].T, labels),
-            "/observed_data": checks.observed(outcome, target, labels),
-        }
-    )

@@ -35,6 +35,8 @@ class Values:
     discrete: bool
     noise: Literal["additive"] | None
 
+    is_gaussian = False  # nothing is known in closed form behind a transformed target
+
     def takes(self, values: Floats) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Return which values are possible, as far as their type tells."""
         whole = np.isfinite(values)
@@ -94,6 +96,11 @@ class Mechanism:
     design: _Whole = _Whole()
     exposure: None = None
     noise: None = None
+
+    @property
+    def family(self) -> str:
+        """What its distribution is called."""
+        return self.record.name
 
     @property
     def read(self) -> frozenset[int]:

@@ -2,7 +2,8 @@
 
 import inspect
 import warnings
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ import pandas as pd
 from interventional.errors import listed, unknown
 from interventional.own.structure import structure
 from interventional.scm.compiling import building
-from interventional.scm.naming import DEFAULT_OUTCOME
+from interventional.scm.naming import DEFAULT_OUTCOME, LABELS
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -82,7 +83,7 @@ class Skeleton:
         return None if found is None else tuple(getattr(v, "item", lambda v=v: v)() for v in found)
 
     def descendants(self, forced: frozenset[str]) -> tuple[str, ...]:
-        """Return the random columns that follow what is forced, causes before what they cause."""
+        """Return, in order, the random columns that follow what is forced before the outcome."""
         moved, found = set(forced), []
         for name in self.random:
             if name not in forced and moved.intersection(self.parents[name]):
@@ -108,19 +109,27 @@ def plain(model: "pm.Model") -> "pm.Model":
     return model
 
 
+@contextmanager
+def without_starts(model: "pm.Model") -> Iterator[dict[str, Any]]:
+    """Set starting points aside for a while, which functions that copy models do not take."""
+    starts = {rv.name: start for rv, start in model.rvs_to_initial_values.items()}
+    try:
+        for name in starts:
+            model.rvs_to_initial_values[model[name]] = None
+        yield starts
+    finally:
+        for name, start in starts.items():
+            model.rvs_to_initial_values[model[name]] = start
+
+
 def copied(model: "pm.Model") -> "pm.Model":
-    """Return a copy of a model, starting points included: `clone_model` takes none of these."""
+    """Return a copy of a model, starting points included."""
     from pymc.model.fgraph import clone_model
 
-    starts = dict(model.rvs_to_initial_values)
-    try:
-        for rv in starts:
-            model.rvs_to_initial_values[rv] = None
+    with without_starts(model) as starts:
         copy = clone_model(model)
-    finally:
-        model.rvs_to_initial_values.update(starts)
-    for rv, start in starts.items():
-        copy.rvs_to_initial_values[copy[rv.name]] = start
+    for name, start in starts.items():
+        copy.rvs_to_initial_values[copy[name]] = start
     return copy
 
 
@@ -139,7 +148,11 @@ def made(given: Any, frame: pd.DataFrame) -> "pm.Model":
     found, what = given, "model"
     if callable(given) and not isinstance(given, pm.Model):
         what = f"the callable of model={_called(given)}"
-        found = given(frame) if takes_rows(given) else given()
+        try:
+            found = given(frame) if takes_rows(given) else given()
+        except Exception as error:
+            error.add_note(f"This is what {what} raised.")
+            raise
         if not isinstance(found, pm.Model):
             raise TypeError(
                 f"{what} returned {type(found).__name__}; it must return a pm.Model, such as the "
@@ -207,13 +220,13 @@ def read(
         if column in free | data and of.get(column, ()) != (rows,):
             found = f"dims {of[column]}" if of.get(column) else "no dims"
             raise ValueError(
-                f"model: column {column!r} is a variable with {found}; a column has dims={rows!r}, "
-                f"those of the outcome {name!r}"
+                f"model: column {column!r} is a variable with {found}; a column has "
+                f"dims={rows!r}, those of the outcome {name!r}"
             )
     on_rows = [key for key, dims in of.items() if rows in dims]
     missing = [key for key in on_rows if key in data and key not in columns]
     if missing:
-        raise ValueError(f"model: X lacks the {unknown('column', missing[0], columns)}")
+        raise ValueError(f"model: data are columns; {unknown('column', missing[0], columns)}")
     fixed = tuple(column for column in columns if column in data)
     random = [column for column in columns if column in order and column != name]
     latent = tuple(key for key in order if key in on_rows and key not in (*random, name))
@@ -244,7 +257,7 @@ def read(
         name,
         rows,
         fixed,
-        _ordered(random, parents),
+        tuple(key for key in _ordered(nodes, parents) if key != name),
         latent,
         parameters,
         derived,
@@ -268,7 +281,7 @@ def _warn_of_idle(fixed: tuple[str, ...], parents: Mapping[str, tuple[str, ...]]
         )
 
 
-def _ordered(nodes: list[str], parents: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+def _ordered(nodes: list[str], parents: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Return nodes, causes before what they cause."""
     found: list[str] = []
     left = list(nodes)
@@ -276,7 +289,7 @@ def _ordered(nodes: list[str], parents: Mapping[str, tuple[str, ...]]) -> tuple[
         free = [node for node in left if not set(parents[node]).intersection(left)]
         found += free
         left = [node for node in left if node not in free]
-    return tuple(found)
+    return found
 
 
 def _outcome(
@@ -284,9 +297,9 @@ def _outcome(
 ) -> str:
     """Return the name of the outcome's variable."""
     free = [rv.name for rv in model.free_RVs]
-    name = outcome
-    if name is None:
-        name = named if named in free and named not in columns else DEFAULT_OUTCOME
+    name = DEFAULT_OUTCOME if outcome is None else outcome
+    if outcome is None and named is not None and named in free and named not in columns:
+        name = named
     if name in free:
         if name in columns:
             raise ValueError(
@@ -321,9 +334,7 @@ def _rows(model: "pm.Model", outcome: str) -> str:
     return str(dims[0])
 
 
-def _indexed(
-    model: "pm.Model", columns: list[str]
-) -> dict[str, tuple[str | None, int | None]]:
+def _indexed(model: "pm.Model", columns: list[str]) -> dict[str, tuple[str | None, int | None]]:
     """Return which columns are positions in what: a dimension, if it has a name, and a length."""
     from pytensor.graph.traversal import ancestors
     from pytensor.tensor.subtensor import AdvancedSubtensor
@@ -351,11 +362,17 @@ def _indexed(
                 length = len(model.coords[dim])
             if found.get(name, (None, None))[0] is None:
                 found[name] = dim, length
+    for name in columns:
+        labels = model.coords.get(f"{name}{LABELS}")
+        if labels is not None:
+            found[name] = f"{name}{LABELS}", len(labels)
     return found
 
 
 def _through_views(variable: Any, wanted: Mapping[Any, Any]) -> Any:
     """Return the variable of a model that another is, but for casts and names."""
-    while variable not in wanted and variable.owner is not None and len(variable.owner.inputs) == 1:
+    while (
+        variable not in wanted and variable.owner is not None and len(variable.owner.inputs) == 1
+    ):
         variable = variable.owner.inputs[0]
     return variable

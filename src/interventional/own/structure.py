@@ -88,7 +88,7 @@ def _transform(model: "pm.Model", rv: Any) -> Hashable:
         usual = _default_transform(rv.owner.op, rv)
     except (NotImplementedError, AttributeError):
         usual = None
-    return type(found) if type(found) is type(usual) else found
+    return (type(found),) if type(found) is type(usual) else found
 
 
 def _start(model: "pm.Model", rv: Any) -> Hashable:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from interventional.data.design import TreatmentCoding
+from interventional.data.schema import Schema
 from interventional.data.smooth import Design, SmoothDesign
 from interventional.numbers import Floats
 from interventional.scm.equations import Equation, Regeneration, StructuralModel, with_errors
+from interventional.scm.naming import LABELS
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -51,7 +53,7 @@ def generative_model(
         rows = None if index is not None else pytensor.shared(len(values), name="n_obs")
         built.add_coord("obs", index, length=rows)
         variables = {
-            name: pm.Data(name, values[:, j], dims="obs")
+            name: _column(built, model.schema, j, values[:, j], is_known=index is not None)
             for j, name in enumerate(names)
             if name not in left_out
         }
@@ -67,6 +69,17 @@ def generative_model(
                 equation, columns, exposure, errors, regenerated
             )
     return built
+
+
+def _column(built: "pm.Model", schema: Schema, j: int, values: Floats, *, is_known: bool) -> Any:
+    """Add a column to the model in context; where rows are known, one of levels by its codes."""
+    import pymc as pm
+
+    name, levels = schema.names[j], schema.levels[j]
+    if levels is None or not is_known or np.isnan(values).any():
+        return pm.Data(name, values, dims="obs")
+    built.add_coord(f"{name}{LABELS}", [*levels])
+    return pm.Data(name, values.astype(np.int64), dims="obs").astype("float64")
 
 
 def observed_rows(

@@ -7,6 +7,7 @@ from interventional.graph.causal_graph import CausalGraph
 from interventional.scm.families import FAMILIES
 
 DEFAULT_OUTCOME = "y"
+LABELS = "_levels"  # appended to a column's name: the dimension that has the labels of its codes
 _RESERVED = ("obs", "chain", "draw")
 # What the model appends to the name of a node.
 SUFFIXES = ("_mu", "_beta", "_intercept", "_term", "_residual", "_weights")

@@ -157,6 +157,12 @@ def positive_size(n_samples: object) -> int:
     return int(n_samples)
 
 
+def refuse_size(n_samples: object) -> None:
+    """Refuse what is no number of samples of a row, of which there may be none."""
+    if not isinstance(n_samples, Integral) or n_samples < 0:
+        raise ValueError(f"n_samples must be a whole number, not negative, got {n_samples!r}")
+
+
 def labels_of(X: Any, n: int) -> Any:
     """Return what the rows are called: by the index if it tells them apart, else by number."""
     index = Table.of(X).index
@@ -171,6 +177,7 @@ def observed(outcome: str, target: Floats, labels: Any) -> "xr.Dataset":
 
 
 def new_data(outcome: str, replicated: Floats, labels: Any) -> "xr.Dataset":
+    """Return new outcomes, (n, draws), as a group of draws."""
     import xarray as xr
 
     coords: Mapping[str, Any] = {
