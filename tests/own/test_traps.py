@@ -274,6 +274,24 @@ def test_where_pymc_knows_no_mean_the_users_own_is_taken_and_else_draws(with_mu)
         assert (np.abs(off.mean(axis=0)) < N_STANDARD_ERRORS * off.std(axis=0) / 20).all()
 
 
+def without_coords():
+    """The length of the rows is that of x."""
+    with pm.Model() as model:
+        x = pm.Data("x", np.zeros(1), dims="obs")
+        t = pm.Normal("t", 0, 1, dims="obs")
+        pm.Normal("y", pm.Normal("b") * x + t, pm.HalfNormal("s"), dims="obs")
+    return model
+
+
+def test_how_many_rows_there_are_causes_nothing():
+    X, y = frame(4)
+    X["t"] = np.arange(4.0)
+    model = given(without_coords, X, y, {"b": np.array([1.0, 2.0]), "s": np.ones(2)})
+    assert str(model.graph_) == "CausalGraph('t -> y; x -> y')"
+    found = values(model.intervene(X.head(3), {"x": 1.0}))
+    np.testing.assert_allclose(found, np.add.outer([1.0, 2.0], [0.0, 1.0, 2.0]))
+
+
 # --- Codes --------------------------------------------------------------------------------------
 
 

@@ -232,10 +232,11 @@ def read(
     latent = tuple(key for key in order if key in on_rows and key not in (*random, name))
     nodes = [*random, name]
     blocking = {model[key]: key for key in (*fixed, *nodes)}
+    lengths = _lengths(model)
 
     def heard(key: str, of_these: Mapping[Any, str]) -> tuple[str, ...]:
         others = [variable for variable, other in blocking.items() if other != key]
-        found = set(ancestors([model[key]], blockers=others))
+        found = set(ancestors([model[key]], blockers=[*others, *lengths]))
         return tuple(other for variable, other in of_these.items() if variable in found)
 
     parents = {
@@ -265,6 +266,22 @@ def read(
         children,
         _indexed(model, [*fixed, *random]),
     )
+
+
+def _lengths(model: "pm.Model") -> list[Any]:
+    """Return all that is the shape of something: how many rows there are is no cause of anything.
+
+    A dimension that `pm.Data` made has the length of these data.
+    """
+    from pytensor.graph.traversal import ancestors
+    from pytensor.tensor.shape import Shape, Shape_i
+
+    outputs = [*model.basic_RVs, *model.deterministics, *model.potentials]
+    return [
+        variable
+        for variable in ancestors(outputs)
+        if variable.owner is not None and isinstance(variable.owner.op, Shape | Shape_i)
+    ]
 
 
 def _warn_of_idle(fixed: tuple[str, ...], parents: Mapping[str, tuple[str, ...]]) -> None:
