@@ -1,11 +1,11 @@
 """What the user's own model says to a query: draws, drawn from its graph under `pm.do`.
 
-What is random and regenerated is averaged out of expected outcomes: over nodes where it is one
-Gaussian column, over its two values where it is one of 0 and 1, and else over draws. What is
-latent in rows is drawn from its distribution given its causes, always.
+What is random and regenerated, or latent in rows, is averaged out of expected outcomes: where it
+is one Gaussian, or one of few levels, by a sum over its values, and else over draws. What is
+latent has its distribution given its causes, always.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import get_ident
@@ -18,12 +18,16 @@ from scipy.special import logsumexp
 from interventional.answers.reductions import Std
 from interventional.answers.samples import Chunked, Samples
 from interventional.intervention.query import Query
-from interventional.numbers import Floats, aligned, refuse_overflow, rows_of_chunk
+from interventional.numbers import Floats, aligned, refuse_overflow, refuse_too_many, rows_of_chunk
 from interventional.own.compiled import Compiled, How, NoMeanError, Plan, Request, What, compiled
 from interventional.own.mechanisms import Mechanism, OwnModel
 
 _INNER = 50  # draws of what is regenerated, that an expectation averages over
-_NODES = 21  # of a Gaussian
+_FEW_NODES = 5, 11, 21  # of Gauss's rule
+_FAR = 10.0  # standard deviations of a Gaussian that are looked at
+_UNLIKELY = 1e-12  # weights beside which what is undefined counts as nothing
+_CLOSE = 1e-6  # relative difference of expectations that is none
+_FINEST = 1 / 32  # standard deviations between values that are looked at
 _ELEMENTS = 1 << 22  # draws times rows that are computed at a time
 _SAME = 1e-9  # relative difference of expectations that is rounding
 
@@ -61,6 +65,7 @@ class Answer(Chunked):
 
     @cached_property
     def _whole(self) -> Floats:
+        refuse_too_many(self.n_draws, self.n, "rows that hang together", "ask with fewer draws")
         return self.chunk(0, slice(0, self.n))
 
     @cached_property
@@ -68,20 +73,24 @@ class Answer(Chunked):
         """Whether some row's expectation is another one where other rows are not there."""
         one = {name: values[:1] for name, values in self.parameters.items()}
         alone = replace(self, parameters=one, query=replace(self.query, regenerated=()))
-        query, outcome = alone.query, self.model.outcome
+        query, nodes = alone.query, (*self.query.regenerated, self.model.outcome)
+        model, size = self.model.skeleton.model, rows_of_chunk(self.n_draws)
+        if self.model.skeleton.latent or query.has_draws or query.differs_by_draw:
+            return True  # nobody knows
+        last = slice((self.n - 1) // size * size, self.n)
+        some = slice(0, size), last, slice(self.n // 2, self.n // 2 + 1)
         try:
-            if query.has_draws or query.differs_by_draw or alone.made(outcome, "mean").streams:
-                return True  # nobody knows
-            every = alone.evaluate(query.at(0, slice(0, self.n)), outcome, "mean")
-            size = rows_of_chunk(self.n_draws)
-            last = slice((self.n - 1) // size * size, self.n)
-            parts = [
-                (rows, alone.evaluate(query.at(0, rows), outcome, "mean"))
-                for rows in (slice(0, size), last, slice(self.n // 2, self.n // 2 + 1))
-            ]
+            for node in nodes:
+                if model[node].owner.op.ndim_supp or alone.made(node, "mean").streams:
+                    return True
+                every = alone.evaluate(query.at(0, slice(0, self.n)), node, "mean")
+                for rows in some:
+                    part = alone.evaluate(query.at(0, rows), node, "mean")
+                    if not np.allclose(every[:, rows], part, rtol=_SAME):
+                        return True
         except Exception:  # some models take no other rows
             return True
-        return not all(np.allclose(every[:, rows], part, rtol=_SAME) for rows, part in parts)
+        return False
 
     def made(
         self,
@@ -129,21 +138,20 @@ class Answer(Chunked):
         sources = self._sources(made, query, stream)
         with np.errstate(all="ignore"):
             if made.whole:
-                fresh = next(sources)
-                step = max(1, _ELEMENTS // max(n, 1))
+                step = max(1, _ELEMENTS // (made.width * max(n, 1)))
                 for start in range(0, self.n_draws, step):
                     some = slice(start, start + step)
                     at = [each[some] if each.ndim == 2 else each for each in columns]
                     of = [each[some] for each in (*kept,)]
                     own = [each[some] for each in draws]
                     size = len(range(*some.indices(self.n_draws)))
-                    inputs: Any = (*at, *of, *of_value, np.int64(n), np.int64(size), *own)
-                    found[some] = made.function(*map(aligned, inputs), *fresh)
+                    inputs: list[Any] = [*at, *of, *of_value, np.int64(n), np.int64(size), *own]
+                    found[some] = made.function(*map(aligned, inputs), *next(sources))
             else:
                 for s in range(self.n_draws):
                     at = [each[s] if each.ndim == 2 else each for each in columns]
                     own = [each[s] for each in (*kept,)]
-                    inputs = (*at, *own, *of_value, np.int64(n), *(each[s] for each in draws))
+                    inputs = [*at, *own, *of_value, np.int64(n), *(each[s] for each in draws)]
                     found[s] = made.function(*map(aligned, inputs), *next(sources))
         return found
 
@@ -186,43 +194,98 @@ class Expected(Answer):
         return refuse_overflow(found, self.model.outcome)
 
     def _expected(self, query: Query) -> Floats:
-        over = self._over_one(query)
-        if over is not None:
-            return over
         how: dict[str, How] = dict.fromkeys(query.regenerated, "draw")
         forced = {name: np.asarray(held) for name, held in query.forced.items()}
         by_draw = tuple(sorted([name for name, held in forced.items() if held.ndim == 2]))
         if not self.draws_anew(how, by_draw):
             return self.expected(query, 0, how)
+        over = self._over_one(query)
+        if over is not None:
+            return over
         total = np.zeros((self.n_draws, len(query.values)))
         for i in range(_INNER):
             total += self.expected(query, i, how)
         return total / _INNER
 
     def _over_one(self, query: Query) -> Floats | None:
-        """Return the expected outcome as a sum over the values of a sole regenerated column."""
-        if len(query.regenerated) != 1 or self.model.skeleton.latent:
+        """Return the expected outcome as a sum over the values of all that is drawn, if it is one.
+
+        That is a regenerated column, or something latent.
+        """
+        nodes = (*query.regenerated, *self.model.skeleton.latent)
+        if len(nodes) != 1:
             return None
-        (node,) = query.regenerated
+        (node,) = nodes
         kind = type(self.model.skeleton.model[node].owner.op).__name__
+        length = self.model.skeleton.indexed.get(node, (None, None))[1]
+        if kind not in ("NormalRV", "BernoulliRV", "CategoricalRV"):
+            return None
+        if (kind == "CategoricalRV" and length is None) or self.draws_anew(None, (node,)):
+            return None
+
+        def at(values: Floats) -> Floats:
+            return self.expected(query.forcing({node: values}), 0)
+
         if kind == "NormalRV":
-            at, weights = np.polynomial.hermite_e.hermegauss(_NODES)
             mean = self.evaluate(query, node, "mean")
             spread = self.evaluate(query, node, "spread")
-            points = [mean + spread * each for each in at]
-            shares = list(weights / weights.sum())
-        elif kind == "BernoulliRV":
-            share = self.evaluate(query, node, "mean")
-            points = [np.zeros_like(share), np.ones_like(share)]
-            shares = [1 - share, share]
-        else:
-            return None
-        if self.draws_anew(None, (node,)):
-            return None
+            return over_gaussian(lambda z: at(mean + spread * z))
         total = np.zeros((self.n_draws, len(query.values)))
-        for point, share in zip(points, shares, strict=True):
-            total += share * self.expected(query.forcing({node: point}), 0)
+        for k in range(2 if kind == "BernoulliRV" else length or 0):
+            value = np.full(len(query.values), k, self.model.skeleton.dtype(node))
+            share = np.exp(self.evaluate(query, node, "log_density", value=value))
+            total += share * at(np.full_like(total, k))
         return total
+
+
+def over_gaussian(function: Callable[[float], Floats]) -> Floats:
+    """Return the expectation of a function of a standard normal number, elementwise.
+
+    Gauss's rule of few nodes, if one of more agrees. Else the trapezoidal rule: where the function
+    is smooth, halving its step squares the error. It is halved until that moves nothing, so that
+    steep curves and kinks are seen as well.
+    """
+    before = None
+    for size in _FEW_NODES:
+        at, weights = np.polynomial.hermite_e.hermegauss(size)
+        found, size_of = _weighted(function, at, weights / weights.sum())
+        if before is not None and _agree(before, found, size_of):
+            return found
+        before = found
+    step = 1.0
+    total, size_of = _trapezoid(function, np.arange(-_FAR, _FAR + 0.5), step)
+    while step > _FINEST:
+        between, size_between = _trapezoid(function, np.arange(-_FAR + step / 2, _FAR, step), step)
+        before, total = total, (total + between) / 2
+        size_of, step = (size_of + size_between) / 2, step / 2
+        if _agree(before, total, size_of):
+            break
+    return total
+
+
+def _trapezoid(
+    function: Callable[[float], Floats], at: Floats, step: float
+) -> tuple[Floats, Floats]:
+    return _weighted(function, at, step * np.exp(-0.5 * at**2) / np.sqrt(2 * np.pi))
+
+
+def _weighted(
+    function: Callable[[float], Floats], at: Floats, weights: Floats
+) -> tuple[Floats, Floats]:
+    """Return a weighted sum of values, and of their sizes."""
+    total, size = np.float64(0.0), np.float64(0.0)
+    for z, weight in zip(at, weights, strict=True):
+        value = function(z)
+        if weight < _UNLIKELY:  # there a function need not be defined
+            value = np.where(np.isnan(value), 0.0, value)
+        total, size = total + weight * value, size + weight * np.abs(value)
+    return np.asarray(total), np.asarray(size)
+
+
+def _agree(before: Floats, found: Floats, size: Floats) -> bool:
+    with np.errstate(invalid="ignore"):
+        close = np.abs(found - before) <= _CLOSE * size
+    return bool((close | ~np.isfinite(found)).all())
 
 
 class Predictive(Answer):

@@ -1,16 +1,18 @@
 """Nodes of the user's model under `pm.do` as functions, vectorised over the posterior.
 
-What cannot be vectorised is called once for each draw. Loops in a model, `scan`, are slow in
-Python: they are compiled by Numba, and called once for each draw.
+What cannot be vectorised is called once for each draw; a loop among it, such as one that ends when
+it has converged, is compiled by Numba, and all else interpreted.
 """
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from interventional.own.batches import batched, filled, inlined
+from interventional.own.expectations import NODES, expectation, rule
 from interventional.own.skeleton import Skeleton
 from interventional.scm.compiling import building, python_mode
 
@@ -35,7 +37,7 @@ class Plan:
     how : tuple of (str, str)
         The nodes that are regenerated, and how: drawn, or as an expectation and a residual.
     by_draw : tuple of str
-        The columns that have other values in each draw.
+        The columns, or what is latent, that have other values in each draw.
     """
 
     target: str
@@ -58,6 +60,8 @@ class Compiled:
         For each generator: which node's it is, and the how many-th of these.
     whole : bool
         Whether all draws are had at once; else it is called once for each.
+    width : int
+        How many numbers it takes to compute one.
     """
 
     function: Callable[..., Any]
@@ -66,6 +70,7 @@ class Compiled:
     parameters: tuple[str, ...]
     streams: tuple[tuple[int, int], ...]
     whole: bool
+    width: int
 
 
 @dataclass(frozen=True)
@@ -118,23 +123,33 @@ def mean_of(model: "pm.Model", name: str) -> Any:
     NoMeanError
         If PyMC does not know it, and the model has no variable of that name and ``_mu``.
     """
-    import pytensor.tensor as pt
-    from pymc.distributions.moments.means import mean
-    from pytensor.tensor.random.basic import CategoricalRV
+    from pymc.exceptions import UndefinedMomentException
 
-    variable = model[name]
-    node = variable.owner
-    if isinstance(node.op, CategoricalRV):
-        shares: Any = node.op.dist_params(node)[0]
-        return (shares * pt.arange(shares.shape[-1])).sum(axis=-1)
     try:
-        return mean(variable)
-    except Exception as error:  # PyMC says in several ways that it does not
+        return expectation(model[name])
+    except (NotImplementedError, UndefinedMomentException) as error:
         dims = model.named_vars_to_dims
         own = f"{name}_mu"
         if own in model.named_vars and dims.get(own) == dims.get(name):
             return model[own]
         raise NoMeanError(f"PyMC knows no mean of {name!r} in closed form: {error}") from None
+
+
+def log_density(model: "pm.Model", name: str, value: Any) -> Any:
+    """Return the log density of a variable at a value, given all that is random above it.
+
+    PyMC copies what is random while it derives a density; so inputs stand for it meanwhile.
+    """
+    import pymc as pm
+    from pytensor.graph.replace import graph_replace
+    from pytensor.graph.traversal import ancestors
+
+    above = set(ancestors([model[name]])).intersection(model.basic_RVs) - {model[name]}
+    inputs = {rv: rv.type() for rv in above}
+    (alone,) = graph_replace([model[name]], inputs, strict=False)
+    found = pm.logp(alone, value)
+    back = {variable: rv for rv, variable in inputs.items()}
+    return graph_replace([found], back, strict=False)[0]
 
 
 def _compile(skeleton: Skeleton, plan: Plan) -> Compiled:
@@ -148,10 +163,8 @@ def _compile(skeleton: Skeleton, plan: Plan) -> Compiled:
     how = dict(plan.how)
     value = None
     if plan.what == "log_density":
-        import pymc as pm
-
         value = pt.TensorType(model[plan.target].dtype, (None,))("value")
-        wanted = pm.logp(model[plan.target], value)
+        wanted = log_density(model, plan.target, value)
     elif plan.what == "mean":
         wanted = mean_of(model, plan.target)
     elif plan.what == "spread":
@@ -163,7 +176,8 @@ def _compile(skeleton: Skeleton, plan: Plan) -> Compiled:
     ends = set(ancestors([wanted]))
     inputs: dict[str, Any] = {}
     swapped: dict[Any, Any] = {}
-    columns = [n for n in skeleton.columns if n not in how and model[n] in ends]
+    known = (*skeleton.columns, *(name for name in skeleton.latent if name in plan.by_draw))
+    columns = [name for name in known if name not in how and model[name] in ends]
     for name in columns:
         inputs[name] = _like(model[name], (None,))
     parameters = [name for name in skeleton.parameters if model[name] in ends]
@@ -181,19 +195,20 @@ def _compile(skeleton: Skeleton, plan: Plan) -> Compiled:
     if model.dim_lengths[skeleton.rows] in ends:
         swapped[model.dim_lengths[skeleton.rows]] = n
     (wanted,) = graph_replace([wanted], swapped, strict=False)
-    batched = {inputs[name]: name for name in (*parameters, *plan.by_draw) if name in inputs}
-    batched |= dict.fromkeys(of_residuals, "")
-    of_columns = [] if value is None else [value]
+    if plan.what in ("mean", "spread"):  # which may be one for all rows
+        wanted = pt.broadcast_to(wanted, n[None])
+    of_draws = {inputs[name]: name for name in (*parameters, *plan.by_draw) if name in inputs}
+    of_draws |= dict.fromkeys(of_residuals, "")
+    of_value = [] if value is None else [value]
     whole, loops = True, _loops(wanted)
     many: dict[Any, Any] = {}
     try:
-        if loops:
-            raise NotImplementedError("loops")
         many = {
             variable: pt.TensorType(variable.dtype, (None, *variable.type.shape))(variable.name)
-            for variable in batched
+            for variable in of_draws
         }
-        found = _vectorised(_inlined(wanted), many, draws)
+        own = inlined(wanted)
+        found = filled(own, batched([own], many, draws)[0], draws)
     except Exception:  # what has no vectorised form says so in many ways
         whole, many, found = False, {}, wanted
     generators = {}
@@ -204,13 +219,13 @@ def _compile(skeleton: Skeleton, plan: Plan) -> Compiled:
     arguments = [
         *(many.get(inputs[name], inputs[name]) for name in columns),
         *(many.get(variable, variable) for variable in of_residuals),
-        *of_columns,
+        *of_value,
         n,
         *([draws] if whole else []),
         *(many.get(inputs[name], inputs[name]) for name in parameters),
         *generators.values(),
     ]
-    mode = None if loops else python_mode()
+    mode = None if loops and not whole else python_mode()
     function = pytensor.function(arguments, found, mode=mode, on_unused_input="ignore")
     return Compiled(
         function,
@@ -219,6 +234,7 @@ def _compile(skeleton: Skeleton, plan: Plan) -> Compiled:
         tuple(parameters),
         tuple(streams[rng] for rng in generators),
         whole,
+        len(rule()[0]) if any(v.name == NODES for v in ancestors([wanted])) else 1,
     )
 
 
@@ -246,58 +262,4 @@ def _streams(skeleton: Skeleton, model: "pm.Model") -> dict[Any, tuple[int, int]
     for number, name in enumerate(nodes):
         own = [rng for rng in find_rng_nodes([model[name]]) if rng not in found]
         found |= {rng: (number + 1, k) for k, rng in enumerate(own)}
-    return found
-
-
-def _inlined(wanted: Any) -> Any:
-    """Return a graph without random variables that are graphs themselves, as `pm.Censored` is.
-
-    Their columns and parameters have been swapped before: inside they are inputs.
-    """
-    from pymc.distributions.distribution import SymbolicRandomVariable
-    from pytensor.graph.replace import graph_replace
-    from pytensor.graph.traversal import ancestors
-
-    while True:
-        nodes = [
-            variable.owner
-            for variable in ancestors([wanted])
-            if variable.owner is not None and isinstance(variable.owner.op, SymbolicRandomVariable)
-        ]
-        if not nodes:
-            return wanted
-        node = nodes[0]
-        inner = node.op.fgraph.bind(dict(zip(node.op.fgraph.inputs, node.inputs, strict=True)))
-        if wanted.owner is node:
-            wanted = inner[node.outputs.index(wanted)]
-        else:
-            (wanted,) = graph_replace(
-                [wanted], dict(zip(node.outputs, inner, strict=True)), strict=False
-            )
-
-
-def _vectorised(wanted: Any, many: Mapping[Any, Any], draws: Any) -> Any:
-    """Return a graph for all draws at once, (draws, ...)."""
-    import pytensor.tensor as pt
-    from pymc.distributions.shape_utils import change_dist_size
-    from pymc.pytensorf import rvs_in_graph
-    from pytensor.graph.replace import vectorize_graph
-    from pytensor.graph.traversal import ancestors
-    from pytensor.tensor.random.op import RandomVariable
-    from pytensor.tensor.type_other import NoneTypeT
-
-    replace = dict(many)
-    random = rvs_in_graph([wanted])
-    for rv in random:
-        others = {*many, *random} - {rv}
-        if not others.intersection(ancestors([rv])):  # all draws would share one
-            replace[rv] = change_dist_size(rv, new_size=(draws,), expand=True)
-        elif isinstance(rv.owner.op, RandomVariable):  # a size made anew would be taken for one
-            size = rv.owner.op.size_param(rv.owner)
-            fixed = not {*many, *random}.intersection(ancestors([size]))
-            if not isinstance(size.type, NoneTypeT) and fixed:
-                replace[size] = size
-    found = vectorize_graph(wanted, replace)
-    if found.ndim != wanted.ndim + 1:
-        found = pt.broadcast_to(found, (draws, *wanted.shape))
     return found

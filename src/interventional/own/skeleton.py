@@ -1,10 +1,12 @@
 """A PyMC model with nothing observed, read: which of its variables are columns, and of whom."""
 
 import inspect
+import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +19,8 @@ from interventional.scm.naming import DEFAULT_OUTCOME, LABELS
 
 if TYPE_CHECKING:
     import pymc as pm
+
+_PACKAGE = str(Path(__file__).parents[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,10 +232,11 @@ def read(
     latent = tuple(key for key in order if key in on_rows and key not in (*random, name))
     nodes = [*random, name]
     blocking = {model[key]: key for key in (*fixed, *nodes)}
+    lengths = _lengths(model)
 
     def heard(key: str, of_these: Mapping[Any, str]) -> tuple[str, ...]:
         others = [variable for variable, other in blocking.items() if other != key]
-        found = set(ancestors([model[key]], blockers=others))
+        found = set(ancestors([model[key]], blockers=[*others, *lengths]))
         return tuple(other for variable, other in of_these.items() if variable in found)
 
     parents = {
@@ -241,6 +246,7 @@ def read(
     of_latent = {key: heard(key, hidden) for key in nodes}
     children = {each: tuple(k for k in nodes if each in of_latent[k]) for each in latent}
     rowwise = {*blocking, *hidden, model.dim_lengths[rows]}
+    _warn_of_idle(fixed, parents)
     parameters = tuple(key for key in order if key not in (*random, *latent, name))
     derived = tuple(
         variable.name
@@ -260,6 +266,36 @@ def read(
         children,
         _indexed(model, [*fixed, *random]),
     )
+
+
+def _lengths(model: "pm.Model") -> list[Any]:
+    """Return all that is the shape of something: how many rows there are is no cause of anything.
+
+    A dimension that `pm.Data` made has the length of these data.
+    """
+    from pytensor.graph.traversal import ancestors
+    from pytensor.tensor.shape import Shape, Shape_i
+
+    outputs = [*model.basic_RVs, *model.deterministics, *model.potentials]
+    return [
+        variable
+        for variable in ancestors(outputs)
+        if variable.owner is not None and isinstance(variable.owner.op, Shape | Shape_i)
+    ]
+
+
+def _warn_of_idle(fixed: tuple[str, ...], parents: Mapping[str, tuple[str, ...]]) -> None:
+    """Warn of data that nothing depends on: perhaps their placeholder stands as a number."""
+    read = {name for of in parents.values() for name in of}
+    idle = [name for name in fixed if name not in read]
+    if idle:
+        warnings.warn(
+            f"model: nothing depends on {listed(idle)}, so that it says nothing of the outcome. "
+            "Is its placeholder's value in the model where the variable should be, as "
+            ".get_value() and .eval() put it?",
+            UserWarning,
+            skip_file_prefixes=(_PACKAGE,),
+        )
 
 
 def _ordered(nodes: list[str], parents: Mapping[str, tuple[str, ...]]) -> list[str]:
