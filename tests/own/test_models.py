@@ -228,7 +228,6 @@ def test_truth_is_found(name):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS:UserWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", NUTS)
 def test_truth_is_found_by_nuts(name):

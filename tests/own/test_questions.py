@@ -16,6 +16,7 @@ import pytest
 import skeletons
 from conftest import N_STANDARD_ERRORS
 from joblib import Parallel, delayed
+from pymc_extras.prior import Prior
 from scipy import stats
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -437,3 +438,33 @@ def test_a_generated_model_given_back_answers_alike():
     part = regressor(ours.build_model(X)).fit(X.loc[some], y.loc[some])
     gap = part.effect(X.loc[some], do={"k": "q"}, baseline={"k": "r"}).average()
     assert abs(gap.mean() - 2) < 4 * gap.std()
+
+
+# --- Engines ------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("inference", "off", "wider"),
+    [("nuts", 0.15, 0.1), ("laplace", 0.35, 0.1), ("advi", 0.8, 0.3), ("pathfinder", 0.5, 0.4)],
+)
+def test_engines_are_near_the_exact_posterior(workflow, inference, off, wider, capfd):
+    """Means in posterior sds, and relative sds: NUTS to Monte Carlo error, others nearly."""
+    _, X, y, *_ = workflow
+    exact = BayesianInterventionRegressor(
+        priors={
+            "beta": Prior("Normal", mu=0, sigma=1),
+            "intercept": Prior("Normal", mu=0, sigma=1),
+            "sigma": Prior("HalfNormal", sigma=1),
+        },
+        center_predictors=False,
+        random_state=0,
+    ).fit(X, y)
+    own = regressor(skeletons.gallery, inference=inference).fit(X, y)
+    assert own.idata_["posterior"].attrs["inference"] == inference
+    wanted = exact.idata_["posterior"]["y_beta"].values.reshape(-1, 3).T
+    for values, name in zip(wanted, ("beta_ay", "beta_by", "beta_cy"), strict=True):
+        found = own.idata_["posterior"][name].values.ravel()
+        assert abs(found.mean() - values.mean()) < off * values.std(), name
+        assert abs(found.std() / values.std() - 1) < wider, name
+    assert capfd.readouterr() == ("", "")

@@ -1,6 +1,8 @@
 """From a skeleton and rows to draws: `pm.observe`, and whoever samples."""
 
-from collections.abc import Callable, Hashable, Mapping
+import logging
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     import pymc as pm
 
 INFERENCES = ("auto", "nuts", "laplace", "advi", "pathfinder")
-_STEPS = 20_000  # of ADVI
+_STEPS, _LEARNING_RATE = 20_000, 0.01  # of ADVI
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +154,11 @@ def conditioned(skeleton: Skeleton, rows: Rows, inference: str, sampling: Sampli
             f"model: {listed(discrete)} is discrete and observed by nobody, which {engine} does "
             "not draw; sum it out, as pm.Mixture does, or make it a column"
         )
+    trees = [n for n in _free(skeleton) if type(skeleton.model[n].owner.op).__name__ == "BART"]
+    if trees:
+        raise ValueError(
+            f"model: {listed(trees)} is BART, which none of {listed(INFERENCES[1:])} draws"
+        )
     n_draws = sampling.chains * sampling.draws
     said = f"{skeleton.outcome}: {n_draws:,} draws, inference={engine!r}"
     with told(sampling.verbose, said) as stage:
@@ -207,9 +214,13 @@ def _advi(skeleton: Skeleton, rows: Rows, sampling: Sampling) -> Drawn:
 
     with building:
         model = observed_model(skeleton, rows)
-        with model:
+        with model, quiet():
             approximation = pm.fit(
-                _STEPS, method="advi", random_seed=sampling.seed, progressbar=False
+                _STEPS,
+                method="advi",
+                random_seed=sampling.seed,
+                progressbar=False,
+                obj_optimizer=pm.adam(learning_rate=_LEARNING_RATE),
             )
     group = approximation.groups[0]
     means, sds = (
@@ -236,6 +247,18 @@ def _advi(skeleton: Skeleton, rows: Rows, sampling: Sampling) -> Drawn:
     return variables, {"pareto_k": np.full(shape, k_hat)}, "pymc", troubles
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep PyMC from logging what it has finished."""
+    logger = logging.getLogger("pymc")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def _values(model: "pm.Model") -> list[Any]:
     return [model.rvs_to_values[rv] for rv in model.free_RVs]
 
@@ -245,7 +268,7 @@ def _pathfinder(skeleton: Skeleton, rows: Rows, sampling: Sampling) -> Drawn:
     import pymc_extras
 
     n_draws = sampling.chains * sampling.draws
-    with building:
+    with building, quiet():
         tree = pymc_extras.fit(
             "pathfinder",
             model=observed_model(skeleton, rows),

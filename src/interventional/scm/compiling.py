@@ -1,10 +1,12 @@
 """A bounded cache for what is built once per model structure."""
 
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
+_NO_BLAS = "PyTensor could not link to a BLAS installation"
 building = threading.RLock()  # PyTensor's rewriting is not known to be safe under threads
 
 
@@ -35,7 +37,9 @@ class StructureCache:
             with self._lock:
                 found = self._kept.get(key)
             if found is None:  # else another thread has been faster
-                found = build()
+                with warnings.catch_warnings():  # nothing that is compiled here takes BLAS from C
+                    warnings.filterwarnings("ignore", _NO_BLAS, UserWarning)
+                    found = build()
                 with self._lock:
                     self._kept[key] = found
                     while len(self._kept) > self._size:
