@@ -78,6 +78,7 @@ def test_the_reference_workflow_is_the_notebooks(workflow):
     for answer, b in ((none, np.zeros(100)), (many, 5 * X["b"].to_numpy())):
         np.testing.assert_allclose(answer.draws.values, by_hand(model, X, b), rtol=1e-12)
     post = model.idata_["posterior"]
+    assert post.attrs["expected_outcome"] == "closed form"
     for name, true in TRUTH.items():
         assert abs(post[name].mean() - true) < 4 * post[name].std(), name
 

@@ -267,6 +267,8 @@ def test_where_pymc_knows_no_mean_the_users_own_is_taken_and_else_draws(with_mu)
     model = given(unknown(with_mu), X, y, {"b": b})
     found = values(model.intervene(X, {"x": 0.5}))
     wanted = np.exp(0.5 * b)[:, None] + np.zeros(6)
+    origin = model.idata_["posterior"].attrs["expected_outcome"]
+    assert origin == ("y_mu" if with_mu else "averages over draws")
     if with_mu:
         np.testing.assert_allclose(found, wanted, rtol=1e-12)
     else:

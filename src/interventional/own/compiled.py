@@ -123,15 +123,27 @@ def mean_of(model: "pm.Model", name: str) -> Any:
     NoMeanError
         If PyMC does not know it, and the model has no variable of that name and ``_mu``.
     """
+    return _mean(model, name)[0]
+
+
+def origin_of_mean(model: "pm.Model", name: str) -> str:
+    """Return where the expectation of a variable is from, in words."""
+    try:
+        return _mean(model, name)[1]
+    except NoMeanError:
+        return "averages over draws"
+
+
+def _mean(model: "pm.Model", name: str) -> tuple[Any, str]:
     from pymc.exceptions import UndefinedMomentException
 
     try:
-        return expectation(model[name])
+        return expectation(model[name]), "closed form"
     except (NotImplementedError, UndefinedMomentException) as error:
         dims = model.named_vars_to_dims
         own = f"{name}_mu"
         if own in model.named_vars and dims.get(own) == dims.get(name):
-            return model[own]
+            return model[own], own
         raise NoMeanError(f"PyMC knows no mean of {name!r} in closed form: {error}") from None
 
 

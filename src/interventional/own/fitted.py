@@ -19,8 +19,10 @@ from interventional.intervention.query import Query
 from interventional.intervention.words import Do, Kind
 from interventional.numbers import Floats
 from interventional.own import answers
+from interventional.own.compiled import origin_of_mean
 from interventional.own.mechanisms import OwnModel, refuse_parameters
 from interventional.own.skeleton import Skeleton
+from interventional.scm.compiling import building
 from interventional.trust import extrapolation
 
 if TYPE_CHECKING:
@@ -58,7 +60,12 @@ class OwnFitted(Fitted):
     @cached_property
     def idata(self) -> "xr.DataTree":
         """All draws as ArviZ takes them."""
-        return to_datatree(self.model.skeleton, self.posteriors[-1])
+        skeleton = self.model.skeleton
+        tree = to_datatree(skeleton, self.posteriors[-1])
+        with building:
+            origin = origin_of_mean(skeleton.model, skeleton.outcome)
+        tree["posterior"].attrs["expected_outcome"] = origin
+        return tree
 
     @cached_property
     def coefficients(self) -> tuple[Floats, float]:
