@@ -120,7 +120,7 @@ def compare(family, kind, n, prior, seed):
         )
         for name in found
     }
-    stats = quick.idata_["sample_stats"]
+    stats = quick.idata_["sample_stats"]  # many chains and NUTS have no weights
     return {
         "family": family,
         "kind": kind,
@@ -130,7 +130,9 @@ def compare(family, kind, n, prior, seed):
         "seconds": seconds,
         "parameters": len(found["mean"]),
         "off": off,
-        "effective size": float(stats["effective_size"].values[0, 0]),
+        "effective size": float(stats["effective_size"].values[0, 0])
+        if "effective_size" in stats
+        else None,
         "NUTS warned": [str(w.message)[:200] for w in caught],
     }
 

@@ -62,7 +62,9 @@ def parts(record: Record) -> Iterator[str]:
     yield "## What is claimed"
     yield (
         "Each line is decided by the medians of this run. “Not measured” means that a contestant "
-        "could not be timed; the tables below say why."
+        "could not be timed; the tables below say why. “Before” is what the same took, in this "
+        "run, at an earlier commit of this package, in seconds or against the same peer. Where no "
+        " bound stands, none was set: the ratio is there to be seen."
     )
     yield claims_table(record["claims"], markdown=True)
     yield "## Growth of cost with rows and columns"
@@ -75,9 +77,9 @@ def parts(record: Record) -> Iterator[str]:
     for workload in record["timed"]:
         yield f"### {title(workload)}"
         yield results_table(workload, markdown=True)
-    for name in ("cold", "first"):
-        yield f"### {title(record[name])}"
-        yield results_table(record[name], markdown=True)
+    for workload in (record["cold"], record["first"], *record["fresh"]):
+        yield f"### {title(workload)}"
+        yield results_table(workload, markdown=True)
     yield "### Imports"
     yield _table(
         ["statement", "median"],
@@ -160,17 +162,19 @@ def claims_table(claims: list[Record], *, markdown: bool = False) -> str:
     for claim in claims:
         at, unit = "at least" if claim["at_least"] else "at most", claim["unit"]
         times = {"times": "x", "": ""}.get(unit, f" {unit}")
-        measured = claim["measured"]
+        measured, before, bound = claim["measured"], claim["before"], claim["bound"]
         rows.append(
             [
                 str(claim["number"]),
                 claim["text"],
                 "not measured" if measured is None else f"{number(measured)}{times}",
-                f"{at} {claim['bound']:g}{times}",
+                before if isinstance(before, str) else f"{number(before)}{times}",
+                "" if bound is None else f"{at} {bound:g}{times}",
                 {True: "yes", False: "**no**" if markdown else "NO", None: ""}[claim["holds"]],
             ]
         )
-    return _table(["", "claim", "measured", "bound", "holds"], rows, markdown=markdown)
+    header = ["", "claim", "measured", "before", "bound", "holds"]
+    return _table(header, rows, markdown=markdown)
 
 
 def results_table(workload: Record, *, markdown: bool = False) -> str:
