@@ -187,7 +187,7 @@ WAITS = (
 def waits(times: Times) -> Iterator[Claim]:
     for key, contestant, words, bound in WAITS:
         yield seconds(times, 10, words, key, contestant, bound)
-    key, intervene = "saved gallery-100-3", "intervene, with intervals"
+    key, intervene = "saved linear-100-3", "intervene, with intervals"
     ours, before = (
         ratio(times(key, intervene, peer), times(key, "predict", peer))
         for peer in ("interventional", "before")

@@ -1,6 +1,6 @@
 """Tasks of this package that people wait for: asked of it, and of an earlier commit of it.
 
-With a folder of data and a file as arguments it fits the gallery example and saves the model.
+With a folder of data and a file as arguments it fits them and saves the model.
 """
 
 import importlib
@@ -122,7 +122,7 @@ def saved(intervenes: bool) -> Callable[[Data], Any]:
             return outcomes.mean(), outcomes.interval(0.9, "eti")
 
         # Draws, which an earlier commit answers from, have a mean that is off by so much.
-        return run, lambda found: answers.point(found[0] if intervenes else found, 2e-3)
+        return run, lambda found: answers.point(found[0] if intervenes else found, 0.01)
 
     return task
 
@@ -140,10 +140,8 @@ def _saved(data: Data) -> Path:
 
 
 def save(folder: str, path: str) -> None:
-    from benchmarks.peers.interventional import new
-
-    data = read({"name": "gallery", "data": folder, "asked": "", "options": {}})
-    Path(path).write_bytes(pickle.dumps(new(data).fit(data.X, data.y)))
+    data = read({"name": "linear", "data": folder, "asked": "", "options": {}})
+    Path(path).write_bytes(pickle.dumps(regressor().fit(data.X, data.y)))
 
 
 TASKS = {

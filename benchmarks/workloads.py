@@ -127,7 +127,7 @@ COLD = Workload("answer", GALLERY)
 FIRST = Workload("intervene", GALLERY, only=("interventional", "pymc_by_hand"))
 FRESH = [
     *(Workload(f"first_{family}", f"{family}-1000-10", before=True) for family in FAMILIES),
-    Workload("saved", GALLERY, before=True),
+    Workload("saved", "linear-100-3", before=True),
 ]
 MEMORY = [
     Workload("fit", "linear-1000000-20"),
