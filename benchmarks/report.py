@@ -109,7 +109,9 @@ the ratios more than the seconds, and neither more than a run of your own.
 
 REMARKS = """
 “Times ours” is the median over that of this package (the first line of a table): 10 means that it
-takes ten times as long, 0.5 half as long. All Bayesian contestants have the same model, the same
+takes ten times as long, 0.5 half as long. “Cores” is how many it had while it was timed: below 1
+where other programs took them from it, so that median times cores is about what it takes alone if it
+uses one. All Bayesian contestants have the same model, the same
 priors and 4 chains of 1,000 draws after 1,000 of warm-up. Where nothing is remarked, the answer
 was ours to within Monte Carlo error (five standard errors, from means of batches). Who answers
 another question is said to; its answer is held against its own uncertainty and the posterior's,
@@ -140,7 +142,9 @@ def machine(record: Record) -> str:
         f"{where['processor']}, {where['cores']} cores, {where['memory']} of memory, "
         f"{where['system']}, Python {where['python']}; {record['date']}, "
         f"{record['rounds']} rounds, {record['minutes']} minutes. "
-        f"Load when it began: {where['load'][0]}."
+        f"Load when it began: {where['load'][0]}. Other programs had "
+        f"{record['others']['median']:.2f} cores while a turn was timed, by the median of all "
+        f"turns, and {record['others']['tenth']:.2f} or more in a tenth of them."
     ]
     if record.get("measured_again"):
         lines.append(f"Measured by themselves, afterwards: {', '.join(record['measured_again'])}.")
@@ -185,12 +189,13 @@ def results_table(workload: Record, *, markdown: bool = False) -> str:
     for result in results:
         seconds = result.get("seconds")
         if not seconds or "not_timed" in result:
-            rows.append([result["title"], "", "", "", result.get("not_timed", "not timed")])
+            rows.append([result["title"], "", "", "", "", result.get("not_timed", "not timed")])
             continue
         middle = median(result)
         remark = result["remark"]
         if remark and not result.get("agrees", True):
             remark += "; its answer differs here"
+        cores = median({"seconds": result.get("cores")})
         if len(seconds) == 1:
             remark = "; ".join(filter(None, [remark, "one round"]))
         rows.append(
@@ -199,10 +204,13 @@ def results_table(workload: Record, *, markdown: bool = False) -> str:
                 duration(middle),
                 f"{duration(min(seconds))} to {duration(max(seconds))}",
                 number(middle / ours) if ours and middle is not None else "",
+                "" if cores is None else f"{cores:.1f}",
                 remark,
             ]
         )
-    table = _table(["", "median", "range", "times ours", "remark"], rows, markdown=markdown)
+    table = _table(
+        ["", "median", "range", "times ours", "cores", "remark"], rows, markdown=markdown
+    )
     return table if markdown else f"{title(workload)}\n{table}"
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from benchmarks import answers, workloads
 from benchmarks.claims import judge
 from benchmarks.environments import HERE, PEERS, ROOT, NotInstalledError, machine, peer, variables
+from benchmarks.quiet import Quiet
 from benchmarks.report import claims_table, results_table
 from benchmarks.workers import Worker, WorkerError, Workers
 from benchmarks.workloads import Workload
@@ -32,6 +33,7 @@ ONCE = 45.0  # seconds; whom an earlier commit let wait so long is not asked a s
 BUDGET = 40.0  # minutes; what no claim rests on is left out when they are over
 TURN = 0.2  # seconds that a quick contestant is called for, in each turn
 
+QUIET = Quiet()
 CLAIMED = ("interventional", "floor", "pymc_by_hand")  # the peers that claims are about
 
 Result = dict[str, Any]
@@ -69,6 +71,7 @@ def main() -> None:
                 record["timed"].append(
                     reported(timed(workload, workers, peers, folder, options.rounds))
                 )
+                write(record)
                 if workload is [w for w in wanted if w.decides][-1]:
                     workers.end()
                     record["first"] = reported(fresh.first_calls(workloads.FIRST))
@@ -77,6 +80,7 @@ def main() -> None:
                     ]
                     record["memory"] = fresh.memory()
                     record["cold"] = reported(fresh.cold())
+    record["others"] = QUIET.told()
     record["minutes"] = round((time.monotonic() - start) / 60, 1)
     finish(record, wanted)
     print(f"\nAll rounds: {RESULTS.relative_to(ROOT)}. {record['minutes']} minutes.")
@@ -90,6 +94,11 @@ def finish(record: dict[str, Any], wanted: list[Workload]) -> None:
         print(f"\nLeft out, as time was over: {', '.join(record['left_out'])}")
     record["claims"] = judge(record)
     print("\n" + claims_table(record["claims"]))
+    write(record)
+
+
+def write(record: dict[str, Any]) -> None:
+    """Keep what is there: a run that is broken off has something to show."""
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
@@ -131,8 +140,15 @@ def parse() -> argparse.Namespace:
         "--minutes", type=float, default=BUDGET,
         help="after these, leave out what no claim rests on; %(default)g by default",
     )  # fmt: skip
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=ROUNDS,
+        help="how often each is timed; %(default)d by default",
+    )
     options = parser.parse_args()
-    options.rounds = 1 if options.quick else ROUNDS
+    if options.quick:
+        options.rounds = 1
     return options
 
 
@@ -201,6 +217,7 @@ def timed(
         if "not_timed" not in result:
             waited = result["peer"] == "before" and result["first"] > ONCE
             result["seconds"] = [result["first"]] if waited else []
+            result["cores"] = [result["cores"]] if waited else []
     ready = [result for result in results if "seconds" in result]
     for _ in range(rounds):
         for result in ready:
@@ -210,6 +227,7 @@ def timed(
                 continue
             try:
                 result["seconds"].append(take_turn(workers, result))
+                result["cores"].append(result.pop("had"))
             except WorkerError as problem:
                 result["not_timed"] = str(problem)
                 del result["seconds"]
@@ -244,7 +262,10 @@ def take_turn(workers: Workers, result: Result) -> float:
 
 
 def _run(workers: Workers, result: Result, repeats: int) -> list[float]:
-    reply = workers[result["peer"]].ask("run", contestant=result["contestant"], repeats=repeats)
+    worker = workers[result["peer"]]
+    with QUIET.turn(worker.pid):
+        reply = worker.ask("run", contestant=result["contestant"], repeats=repeats)
+    result["had"] = reply["cores"]
     return list(reply["seconds"])
 
 
@@ -328,6 +349,7 @@ class Fresh:
                 if not from_start:
                     empty = tempfile.mkdtemp(dir=self.folder)
                     extra["PYTENSOR_FLAGS"] = f"base_compiledir={empty}"
+                QUIET.wait()
                 start = time.perf_counter()
                 try:
                     with Worker(result["peer"], **extra) as worker:
@@ -342,8 +364,9 @@ class Fresh:
                     continue
                 if turn == 0:
                     result["answer"] = reply["answer"]
-                    result["seconds"] = []
+                    result["seconds"], result["cores"] = [], []
                 else:
+                    result["cores"].append(reply["cores"])
                     result["seconds"].append(passed if from_start else reply["first"])
         compare(results)
         return {
@@ -364,6 +387,7 @@ class Fresh:
                     continue
                 result = entry(name, contestant)
                 results.append(result)
+                QUIET.wait()
                 try:
                     with Worker(name) as worker:
                         result |= worker.ask(

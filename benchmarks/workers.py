@@ -44,6 +44,11 @@ class Worker:
             self._replies.put(line)
         self._replies.put("")
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
     def ask(self, action: str, *, limit: float = LIMIT, **request: Any) -> dict[str, Any]:
         """Return the reply to a request."""
         if self._process.poll() is not None:
