@@ -98,6 +98,7 @@ def variables(own: bool) -> dict[str, str]:
     kept = dict(os.environ, MPLBACKEND="Agg", PYTHONWARNINGS="ignore")
     kept.pop("OPENBLAS_CORETYPE", None)
     kept.pop("OPENBLAS_L2_SIZE", None)
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # some containers set it, and imports take 10 s
     if own:
         kept.pop("PYTHONPATH", None)
     return kept

@@ -110,8 +110,8 @@ the ratios more than the seconds, and neither more than a run of your own.
 REMARKS = """
 “Times ours” is the median over that of this package (the first line of a table): 10 means that it
 takes ten times as long, 0.5 half as long. “Cores” is how many it had while it was timed: below 1
-where other programs took them from it, so that median times cores is about what it takes alone if it
-uses one. All Bayesian contestants have the same model, the same
+where other programs took them from it, so that median times cores is about what it takes alone if
+it uses one. All Bayesian contestants have the same model, the same
 priors and 4 chains of 1,000 draws after 1,000 of warm-up. Where nothing is remarked, the answer
 was ours to within Monte Carlo error (five standard errors, from means of batches). Who answers
 another question is said to; its answer is held against its own uncertainty and the posterior's,
