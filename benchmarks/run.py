@@ -92,6 +92,7 @@ def finish(record: dict[str, Any], wanted: list[Workload]) -> None:
     record["timed"].sort(key=lambda found: places.index(found["key"]))
     if record["left_out"]:
         print(f"\nLeft out, as time was over: {', '.join(record['left_out'])}")
+    write(record)
     record["claims"] = judge(record)
     print("\n" + claims_table(record["claims"]))
     write(record)
