@@ -64,7 +64,7 @@ def parts(record: Record) -> Iterator[str]:
         "Each line is decided by the medians of this run. “Not measured” means that a contestant "
         "could not be timed; the tables below say why. “Before” is what the same took, in this "
         "run, at an earlier commit of this package, in seconds or against the same peer. Where no "
-        " bound stands, none was set: the ratio is there to be seen."
+        "bound stands, none was set: the ratio is there to be seen."
     )
     yield claims_table(record["claims"], markdown=True)
     yield "## Growth of cost with rows and columns"
