@@ -22,7 +22,7 @@ from benchmarks import answers, workloads
 from benchmarks.claims import judge
 from benchmarks.environments import HERE, PEERS, ROOT, NotInstalledError, machine, peer, variables
 from benchmarks.quiet import Quiet
-from benchmarks.report import claims_table, results_table
+from benchmarks.report import SAVED, claims_table, results_table
 from benchmarks.workers import Worker, WorkerError, Workers
 from benchmarks.workloads import Workload
 
@@ -33,6 +33,11 @@ ONCE = 45.0  # seconds; whom an earlier commit let wait so long is not asked a s
 BUDGET = 40.0  # minutes; what no claim rests on is left out when they are over
 TURN = 0.2  # seconds that a quick contestant is called for, in each turn
 
+AGAIN = {
+    "imports": "imports",
+    "rest": "workloads that were left out at first",
+    "waits": "what an earlier commit takes part in",
+}
 QUIET = Quiet()
 CLAIMED = ("interventional", "floor", "pymc_by_hand")  # the peers that claims are about
 
@@ -41,13 +46,11 @@ Result = dict[str, Any]
 
 def main() -> None:
     options = parse()
-    if options.only in ("imports", "rest"):
+    if options.only in AGAIN:
         measure_again(options)
         return
     start = time.monotonic()
-    peers = [
-        name for name in PEERS if not options.peer or name in {"interventional", *options.peer}
-    ]
+    peers = asked(options)
     record: dict[str, Any] = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "quick": options.quick,
@@ -78,7 +81,7 @@ def main() -> None:
                     record["fresh"] = [
                         reported(fresh.first_calls(each)) for each in workloads.FRESH
                     ]
-                    record["memory"] = fresh.memory()
+                    record["memory"] = fresh.memory(workloads.MEMORY)
                     record["cold"] = reported(fresh.cold())
     record["others"] = QUIET.told()
     record["minutes"] = round((time.monotonic() - start) / 60, 1)
@@ -106,12 +109,15 @@ def write(record: dict[str, Any]) -> None:
 
 def measure_again(options: argparse.Namespace) -> None:
     """Put new times of imports, or of what was left out, into the last results, which say so."""
-    record = json.loads(RESULTS.read_text(encoding="utf-8"))
+    last = RESULTS if RESULTS.exists() else SAVED
+    record = json.loads(last.read_text(encoding="utf-8"))
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as scratch:
         folder = Path(scratch)
         if options.only == "imports":
             record["imports"] = Fresh([], folder, options).imports()
+        elif options.only == "waits":
+            waits(record, folder, options)
         else:
             peers = [name for name in PEERS if "versions" in record["peers"].get(name, {})]
             with Workers() as workers:
@@ -121,18 +127,47 @@ def measure_again(options: argparse.Namespace) -> None:
                         found = timed(workload, workers, peers, folder, options.rounds)
                         record["timed"].append(reported(found))
                         record["left_out"].remove(workload.key)
-    again = {"imports": "imports", "rest": "workloads that were left out at first"}[options.only]
-    record["measured_again"] = sorted({*record.get("measured_again", []), again})
+    record["measured_again"] = sorted({*record.get("measured_again", []), AGAIN[options.only]})
+    record["others"] = QUIET.told()
     finish(record, chosen(options))
+
+
+def waits(record: Result, folder: Path, options: argparse.Namespace) -> None:
+    """Put new times of what an earlier commit takes part in into the last results."""
+    peers = asked(options)
+    record["peers"] |= installed(peers)
+
+    def put(name: str, found: Result) -> None:
+        others = [each for each in record.get(name, []) if each["key"] != found["key"]]
+        record[name] = [*others, found]
+        write(record)
+
+    with Workers() as workers:
+        for workload in everything():
+            if workload.before:
+                found = timed(workload, workers, peers, folder, options.rounds)
+                put("timed", reported(found))
+    fresh = Fresh(peers, folder, options)
+    for workload in workloads.FRESH:
+        put("fresh", reported(fresh.first_calls(workload)))
+    for found in fresh.memory([each for each in workloads.MEMORY if each.before]):
+        put("memory", found)
+
+
+def asked(options: argparse.Namespace) -> list[str]:
+    """Return the peers that take part."""
+    return [
+        name for name in PEERS if not options.peer or name in {"interventional", *options.peer}
+    ]
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peer", action="append", choices=PEERS, help="only this one, and ours")
     parser.add_argument(
-        "--only", choices=["claims", "imports", "rest"],
-        help="only what the claims rest on; or imports again, or what was left out for time, "
-        "put into the last results",
+        "--only", choices=["claims", *AGAIN],
+        help="only what the claims rest on; or imports again, or what was left out for time, or "
+        "what an earlier commit takes part in, put into the last results",
     )  # fmt: skip
     parser.add_argument(
         "--quick", action="store_true", help="few rounds, few rows: to see that all works"
@@ -155,16 +190,21 @@ def parse() -> argparse.Namespace:
 
 def chosen(options: argparse.Namespace) -> list[Workload]:
     """Return the workloads to time."""
-    parts = (
-        workloads.FIT, workloads.SHRINK, workloads.GLM, workloads.SEARCH, workloads.NUTS,
-        workloads.ASK, workloads.HARD, workloads.ANSWER,
-    )  # fmt: skip
-    found = list(itertools.chain(*parts))
+    found = everything()
     if options.only == "claims":
         found = [w for w in found if w.decides]
     if options.quick:
         found = [w for w in found if w.cells <= 200_000]
     return found
+
+
+def everything() -> list[Workload]:
+    """Return all that is timed in processes that stay."""
+    parts = (
+        workloads.FIT, workloads.SHRINK, workloads.GLM, workloads.SEARCH, workloads.NUTS,
+        workloads.ASK, workloads.HARD, workloads.ANSWER,
+    )  # fmt: skip
+    return list(itertools.chain(*parts))
 
 
 def installed(peers: list[str]) -> dict[str, Result]:
@@ -375,10 +415,10 @@ class Fresh:
             "fit": workload.fit, "asked": workload.asked, "options": workload.options,
         }  # fmt: skip
 
-    def memory(self) -> list[dict[str, Any]]:
+    def memory(self, weighed: list[Workload]) -> list[dict[str, Any]]:
         """Measure peak memory."""
         found = []
-        for workload in workloads.MEMORY:
+        for workload in weighed:
             if self.options.quick:
                 workload = smaller(workload)
             message = workload.message(self.folder)
