@@ -142,12 +142,15 @@ def machine(record: Record) -> str:
         f"{where['processor']}, {where['cores']} cores, {where['memory']} of memory, "
         f"{where['system']}, Python {where['python']}; {record['date']}, "
         f"{record['rounds']} rounds, {record['minutes']} minutes. "
-        f"Load when it began: {where['load'][0]}. Other programs had "
-        f"{record['others']['median']:.2f} cores while a turn was timed, by the median of all "
-        f"turns, and {record['others']['tenth']:.2f} or more in a tenth of them."
+        f"Load when it began: {where['load'][0]}."
     ]
     if record.get("measured_again"):
         lines.append(f"Measured by themselves, afterwards: {', '.join(record['measured_again'])}.")
+    lines.append(
+        f"Other programs had {record['others']['median']:.2f} cores while a turn was timed"
+        f"{' then' if record.get('measured_again') else ''}, by the median of all turns, and "
+        f"{record['others']['tenth']:.2f} or more in a tenth of them."
+    )
     blas = next((p["blas"] for p in peers.values() if p.get("blas")), [])
     if blas:
         lines.append(f"BLAS: {'; '.join(blas)}.")
