@@ -144,9 +144,11 @@ def waits(record: Result, folder: Path, options: argparse.Namespace) -> None:
 
     with Workers() as workers:
         for workload in everything():
-            if workload.before:
+            if workload.before and workload.task in (options.task or [workload.task]):
                 found = timed(workload, workers, peers, folder, options.rounds)
                 put("timed", reported(found))
+    if options.task:
+        return
     fresh = Fresh(peers, folder, options)
     for workload in workloads.FRESH:
         put("fresh", reported(fresh.first_calls(workload)))
@@ -169,6 +171,9 @@ def parse() -> argparse.Namespace:
         help="only what the claims rest on; or imports again, or what was left out for time, or "
         "what an earlier commit takes part in, put into the last results",
     )  # fmt: skip
+    parser.add_argument(
+        "--task", action="append", help="of what is measured again for waits, only this"
+    )
     parser.add_argument(
         "--quick", action="store_true", help="few rounds, few rows: to see that all works"
     )
