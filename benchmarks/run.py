@@ -127,7 +127,8 @@ def measure_again(options: argparse.Namespace) -> None:
                         found = timed(workload, workers, peers, folder, options.rounds)
                         record["timed"].append(reported(found))
                         record["left_out"].remove(workload.key)
-    record["measured_again"] = sorted({*record.get("measured_again", []), AGAIN[options.only]})
+    what = f"{AGAIN[options.only]} ({datetime.now(UTC):%Y-%m-%d}, {options.rounds} rounds)"
+    record["measured_again"] = sorted({*record.get("measured_again", []), what})
     record["others"] = QUIET.told()
     finish(record, chosen(options))
 
