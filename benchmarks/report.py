@@ -124,15 +124,17 @@ AGAIN = """
 ```
 make bench                                               # everything; about 40 minutes
 .venv/bin/python -m benchmarks.run --only claims         # what the claims rest on; about 25
+.venv/bin/python -m benchmarks.run --only waits          # what an earlier commit takes part in
 .venv/bin/python -m benchmarks.run --peer bambi          # one peer, and ours
 .venv/bin/python -m benchmarks.run --quick               # a few minutes, to see that all works
 .venv/bin/python -m benchmarks.report                    # this page, from the last run
 ```
 
 A peer whose requirements are not ours gets an environment of its own in `benchmarks/.venvs`, made
-when it is first needed. Close other programs first: the runner notes the load of the machine when
-it starts. Each peer is one small file in `benchmarks/peers`: a new one is a
-file like the others, and its name in `benchmarks/environments.py`.
+when it is first needed. Close other programs first: the runner waits a second at most for a quiet
+moment before each turn, and notes what others had of the processors. Each peer is one small file
+in `benchmarks/peers`: a new one is a file like the others, and its name in
+`benchmarks/environments.py`.
 """.strip()
 
 
