@@ -5,7 +5,7 @@ data from these parameters by NumPy, and knows what is expected of y under an in
 settings of the estimator are the same model in the package's words.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -611,23 +611,6 @@ def of_family(family: str, n: int, p: int = 2) -> Regression:
     )
 
 
-def uncompiled() -> Iterator[tuple[str, Any, int]]:
-    """Yield what weighed draws, many short chains and moves within bounds are drawn for."""
-    for family in DISPERSION:
-        if family not in ("gaussian", "lognormal"):
-            yield f"{family}, n = 50", of_family(family, 50), 300
-    many = Regression(
-        100, numbers(5), "bernoulli", intercept=normal(0, 1), dispersion={}, scale=half_normal(1)
-    )
-    yield "bernoulli, learnt scale, n = 100", many, 300
-    bounded = Regression(20, numbers(3), beta=half_normal(1))
-    yield "gaussian, bounded, n = 20", bounded, 300
-    five = numbers(5)
-    yield "`r2d2`, n = 20, p = 5", Standardised(20, five, r2d2_beta, {"beta": "r2d2"}), 200
-    horseshoe = Standardised(20, five, horseshoe_beta(20), {"beta": "horseshoe"})
-    yield "`horseshoe`, n = 20, p = 5", horseshoe, 200
-
-
 def scenarios() -> list[Scenario]:
     """Return every scenario."""
     found: list[Scenario] = []
@@ -747,6 +730,8 @@ def scenarios() -> list[Scenario]:
         inference="nuts",
         draws=1000,
     )
+    from benchmarks.calibration_uncompiled import uncompiled
+
     for name, what, simulations in uncompiled():
         add(name, "Without compiling", what, simulations, inference="auto")
     alike = Regression(50, numbers(3, correlation=0.8))

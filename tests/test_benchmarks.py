@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import answers, claims, data, report, run, workloads  # noqa: E402
+from benchmarks import answers, claims, contest, data, report, run, workloads  # noqa: E402
 from benchmarks.environments import PEERS, peer  # noqa: E402
 
 
@@ -63,7 +63,7 @@ def test_what_was_not_measured_is_no_verdict():
 
 
 def test_an_earlier_commit_is_asked_only_where_a_workload_says_so():
-    asked = [w for w in run.everything() if "before" in dict(run.contestants(w, ["before"]))]
+    asked = [w for w in run.everything() if "before" in dict(contest.contestants(w, ["before"]))]
     assert asked == [w for w in run.everything() if w.before]
 
 
