@@ -105,9 +105,11 @@ parameters. Column `a` is forced from one value to another. Three kinds of model
   leave equal rows, which are merged into one of more weight.
 
 NUTS draws 2 chains of 500 (shrinking priors: 1,000) after 500 of warm-up; of these 199 are taken
-at equal distances. The exact engine and Laplace draw 199 independently. ADVI and Pathfinder
-stood here once and were dropped: ADVI's 94% intervals of parameters covered 69 to 96%, and exact
-inference, Laplace and NUTS leave the two no work.
+at equal distances. The exact engine and Laplace draw 199 independently. `auto`, what compiles
+nothing ([weighed draws](weighed_draws.md), many short chains, moves within bounds), draws 1,000,
+of which 199 are taken at equal distances. ADVI and Pathfinder stood here once and were dropped:
+ADVI's 94% intervals of parameters covered 69 to 96%, and exact inference, Laplace and NUTS leave
+the two no work.
 """.strip()
 
 READING = f"""

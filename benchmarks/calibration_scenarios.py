@@ -730,6 +730,10 @@ def scenarios() -> list[Scenario]:
         inference="nuts",
         draws=1000,
     )
+    from benchmarks.calibration_uncompiled import uncompiled
+
+    for name, what, simulations in uncompiled():
+        add(name, "Without compiling", what, simulations, inference="auto")
     alike = Regression(50, numbers(3, correlation=0.8))
     add(
         "gaussian, n = 50, by Laplace",

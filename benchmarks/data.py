@@ -13,6 +13,8 @@ DRAWS, TUNE, CHAINS = 1000, 1000, 4
 GALLERY = np.array([1.5, 0.7, 0.3])  # coefficients of a, b, c in PyMC's gallery example
 GALLERY_SIGMA = 0.2
 
+Rows = tuple[NDArray[np.float64], NDArray[np.float64]]
+
 
 @dataclass(frozen=True)
 class Data:
@@ -85,7 +87,7 @@ def write(spec: str, folder: Path) -> Path:
     return target
 
 
-def make(spec: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def make(spec: str) -> Rows:
     """Make a data set; its seed is its shape, so that it does not depend on what else is made."""
     if spec == "diabetes":
         from sklearn.datasets import load_diabetes
@@ -96,6 +98,8 @@ def make(spec: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     name, *sizes = spec.split("-")
     n, p = int(sizes[0]), int(sizes[1])
     rng = np.random.default_rng([n, p])
+    if name in MAKERS:
+        return MAKERS[name](n, p, rng)
     X = rng.standard_normal((n, p))
     if name == "gallery":
         return X, X @ GALLERY + GALLERY_SIGMA * rng.standard_normal(n)
@@ -108,7 +112,59 @@ def make(spec: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return X, 1.0 + X @ np.linspace(-1, 1, p) + rng.standard_normal(n)
 
 
-def _polynomial() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _mediated(n: int, p: int, rng: np.random.Generator) -> Rows:
+    """Return a, c and b, which a moves; the outcome bends with b."""
+    a, c = rng.standard_normal((2, n))
+    b = 0.8 * a + rng.standard_normal(n)
+    y = np.sin(b) + 0.5 * a + c + 0.3 * rng.standard_normal(n)
+    return np.column_stack([a, c, b]), y
+
+
+def _levels(n: int, p: int, rng: np.random.Generator) -> Rows:
+    """Return a number, and a column of 2,000 levels."""
+    level = rng.permutation(np.arange(n) % 2000)
+    x = rng.standard_normal(n)
+    y = x + rng.standard_normal(2000)[level] + rng.standard_normal(n)
+    return np.column_stack([x, level]), y
+
+
+def _nodes(n: int, p: int, rng: np.random.Generator) -> Rows:
+    """Return columns of which each follows from those that `parents` names."""
+    X = rng.standard_normal((n, p))
+    for j in range(p):
+        X[:, j] += 0.4 * X[:, parents(j)].sum(axis=1)
+    return X, X[:, parents(p)].sum(axis=1) + rng.standard_normal(n)
+
+
+def parents(j: int) -> list[int]:
+    """Return what a node of the large graph is caused by."""
+    return [i for i in (j - 1, j - 2, j - 5) if i >= 0]
+
+
+def _crossed(n: int, p: int, rng: np.random.Generator) -> Rows:
+    """Return a number, and groups of two kinds, 25 and 15; zeros and ones."""
+    x, a, b = rng.standard_normal(n), rng.integers(0, 25, n), rng.integers(0, 15, n)
+    eta = 0.8 * x + rng.standard_normal(25)[a] + 0.6 * rng.standard_normal(15)[b]
+    y = (rng.uniform(size=n) < 1 / (1 + np.exp(-eta))).astype(np.float64)
+    return np.column_stack([x, a, b]), y
+
+
+def _sparse(n: int, p: int, rng: np.random.Generator) -> Rows:
+    """Return many columns, five of which matter."""
+    X = rng.standard_normal((n, p))
+    return X, X[:, :5] @ [2, -1.5, 1, 0.5, -0.5] + rng.standard_normal(n)
+
+
+MAKERS: dict[str, Callable[[int, int, np.random.Generator], Rows]] = {
+    "mediated": _mediated,
+    "levels": _levels,
+    "nodes": _nodes,
+    "crossed": _crossed,
+    "sparse": _sparse,
+}
+
+
+def _polynomial() -> Rows:
     """Return the diabetes data with all products of two columns, standardised."""
     from sklearn.datasets import load_diabetes
     from sklearn.preprocessing import PolynomialFeatures, StandardScaler
@@ -119,7 +175,7 @@ def _polynomial() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 @lru_cache(maxsize=2)
-def _arrays(folder: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _arrays(folder: str) -> Rows:
     return np.load(f"{folder}/X.npy"), np.load(f"{folder}/y.npy")
 
 

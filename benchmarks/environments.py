@@ -3,11 +3,13 @@
 import contextlib
 import hashlib
 import importlib
+import io
 import os
 import platform
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +19,7 @@ VENVS = HERE / ".venvs"
 
 PEERS = (
     "interventional",  # first: its answers are the others' yardstick
+    "before",
     "floor",
     "pymc_by_hand",
     "bambi",
@@ -67,6 +70,25 @@ def _uv(*arguments: str) -> None:
         raise NotInstalledError(lines[-1] if lines else f"uv {arguments[0]} failed")
 
 
+def source_of(name: str) -> dict[str, str]:
+    """Return where a peer that is another commit of this package imports it from, as a variable.
+
+    What that commit held is put there if need be.
+    """
+    commit = getattr(peer(name), "COMMIT", None)
+    if commit is None:
+        return {}
+    folder = VENVS / f"{name}-{commit}"
+    if not folder.exists():
+        archive = ["git", "archive", commit, "src"]
+        done = subprocess.run(archive, capture_output=True, cwd=ROOT, check=False)
+        if done.returncode:
+            raise NotInstalledError(f"no commit {commit} here")
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as files:
+            files.extractall(folder, filter="data")
+    return {"PYTHONPATH": str(folder / "src")}
+
+
 def variables(own: bool) -> dict[str, str]:
     """Return the environment variables of workers.
 
@@ -76,6 +98,7 @@ def variables(own: bool) -> dict[str, str]:
     kept = dict(os.environ, MPLBACKEND="Agg", PYTHONWARNINGS="ignore")
     kept.pop("OPENBLAS_CORETYPE", None)
     kept.pop("OPENBLAS_L2_SIZE", None)
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # some containers set it, and imports take 10 s
     if own:
         kept.pop("PYTHONPATH", None)
     return kept

@@ -21,6 +21,7 @@ from interventional import BayesianInterventionRegressor
 
 SEED = 2027  # of all data sets; the engine was written with others
 SAVED = HERE / "results" / "families.jsonl"
+ENGINES = {"importance": "weighed", "hmc": "many chains", "nuts": "NUTS"}
 FAMILIES = ("bernoulli", "poisson", "negative_binomial", "gamma", "beta", "student_t")
 KINDS = ("easy", "rare", "apart", "collinear")
 ROWS = (60, 250, 1000)
@@ -120,7 +121,7 @@ def compare(family, kind, n, prior, seed):
         )
         for name in found
     }
-    stats = quick.idata_["sample_stats"]
+    stats = quick.idata_["sample_stats"]  # many chains and NUTS have no weights
     return {
         "family": family,
         "kind": kind,
@@ -130,9 +131,31 @@ def compare(family, kind, n, prior, seed):
         "seconds": seconds,
         "parameters": len(found["mean"]),
         "off": off,
-        "effective size": float(stats["effective_size"].values[0, 0]),
+        "effective size": float(stats["effective_size"].values[0, 0])
+        if "effective_size" in stats
+        else None,
         "NUTS warned": [str(w.message)[:200] for w in caught],
     }
+
+
+def table(rows):
+    """Return how far draws of each engine and family were, at most, in Markdown."""
+    names = ["mean", "sd", "q5", "q95"]
+    lines = ["| | data sets | weighed | many chains | NUTS | mean | sd | 5% | 95% | seconds |"]
+    lines.append("| " + " | ".join(["---"] * 10) + " |")
+    groups = [("all", rows)]
+    groups += [(words, [r for r in rows if r["engine"] == e]) for e, words in ENGINES.items()]
+    groups += [(f, [r for r in rows if r["family"] == f]) for f in FAMILIES]
+    groups += [(k, [r for r in rows if r["kind"] == k]) for k in KINDS]
+    groups += [(f"{n} rows", [r for r in rows if r["rows"] == n]) for n in ROWS]
+    for words, found in groups:
+        if found:
+            counts = [sum(r["engine"] == e for r in found) for e in ENGINES]
+            worst = [f"{max(r['off'][name] for r in found):.1f}" for name in names]
+            seconds = f"{np.median([r['seconds'] for r in found]):.2g}"
+            cells = [words, len(found), *counts, *worst, seconds]
+            lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
 
 
 def main(seed=SEED):
@@ -151,6 +174,8 @@ def main(seed=SEED):
             with SAVED.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(family, kind, n, prior, row["engine"], f"{row['seconds']:.2f} s", row["off"])
+    found = [json.loads(line) for line in SAVED.read_text().splitlines()]
+    print(table([row for row in found if row["seed"] == seed]))
 
 
 if __name__ == "__main__":

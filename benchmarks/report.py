@@ -62,7 +62,9 @@ def parts(record: Record) -> Iterator[str]:
     yield "## What is claimed"
     yield (
         "Each line is decided by the medians of this run. “Not measured” means that a contestant "
-        "could not be timed; the tables below say why."
+        "could not be timed; the tables below say why. “Before” is what the same took, in this "
+        "run, at an earlier commit of this package, in seconds or against the same peer. Where no "
+        "bound stands, none was set: the ratio is there to be seen."
     )
     yield claims_table(record["claims"], markdown=True)
     yield "## Growth of cost with rows and columns"
@@ -75,9 +77,9 @@ def parts(record: Record) -> Iterator[str]:
     for workload in record["timed"]:
         yield f"### {title(workload)}"
         yield results_table(workload, markdown=True)
-    for name in ("cold", "first"):
-        yield f"### {title(record[name])}"
-        yield results_table(record[name], markdown=True)
+    for workload in (record["cold"], record["first"], *record["fresh"]):
+        yield f"### {title(workload)}"
+        yield results_table(workload, markdown=True)
     yield "### Imports"
     yield _table(
         ["statement", "median"],
@@ -107,7 +109,9 @@ the ratios more than the seconds, and neither more than a run of your own.
 
 REMARKS = """
 “Times ours” is the median over that of this package (the first line of a table): 10 means that it
-takes ten times as long, 0.5 half as long. All Bayesian contestants have the same model, the same
+takes ten times as long, 0.5 half as long. “Cores” is how many it had while it was timed: below 1
+where other programs took them from it, so that median times cores is about what it takes alone if
+it uses one. All Bayesian contestants have the same model, the same
 priors and 4 chains of 1,000 draws after 1,000 of warm-up. Where nothing is remarked, the answer
 was ours to within Monte Carlo error (five standard errors, from means of batches). Who answers
 another question is said to; its answer is held against its own uncertainty and the posterior's,
@@ -120,15 +124,17 @@ AGAIN = """
 ```
 make bench                                               # everything; about 40 minutes
 .venv/bin/python -m benchmarks.run --only claims         # what the claims rest on; about 25
+.venv/bin/python -m benchmarks.run --only waits          # what an earlier commit takes part in
 .venv/bin/python -m benchmarks.run --peer bambi          # one peer, and ours
 .venv/bin/python -m benchmarks.run --quick               # a few minutes, to see that all works
 .venv/bin/python -m benchmarks.report                    # this page, from the last run
 ```
 
 A peer whose requirements are not ours gets an environment of its own in `benchmarks/.venvs`, made
-when it is first needed. Close other programs first: the runner notes the load of the machine when
-it starts. Each peer is one small file in `benchmarks/peers`: a new one is a
-file like the others, and its name in `benchmarks/environments.py`.
+when it is first needed. Close other programs first: the runner waits a second at most for a quiet
+moment before each turn, and notes what others had of the processors. Each peer is one small file
+in `benchmarks/peers`: a new one is a file like the others, and its name in
+`benchmarks/environments.py`.
 """.strip()
 
 
@@ -142,6 +148,11 @@ def machine(record: Record) -> str:
     ]
     if record.get("measured_again"):
         lines.append(f"Measured by themselves, afterwards: {', '.join(record['measured_again'])}.")
+    lines.append(
+        f"Other programs had {record['others']['median']:.2f} cores while a turn was timed"
+        f"{' then' if record.get('measured_again') else ''}, by the median of all turns, and "
+        f"{record['others']['tenth']:.2f} or more in a tenth of them."
+    )
     blas = next((p["blas"] for p in peers.values() if p.get("blas")), [])
     if blas:
         lines.append(f"BLAS: {'; '.join(blas)}.")
@@ -160,17 +171,19 @@ def claims_table(claims: list[Record], *, markdown: bool = False) -> str:
     for claim in claims:
         at, unit = "at least" if claim["at_least"] else "at most", claim["unit"]
         times = {"times": "x", "": ""}.get(unit, f" {unit}")
-        measured = claim["measured"]
+        measured, before, bound = claim["measured"], claim["before"], claim["bound"]
         rows.append(
             [
                 str(claim["number"]),
                 claim["text"],
                 "not measured" if measured is None else f"{number(measured)}{times}",
-                f"{at} {claim['bound']:g}{times}",
+                before if isinstance(before, str) else f"{number(before)}{times}",
+                "" if bound is None else f"{at} {bound:g}{times}",
                 {True: "yes", False: "**no**" if markdown else "NO", None: ""}[claim["holds"]],
             ]
         )
-    return _table(["", "claim", "measured", "bound", "holds"], rows, markdown=markdown)
+    header = ["", "claim", "measured", "before", "bound", "holds"]
+    return _table(header, rows, markdown=markdown)
 
 
 def results_table(workload: Record, *, markdown: bool = False) -> str:
@@ -181,12 +194,13 @@ def results_table(workload: Record, *, markdown: bool = False) -> str:
     for result in results:
         seconds = result.get("seconds")
         if not seconds or "not_timed" in result:
-            rows.append([result["title"], "", "", "", result.get("not_timed", "not timed")])
+            rows.append([result["title"], "", "", "", "", result.get("not_timed", "not timed")])
             continue
         middle = median(result)
         remark = result["remark"]
         if remark and not result.get("agrees", True):
             remark += "; its answer differs here"
+        cores = median({"seconds": result.get("cores")})
         if len(seconds) == 1:
             remark = "; ".join(filter(None, [remark, "one round"]))
         rows.append(
@@ -195,10 +209,13 @@ def results_table(workload: Record, *, markdown: bool = False) -> str:
                 duration(middle),
                 f"{duration(min(seconds))} to {duration(max(seconds))}",
                 number(middle / ours) if ours and middle is not None else "",
+                "" if cores is None else f"{cores:.1f}",
                 remark,
             ]
         )
-    table = _table(["", "median", "range", "times ours", "remark"], rows, markdown=markdown)
+    table = _table(
+        ["", "median", "range", "times ours", "cores", "remark"], rows, markdown=markdown
+    )
     return table if markdown else f"{title(workload)}\n{table}"
 
 

@@ -9,42 +9,41 @@ import argparse
 import itertools
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import answers, workloads
+from benchmarks import workloads
 from benchmarks.claims import judge
-from benchmarks.environments import HERE, PEERS, ROOT, NotInstalledError, machine, peer, variables
-from benchmarks.report import claims_table, results_table
+from benchmarks.contest import CLAIMED, QUIET, SLOW, Result, compare, contestants, entry
+from benchmarks.environments import HERE, PEERS, ROOT, NotInstalledError, machine, peer
+from benchmarks.fresh import Fresh
+from benchmarks.report import SAVED, claims_table, results_table
 from benchmarks.workers import Worker, WorkerError, Workers
 from benchmarks.workloads import Workload
 
 RESULTS = HERE / "results" / "latest.json"
 ROUNDS = 5
-SLOW = 4.0  # seconds; slower contestants run once, but where a claim rests on their time
+ONCE = 45.0  # seconds; whom an earlier commit let wait so long is not asked a second time
 BUDGET = 40.0  # minutes; what no claim rests on is left out when they are over
 TURN = 0.2  # seconds that a quick contestant is called for, in each turn
 
-CLAIMED = ("interventional", "floor", "pymc_by_hand")  # the peers that claims are about
-
-Result = dict[str, Any]
+AGAIN = {
+    "imports": "imports",
+    "rest": "workloads that were left out at first",
+    "waits": "what an earlier commit takes part in",
+}
 
 
 def main() -> None:
     options = parse()
-    if options.only in ("imports", "rest"):
+    if options.only in AGAIN:
         measure_again(options)
         return
     start = time.monotonic()
-    peers = [
-        name for name in PEERS if not options.peer or name in {"interventional", *options.peer}
-    ]
+    peers = asked(options)
     record: dict[str, Any] = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "quick": options.quick,
@@ -68,11 +67,16 @@ def main() -> None:
                 record["timed"].append(
                     reported(timed(workload, workers, peers, folder, options.rounds))
                 )
+                write(record)
                 if workload is [w for w in wanted if w.decides][-1]:
                     workers.end()
-                    record["first"] = reported(fresh.first_calls())
-                    record["memory"] = fresh.memory()
+                    record["first"] = reported(fresh.first_calls(workloads.FIRST))
+                    record["fresh"] = [
+                        reported(fresh.first_calls(each)) for each in workloads.FRESH
+                    ]
+                    record["memory"] = fresh.memory(workloads.MEMORY)
                     record["cold"] = reported(fresh.cold())
+    record["others"] = QUIET.told()
     record["minutes"] = round((time.monotonic() - start) / 60, 1)
     finish(record, wanted)
     print(f"\nAll rounds: {RESULTS.relative_to(ROOT)}. {record['minutes']} minutes.")
@@ -84,20 +88,29 @@ def finish(record: dict[str, Any], wanted: list[Workload]) -> None:
     record["timed"].sort(key=lambda found: places.index(found["key"]))
     if record["left_out"]:
         print(f"\nLeft out, as time was over: {', '.join(record['left_out'])}")
+    write(record)
     record["claims"] = judge(record)
     print("\n" + claims_table(record["claims"]))
+    write(record)
+
+
+def write(record: dict[str, Any]) -> None:
+    """Keep what is there: a run that is broken off has something to show."""
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def measure_again(options: argparse.Namespace) -> None:
     """Put new times of imports, or of what was left out, into the last results, which say so."""
-    record = json.loads(RESULTS.read_text(encoding="utf-8"))
+    last = RESULTS if RESULTS.exists() else SAVED
+    record = json.loads(last.read_text(encoding="utf-8"))
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as scratch:
         folder = Path(scratch)
         if options.only == "imports":
             record["imports"] = Fresh([], folder, options).imports()
+        elif options.only == "waits":
+            waits(record, folder, options)
         else:
             peers = [name for name in PEERS if "versions" in record["peers"].get(name, {})]
             with Workers() as workers:
@@ -107,19 +120,54 @@ def measure_again(options: argparse.Namespace) -> None:
                         found = timed(workload, workers, peers, folder, options.rounds)
                         record["timed"].append(reported(found))
                         record["left_out"].remove(workload.key)
-    again = {"imports": "imports", "rest": "workloads that were left out at first"}[options.only]
-    record["measured_again"] = sorted({*record.get("measured_again", []), again})
+    what = f"{AGAIN[options.only]} ({datetime.now(UTC):%Y-%m-%d}, {options.rounds} rounds)"
+    record["measured_again"] = sorted({*record.get("measured_again", []), what})
+    record["others"] = QUIET.told()
     finish(record, chosen(options))
+
+
+def waits(record: Result, folder: Path, options: argparse.Namespace) -> None:
+    """Put new times of what an earlier commit takes part in into the last results."""
+    peers = asked(options)
+    record["peers"] |= installed(peers)
+
+    def put(name: str, found: Result) -> None:
+        others = [each for each in record.get(name, []) if each["key"] != found["key"]]
+        record[name] = [*others, found]
+        write(record)
+
+    with Workers() as workers:
+        for workload in everything():
+            if workload.before and workload.task in (options.task or [workload.task]):
+                found = timed(workload, workers, peers, folder, options.rounds)
+                put("timed", reported(found))
+    if options.task:
+        return
+    fresh = Fresh(peers, folder, options)
+    for workload in workloads.FRESH:
+        put("fresh", reported(fresh.first_calls(workload)))
+    for found in fresh.memory([each for each in workloads.MEMORY if each.before]):
+        put("memory", found)
+
+
+def asked(options: argparse.Namespace) -> list[str]:
+    """Return the peers that take part."""
+    return [
+        name for name in PEERS if not options.peer or name in {"interventional", *options.peer}
+    ]
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peer", action="append", choices=PEERS, help="only this one, and ours")
     parser.add_argument(
-        "--only", choices=["claims", "imports", "rest"],
-        help="only what the claims rest on; or imports again, or what was left out for time, "
-        "put into the last results",
+        "--only", choices=["claims", *AGAIN],
+        help="only what the claims rest on; or imports again, or what was left out for time, or "
+        "what an earlier commit takes part in, put into the last results",
     )  # fmt: skip
+    parser.add_argument(
+        "--task", action="append", help="of what is measured again for waits, only this"
+    )
     parser.add_argument(
         "--quick", action="store_true", help="few rounds, few rows: to see that all works"
     )
@@ -127,23 +175,35 @@ def parse() -> argparse.Namespace:
         "--minutes", type=float, default=BUDGET,
         help="after these, leave out what no claim rests on; %(default)g by default",
     )  # fmt: skip
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=ROUNDS,
+        help="how often each is timed; %(default)d by default",
+    )
     options = parser.parse_args()
-    options.rounds = 1 if options.quick else ROUNDS
+    if options.quick:
+        options.rounds = 1
     return options
 
 
 def chosen(options: argparse.Namespace) -> list[Workload]:
     """Return the workloads to time."""
-    parts = (
-        workloads.FIT, workloads.SHRINK, workloads.GLM, workloads.SEARCH, workloads.NUTS,
-        workloads.ASK, workloads.ANSWER,
-    )  # fmt: skip
-    found = list(itertools.chain(*parts))
+    found = everything()
     if options.only == "claims":
         found = [w for w in found if w.decides]
     if options.quick:
         found = [w for w in found if w.cells <= 200_000]
     return found
+
+
+def everything() -> list[Workload]:
+    """Return all that is timed in processes that stay."""
+    parts = (
+        workloads.FIT, workloads.SHRINK, workloads.GLM, workloads.SEARCH, workloads.NUTS,
+        workloads.ASK, workloads.HARD, workloads.ANSWER,
+    )  # fmt: skip
+    return list(itertools.chain(*parts))
 
 
 def installed(peers: list[str]) -> dict[str, Result]:
@@ -160,16 +220,6 @@ def installed(peers: list[str]) -> dict[str, Result]:
             found[name] = {"title": title, "reason": str(problem)}
             print(f"{title}: not installed: {problem}", flush=True)
     return found
-
-
-def contestants(workload: Workload, peers: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield who takes part: peer and contestant."""
-    for name in peers:
-        if workload.only and name not in workload.only:
-            continue
-        for task, contestant in peer(name).TASKS:
-            if task == workload.task:
-                yield name, contestant
 
 
 def timed(
@@ -193,16 +243,19 @@ def timed(
     compare(results)
     for result in results:
         if "not_timed" not in result:
-            result["seconds"] = []
+            waited = result["peer"] == "before" and result["first"] > ONCE
+            result["seconds"] = [result["first"]] if waited else []
+            result["cores"] = [result["cores"]] if waited else []
     ready = [result for result in results if "seconds" in result]
-    for turn in range(rounds):
+    for _ in range(rounds):
         for result in ready:
             if "not_timed" in result:
                 continue
-            if turn and result["seconds"][0] > SLOW and not rests(workload, result):
+            if result["seconds"] and result["seconds"][0] > SLOW and not rests(workload, result):
                 continue
             try:
                 result["seconds"].append(take_turn(workers, result))
+                result["cores"].append(result.pop("had"))
             except WorkerError as problem:
                 result["not_timed"] = str(problem)
                 del result["seconds"]
@@ -210,16 +263,6 @@ def timed(
     return {"task": workload.task, "key": workload.key, "results": results} | {
         "fit": workload.fit, "asked": workload.asked, "options": workload.options,
     }  # fmt: skip
-
-
-def entry(name: str, contestant: str) -> Result:
-    declared = peer(name)
-    return {
-        "peer": name,
-        "contestant": contestant,
-        "title": f"{declared.TITLE}: {contestant}" if name != "floor" else contestant,
-        "remark": declared.REMARKS.get(contestant, ""),
-    }
 
 
 def rests(workload: Workload, result: Result) -> bool:
@@ -237,157 +280,16 @@ def take_turn(workers: Workers, result: Result) -> float:
 
 
 def _run(workers: Workers, result: Result, repeats: int) -> list[float]:
-    reply = workers[result["peer"]].ask("run", contestant=result["contestant"], repeats=repeats)
+    worker = workers[result["peer"]]
+    with QUIET.turn(worker.pid):
+        reply = worker.ask("run", contestant=result["contestant"], repeats=repeats)
+    result["had"] = reply["cores"]
     return list(reply["seconds"])
-
-
-def compare(results: list[Result]) -> None:
-    """Say how far each answer is from ours; who should agree and does not is not timed."""
-    ours = next(
-        (r["answer"] for r in results if r["peer"] == "interventional" and "answer" in r), None
-    )
-    for result in results:
-        answer = result.pop("answer", None)
-        if answer is None or ours is None:
-            continue
-        same = not result["remark"]
-        result["distance"] = round(answers.distance(answer, ours, same=same), 3)
-        result["agrees"] = result["distance"] <= 1
-        if same and not result["agrees"]:
-            result["not_timed"] = f"another answer: {result['distance']:.1f} times what may differ"
 
 
 def reported(workload: dict[str, Any]) -> dict[str, Any]:
     print("\n" + results_table(workload), flush=True)
     return workload
-
-
-class Fresh:
-    """What is measured in new processes: imports, first answers and memory."""
-
-    def __init__(self, peers: list[str], folder: Path, options: argparse.Namespace):
-        self.peers, self.folder, self.options = peers, folder, options
-
-    def imports(self) -> dict[str, list[float]]:
-        """Return seconds of import statements, in turns."""
-        statements = (
-            "import interventional",
-            "from interventional import BayesianInterventionRegressor",
-            "import sklearn, pandas",
-            "import pymc",
-        )
-        times: dict[str, list[float]] = {statement: [] for statement in statements}
-        for turn in range(1 + (2 if self.options.quick else 11)):
-            for statement in statements[: 4 if turn < 4 else 3]:
-                code = (
-                    "import time; start = time.perf_counter()\n"
-                    f"{statement}\nprint(time.perf_counter() - start)"
-                )
-                done = subprocess.run(
-                    [sys.executable, "-c", code],
-                    capture_output=True, text=True, check=True, cwd=ROOT,
-                    env=variables(own=False),
-                )  # fmt: skip
-                if turn:  # before the first, files are not in the system's memory
-                    times[statement].append(float(done.stdout))
-        for statement, seconds in times.items():
-            print(f"{statement}: {statistics.median(seconds):.3f} s", flush=True)
-        return times
-
-    def cold(self) -> dict[str, Any]:
-        """Time from starting Python to the first answer, compilers' caches on disk filled."""
-        found = self._started(workloads.COLD, from_start=True)
-        return found | {"title": "Cold start: from `python` to the first answer, in new processes"}
-
-    def first_calls(self) -> dict[str, Any]:
-        """Time the first question put to a fitted model, imports done, nothing compiled yet.
-
-        PyTensor keeps what it compiled on disk; a model that this machine has never seen finds
-        nothing there, and so does a process with an empty folder for it.
-        """
-        found = self._started(workloads.FIRST, from_start=False)
-        title = (
-            "The first intervene of a process, the model fitted, compilers' caches on disk empty"
-        )
-        return found | {"title": title}
-
-    def _started(self, workload: Workload, *, from_start: bool) -> dict[str, Any]:
-        message = workload.message(self.folder)
-        results = [entry(*who) for who in contestants(workload, self.peers)]
-        for turn in range(1 + self.options.rounds):  # the first fills caches, and is not counted
-            for result in results:
-                if "not_timed" in result:
-                    continue
-                if turn > 1 and result["peer"] not in CLAIMED and max(result["seconds"]) > SLOW:
-                    continue
-                extra = {}
-                if not from_start:
-                    empty = tempfile.mkdtemp(dir=self.folder)
-                    extra["PYTENSOR_FLAGS"] = f"base_compiledir={empty}"
-                start = time.perf_counter()
-                try:
-                    with Worker(result["peer"], **extra) as worker:
-                        reply = worker.ask(
-                            "prepare", task=workload.task, contestant=result["contestant"],
-                            message=message,
-                        )  # fmt: skip
-                        passed = time.perf_counter() - start
-                except WorkerError as problem:
-                    result["not_timed"] = str(problem)
-                    result.pop("seconds", None)
-                    continue
-                if turn == 0:
-                    result["answer"] = reply["answer"]
-                    result["seconds"] = []
-                else:
-                    result["seconds"].append(passed if from_start else reply["first"])
-        compare(results)
-        return {
-            "task": workload.task, "key": workload.key, "results": results,
-            "fit": workload.fit, "asked": workload.asked, "options": workload.options,
-        }  # fmt: skip
-
-    def memory(self) -> list[dict[str, Any]]:
-        """Measure peak memory."""
-        found = []
-        for workload in workloads.MEMORY:
-            if self.options.quick:
-                workload = smaller(workload)
-            message = workload.message(self.folder)
-            results = []
-            for name, contestant in contestants(workload, self.peers):
-                if workload.cells > peer(name).LARGEST.get(workload.task, float("inf")):
-                    continue
-                result = entry(name, contestant)
-                results.append(result)
-                try:
-                    with Worker(name) as worker:
-                        result |= worker.ask(
-                            "weigh", limit=180, task=workload.task, contestant=contestant,
-                            message=message,
-                        )  # fmt: skip
-                    print(
-                        f"memory, {workload.key}, {result['title']}: "
-                        f"{result['extra'] / 1e6:.0f} MB beside {result['data'] / 1e6:.0f} MB of "
-                        f"data, {result['seconds']:.2f} s",
-                        flush=True,
-                    )
-                except WorkerError as problem:
-                    result["not_timed"] = str(problem)
-                    print(f"memory, {workload.key}, {result['title']}: {problem}", flush=True)
-            compare(results)
-            found.append({"task": workload.task, "key": workload.key, "results": results})
-        return found
-
-
-def smaller(workload: Workload) -> Workload:
-    """Return a memory workload that is over quickly."""
-    sizes = {"linear-1000000-20": "linear-10000-20", "gallery-1000000-3": "gallery-10000-3"}
-    options = {**workload.options, "rows": 200_000} if workload.options else {}
-    return Workload(
-        workload.task, sizes.get(workload.fit, workload.fit),
-        sizes.get(workload.asked, workload.asked), options=options,
-    )  # fmt: skip
 
 
 if __name__ == "__main__":

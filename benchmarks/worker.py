@@ -49,18 +49,26 @@ def prepare(
 ) -> dict[str, Any]:
     """Set a task up and run it a first time; return its answer."""
     run, read = peer.TASKS[task, contestant](data.read(message))
-    start = time.perf_counter()
+    used, start = processors(), time.perf_counter()
     result = run()
     first = time.perf_counter() - start
+    cores = (processors() - used) / first
     answer = read(result)
     del result
     prepared[contestant] = run
-    return {"answer": answer, "first": first}
+    return {"answer": answer, "first": first, "cores": cores}
 
 
 def run(peer: Any, prepared: dict[str, Any], contestant: str, repeats: int = 1) -> dict[str, Any]:
-    """Run a prepared task; return the seconds of each time."""
-    return {"seconds": [_seconds(prepared[contestant]) for _ in range(repeats)]}
+    """Run a prepared task; return the seconds of each time, and how many cores it had."""
+    used, start = processors(), time.perf_counter()
+    seconds = [_seconds(prepared[contestant]) for _ in range(repeats)]
+    return {"seconds": seconds, "cores": (processors() - used) / (time.perf_counter() - start)}
+
+
+def processors() -> float:
+    """Return the seconds of processors that this process and its ended children have had."""
+    return sum(os.times()[:4])
 
 
 def drop(peer: Any, prepared: dict[str, Any]) -> dict[str, Any]:

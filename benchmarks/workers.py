@@ -9,7 +9,7 @@ import subprocess
 import threading
 from typing import Any, Self
 
-from benchmarks.environments import ROOT, peer, python_of, variables
+from benchmarks.environments import ROOT, peer, python_of, source_of, variables
 
 LIMIT = 120.0  # seconds that one call may take
 
@@ -31,7 +31,7 @@ class Worker:
             stderr=None if os.environ.get("BENCHMARKS_VERBOSE") else subprocess.DEVNULL,
             text=True,
             cwd=ROOT,
-            env=variables(own) | extra,
+            env=variables(own) | source_of(name) | extra,
             start_new_session=True,  # so that it can be ended with its own children
         )
         # A thread reads, so that waiting for a reply can end in time.
@@ -43,6 +43,11 @@ class Worker:
         for line in self._process.stdout:
             self._replies.put(line)
         self._replies.put("")
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
 
     def ask(self, action: str, *, limit: float = LIMIT, **request: Any) -> dict[str, Any]:
         """Return the reply to a request."""

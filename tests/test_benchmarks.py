@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import answers, claims, report, workloads  # noqa: E402
+from benchmarks import answers, claims, contest, data, report, run, workloads  # noqa: E402
 from benchmarks.environments import PEERS, peer  # noqa: E402
 
 
@@ -59,6 +59,23 @@ def test_what_was_not_measured_is_no_verdict():
     assert claims.Claim(1, "", None, 1.0, at_least=True).holds is None
     assert claims.Claim(1, "", 2.0, 1.0, at_least=True).holds is True
     assert claims.Claim(1, "", 2.0, 1.0, at_least=False).holds is False
+    assert claims.Claim(1, "", 2.0, None, at_least=False).holds is None
+
+
+def test_an_earlier_commit_is_asked_only_where_a_workload_says_so():
+    asked = [w for w in run.everything() if "before" in dict(contest.contestants(w, ["before"]))]
+    assert asked == [w for w in run.everything() if w.before]
+
+
+def test_data_of_waits_are_what_they_are_called():
+    for name, (n, p) in {"mediated": (40, 3), "crossed": (40, 3), "sparse": (9, 7)}.items():
+        X, y = data.make(f"{name}-{n}-{p}")
+        assert (X.shape, y.shape) == ((n, p), (n,))
+    X, _ = data.make("levels-4000-2")
+    assert np.array_equal(np.bincount(X[:, 1].astype(int)), np.full(2000, 2))
+    X, y = data.make("nodes-2000-8")
+    slopes = np.linalg.lstsq(X, y, rcond=None)[0]
+    assert np.array_equal(np.flatnonzero(np.abs(slopes) > 0.5)[::-1], data.parents(8))
 
 
 def test_the_page_of_groups_has_the_figures_that_were_measured():

@@ -37,11 +37,43 @@ def fit_model(data: Data) -> tuple[Any, Any]:
     model = bambi.Model(
         formula, frame(data, data.X).assign(y=data.y), priors=chosen, center_predictors=not gallery
     )
-    trace = model.fit(
+    return model, sample(model)
+
+
+def sample(model: Any) -> Any:
+    return model.fit(
         draws=DRAWS, tune=TUNE, chains=CHAINS, cores=min(CHAINS, os.cpu_count() or 1),
         random_seed=1, inference_method="nutpie", progressbar=False,
     )  # fmt: skip
-    return model, trace
+
+
+def generalised(family: str) -> Callable[[Data], Any]:
+    """Fit with Normal(0, 1) priors at the means of the columns."""
+
+    def task(data: Data) -> Any:
+        import bambi
+
+        quiet()
+
+        def run() -> tuple[Any, Any]:
+            unit = bambi.Prior("Normal", mu=0, sigma=1)
+            priors = dict.fromkeys([*data.names, "Intercept"], unit)
+            rows = frame(data, data.X).assign(y=data.y)
+            formula = "y ~ " + " + ".join(data.names)
+            model = bambi.Model(formula, rows, family=family, priors=priors)
+            return model, sample(model)
+
+        return run, coefficients(data)
+
+    return task
+
+
+def coefficients(data: Data) -> Callable[[Any], answers.Answer]:
+    def read(result: Any) -> answers.Answer:
+        posterior = result[1]["posterior"]
+        return answers.from_draws(np.stack([posterior[n].values for n in data.names], axis=-1))
+
+    return read
 
 
 def frame(data: Data, X: Any) -> Any:
@@ -51,11 +83,7 @@ def frame(data: Data, X: Any) -> Any:
 
 
 def fit(data: Data) -> Any:
-    def read(result: Any) -> answers.Answer:
-        posterior = result[1]["posterior"]
-        return answers.from_draws(np.stack([posterior[n].values for n in data.names], axis=-1))
-
-    return lambda: fit_model(data), read
+    return lambda: fit_model(data), coefficients(data)
 
 
 def do(data: Data, model: Any, trace: Any, value: float) -> Any:
@@ -99,6 +127,7 @@ def answer(data: Data) -> Any:
 
 TASKS: dict[tuple[str, str], Callable[[Data], Any]] = {
     ("fit", "nutpie"): fit,
+    **{(f"fit_{family}", "nutpie"): generalised(family) for family in ("bernoulli", "poisson")},
     ("intervene", "predict"): intervene,
     ("average", "predict"): average,
     ("rows", "predict"): rows,

@@ -10,7 +10,7 @@ from benchmarks.data import CHAINS, DRAWS, Data
 
 TITLE = "floor"
 REQUIREMENTS = None
-PACKAGES = ("numpy", "scikit-learn")
+PACKAGES = ("numpy", "scikit-learn", "statsmodels")
 # More needs the memory of several copies.
 LARGEST = {"fit": 1e8, "intervene": 1e6}
 _POINT = "a point estimate without priors"
@@ -18,6 +18,7 @@ REMARKS = {
     "LinearRegression": f"least squares: {_POINT} or uncertainty",
     "BayesianRidge": "empirical Bayes: one prior scale for all coefficients, taken from the data",
     "numpy.linalg.lstsq": f"least squares: {_POINT} or uncertainty",
+    "statsmodels GLM": f"maximum likelihood: {_POINT}",
     "NumPy product": "draws of the coefficients about least squares; the product and sums only",
     "OLS by hand": "least squares: a point estimate with standard errors",
     "NumPy, rows made only": "no fit at all: what it takes to make the rows",
@@ -38,6 +39,22 @@ def scikit_learn(name: str) -> Callable[[Data], Any]:
         return (
             lambda: estimator(name).fit(data.X, data.y),
             lambda model: answers.point(model.coef_, _ols_errors(data)),
+        )
+
+    return task
+
+
+def likelihood(family: str) -> Callable[[Data], Any]:
+    """Fit a generalised linear model by maximum likelihood."""
+
+    def task(data: Data) -> Any:
+        import statsmodels.api as sm
+
+        ones = sm.add_constant(data.X)
+        kind = {"bernoulli": sm.families.Binomial, "poisson": sm.families.Poisson}[family]
+        return (
+            lambda: sm.GLM(data.y, ones, family=kind()).fit(),
+            lambda found: answers.point(found.params[1:], found.bse[1:]),
         )
 
     return task
@@ -158,6 +175,10 @@ TASKS: dict[tuple[str, str], Callable[[Data], Any]] = {
     **{("fit", name): scikit_learn(name) for name in ("LinearRegression", "BayesianRidge")},
     ("fit", "numpy.linalg.lstsq"): lstsq,
     ("ridge", "BayesianRidge"): ridge,
+    **{
+        (f"fit_{family}", "statsmodels GLM"): likelihood(family)
+        for family in ("bernoulli", "poisson")
+    },
     **{
         ("cross_validation", name): cross_validation(name)
         for name in ("LinearRegression", "BayesianRidge")

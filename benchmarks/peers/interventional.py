@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import answers
+from benchmarks import answers, waits
 from benchmarks.data import CHAINS, DRAWS, TUNE, Data
+from benchmarks.waits import coefficients
 
 TITLE = "interventional"
 REQUIREMENTS = None
@@ -33,10 +34,6 @@ def new(data: Data, inference: str = "exact", **parameters: Any) -> Any:
         inference=inference, draws=DRAWS, tune=TUNE, chains=CHAINS, random_state=1, n_jobs=-1,
         **parameters,
     )  # fmt: skip
-
-
-def coefficients(model: Any) -> answers.Answer:
-    return answers.from_draws(model.idata_["posterior"]["y_beta"].values)
 
 
 def fit(inference: str) -> Callable[[Data], Any]:
@@ -235,8 +232,13 @@ TASKS = {
     **{
         (f"fit_{family}", words): generalised(family, engine)
         for family in ("bernoulli", "poisson")
-        for words, engine in (("Laplace", "laplace"), ("NUTS", "nuts"))
+        for words, engine in (("auto", "auto"), ("Laplace", "laplace"), ("NUTS", "nuts"))
     },
+    **{
+        (f"first_{family}", "auto"): waits.first(generalised(family, "auto"))
+        for family in ("bernoulli", "poisson")
+    },
+    **waits.TASKS,
     ("cross_validation", "exact"): cross_validation("exact"),
     ("cross_validation", "NUTS"): cross_validation("nuts"),
     ("grid_search", "exact"): grid_search,

@@ -16,29 +16,40 @@ REQUIREMENTS = ["numpyro==0.22.0", "threadpoolctl==3.8.0"]
 PACKAGES = ("numpyro", "jax", "jaxlib", "numpy")
 LARGEST = {"fit": 2e5, "answer": 2e5, "intervene": 1e5, "average": 1e5, "rows": 1e5, "effect": 1e5}
 REMARKS: dict[str, str] = {}
+FAMILIES = ("bernoulli", "poisson")
 
 
 @cache
-def compiled(gallery: bool) -> Any:
+def compiled(kind: str) -> Any:
     """Return all of NUTS as one compiled function, of the data and the priors' numbers.
 
-    Left to itself, `MCMC.run` compiles anew each time that it is given arrays.
+    Left to itself, `MCMC.run` compiles anew each time that it is given arrays. Zeros and ones, and
+    counts, have Normal(0, 1) priors.
     """
     import numpyro
 
     numpyro.enable_x64()
     import jax
+    import jax.numpy as jnp
     from numpyro import distributions as dist
     from numpyro.infer import MCMC, NUTS
 
-    def model(X: Any, y: Any, p: dict[str, Any]) -> None:
+    def generalised(X: Any, y: Any, p: dict[str, Any]) -> None:
+        beta = numpyro.sample("beta", dist.Normal(jnp.zeros(X.shape[1]), 1.0).to_event(1))
+        eta = numpyro.sample("center", dist.Normal(0.0, 1.0)) + X @ beta
+        rows = dist.BernoulliLogits(eta) if kind == "bernoulli" else dist.Poisson(jnp.exp(eta))
+        numpyro.sample("y", rows, obs=y)
+
+    def gaussian(X: Any, y: Any, p: dict[str, Any]) -> None:
         beta = numpyro.sample("beta", dist.Normal(0.0, p["beta"]).to_event(1))
         center = numpyro.sample("center", dist.Normal(p["center"], p["center_sd"]))
         scale = dist.HalfNormal(p["sigma"])
-        if not gallery:
+        if kind != "gallery":
             scale = dist.FoldedDistribution(dist.StudentT(4, 0, p["sigma"]))
         sigma = numpyro.sample("sigma", scale)
         numpyro.sample("y", dist.Normal(center + X @ beta, sigma), obs=y)
+
+    model = generalised if kind in FAMILIES else gaussian
 
     @jax.jit
     def chains(X: Any, y: Any, p: dict[str, Any]) -> Any:
@@ -54,7 +65,7 @@ def compiled(gallery: bool) -> Any:
 
 def sampler(data: Data) -> Callable[[], Any]:
     """Return a call that runs NUTS; the first at a size compiles."""
-    chains, design, priors = compiled(data.name == "gallery"), data.design, data.priors
+    chains, design, priors = compiled(data.name), data.design, data.priors
 
     def run() -> Any:
         samples = chains(design, data.y, priors)
@@ -117,6 +128,7 @@ def answer(data: Data) -> Any:
 
 TASKS: dict[tuple[str, str], Callable[[Data], Any]] = {
     ("fit", "NUTS"): fit,
+    **{(f"fit_{family}", "NUTS"): fit for family in FAMILIES},
     ("intervene", "matrix product"): intervene,
     ("average", "matrix product"): average,
     ("rows", "matrix product"): rows,
