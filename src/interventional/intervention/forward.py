@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from interventional.answers.law import Law, RowLaws, Rows
 from interventional.answers.samples import Chunked, Closed, Linear
 from interventional.data.design import TreatmentCoding
+from interventional.data.seen import one_thread
 from interventional.intervention.compiled import Plan, Request, compiled, stream_of
 from interventional.intervention.marginals import Marginals, under
 from interventional.intervention.mediated import Marginal, Mediated
@@ -211,7 +212,7 @@ class Expected(Answer):
         if self._have_few_levels:
             return self.given(query, 0)
         try:  # a design may not take what lies far out, and yet all that is drawn
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), one_thread():  # the blocks are small
                 known = None if query.has_draws else self._known(query)
                 found = None if known is None else self._through_terms(query, known)
                 return self._over_points(query, known) if found is None else found
