@@ -163,6 +163,9 @@ def test_decompose_adds_up(of_chain):
     parts = model.decompose(X, do={"x": 1.0}, baseline={"x": 0.0})
     direct = parts["direct"].average().draws.values.ravel()
     np.testing.assert_allclose(direct, flat(model, "xy").ravel(), rtol=1e-8)
+    indirect = parts["indirect"].average().draws.values.ravel()
+    through = flat(model, "my") * flat(model, "xm")
+    np.testing.assert_allclose(indirect, through.ravel(), rtol=1e-8)
     both = parts["direct"] + parts["indirect"] - parts["total"]
     np.testing.assert_allclose(both.average().draws.values, 0, atol=1e-10)
 

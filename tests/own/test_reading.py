@@ -38,7 +38,7 @@ def test_what_is_random_in_rows_and_no_column_is_latent():
     assert set(found.latent) == {"u", "own"}
     assert found.children == {"u": ("x", "y"), "own": ("y",)}
     found = read(skeletons.chain(), None, None, ("x",))
-    assert set(found.latent) == {"m", "z"}
+    assert (found.latent, found.idle) == (("m",), ("z",))
 
 
 def test_the_outcome_goes_by_the_name_of_the_series():

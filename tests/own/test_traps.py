@@ -481,3 +481,114 @@ def test_a_loop_that_ends_when_it_is_done_is_called_draw_by_draw():
     model = given(converging, X, y, draws)
     found = values(model.intervene(X, {"x": X["x"]}))
     np.testing.assert_allclose(found, np.sqrt(draws["b"][:, None] * X["x"].to_numpy()))
+
+
+# --- Notebooks -----------------------------------------------------------------------------------
+
+
+def of_two_outcomes():
+    with pm.Model(coords={"obs": [0]}) as model:
+        x = pm.Data("x", np.zeros(1), dims="obs")
+        y = pm.Normal("y", pm.Normal("b", initval=1.0) * x, pm.HalfNormal("s"), dims="obs")
+        visits = pm.Poisson("visits", pm.math.exp(pm.Normal("g") * x), dims="obs")
+        pm.Deterministic("twice", 2 * visits, dims="obs")
+        pm.Normal("later", y + visits, dims="obs")
+    return model
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_other_outcomes_that_nobody_measured_are_left_out():
+    X, y = frame(40)
+    y = y + np.sin(20 * X["x"])
+    model = BayesianInterventionRegressor(model=of_two_outcomes, **LAPLACE).fit(X, y)
+    assert set(model.idata_["posterior"]) == {"b", "g", "s"}
+    model.counterfactual(X, y, {"x": 1.0})
+    drawn = BayesianInterventionRegressor(model=of_two_outcomes).simulate(X, {"b": 1.0, "g": 0.0})
+    assert list(drawn) == ["x", "visits", "later", "y"]
+    with pytest.raises(ValueError, match="'visits' is latent"):
+        model.intervene(X, {"visits": 1})
+
+
+def started():
+    with pm.Model(coords={"obs": [0]}) as model:
+        x = pm.Normal("x", dims="obs")
+        pm.Normal("y", pm.Normal("b", initval=1.0) * x, pm.HalfNormal("s"), dims="obs")
+    return model
+
+
+def test_models_with_starting_points_are_asked():
+    X, y = frame(4)
+    model = given(started, X, y, {"b": np.full(2, 3.0), "s": np.ones(2)})
+    np.testing.assert_allclose(model.intervene(X, {"x": 2.0}).mean(), 6.0)
+    drawn = model.simulate(X, {"b": 3.0, "s": 1e-9})
+    np.testing.assert_allclose(drawn["y"], 3 * X["x"], atol=1e-6)
+    model.prior_predictive_check(X, y)
+
+
+def without_parameters():
+    with pm.Model(coords={"obs": [0]}) as model:
+        pm.Normal("y", pm.Data("x", np.zeros(1), dims="obs"), dims="obs")
+    return model
+
+
+def of_its_own_rows(rows):
+    with pm.Model(coords={"obs": [0]}) as model:
+        pm.Normal("y", pm.Normal("b") * rows["x"].to_numpy(), pm.HalfNormal("s"), dims="obs")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [(without_parameters, "nothing is left to learn"), (of_its_own_rows, "an array of 4 rows")],
+)
+def test_what_no_fit_can_use_is_refused(model, words):
+    X, y = frame(4)
+    with pytest.raises(ValueError, match=words):
+        BayesianInterventionRegressor(model=model, inference="laplace").fit(X, y)
+
+
+def centred():
+    with pm.Model(coords={"obs": [0]}) as model:
+        x = pm.Data("x", np.zeros(1), dims="obs")
+        pm.Normal("y", pm.Normal("b") * (x - x.mean()), pm.HalfNormal("s"), dims="obs")
+    return model
+
+
+def test_scales_that_move_with_what_is_forced_are_told():
+    X, y = frame(4)
+    with pytest.warns(UserWarning, match="'x' is summed up over the rows"):
+        given(centred, X, y, {"b": np.ones(2), "s": np.ones(2)})
+
+
+def transposed():
+    with pm.Model(coords={"obs": [0], "terms": ["level", "slope"], "places": ["?"]}) as model:
+        x = pm.Data("x", np.zeros(1), dims="obs")
+        place = pm.Data("place", np.zeros(1, dtype=int), dims="obs")
+        of = pm.Normal("of", dims=("terms", "places")).T[place]
+        pm.Normal("y", of[:, 0] + of[:, 1] * x, pm.HalfNormal("s"), dims="obs")
+    return model
+
+
+def test_levels_index_what_is_transposed():
+    X, y = frame(3)
+    X["place"] = ["a", "b", "c"]
+    of = np.arange(6.0).reshape(1, 2, 3)
+    model = given(transposed, X, y, {"of": of, "s": np.ones(1)})
+    np.testing.assert_allclose(model.predict(X), of[0, 0] + of[0, 1] * X["x"])
+    assert model.idata_["posterior"]["of"].coords["places"].values.tolist() == ["a", "b", "c"]
+
+
+def beside_a_reference():
+    with pm.Model(coords={"obs": [0], "others": ["b", "c"]}) as model:
+        place = pm.Data("place", np.zeros(1, dtype=int), dims="obs")
+        of = pm.math.concatenate([[0.0], pm.Normal("of", dims="others")])
+        pm.Normal("y", of[place], pm.HalfNormal("s"), dims="obs")
+    return model
+
+
+def test_codes_are_positions_in_what_is_concatenated():
+    X, y = pd.DataFrame({"place": [0, 1, 2]}), pd.Series(np.arange(3.0))
+    model = given(beside_a_reference, X, y, {"of": np.array([[1.0, 2.0]]), "s": np.ones(1)})
+    np.testing.assert_allclose(model.predict(X), [0, 1, 2])
+    with pytest.raises(ValueError, match=r"holds 3 in column 'place'.* from 0 to 2"):
+        model.predict(X + 1)

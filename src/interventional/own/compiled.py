@@ -13,7 +13,7 @@ import numpy as np
 
 from interventional.own.batches import batched, filled, inlined
 from interventional.own.expectations import NODES, expectation, rule
-from interventional.own.skeleton import Skeleton
+from interventional.own.skeleton import Skeleton, forced
 from interventional.scm.compiling import building, python_mode
 
 if TYPE_CHECKING:
@@ -96,18 +96,17 @@ class NoMeanError(ValueError):
 
 def under_do(skeleton: Skeleton, plan: Plan) -> "pm.Model":
     """Return the model in which all columns that are not regenerated are forced."""
-    import pymc as pm
     import pytensor
 
     how = dict(plan.how)
     given = [name for name in skeleton.random if name not in how and name != plan.target]
     one = {name: np.zeros(1, dtype=skeleton.dtype(name)) for name in given}
-    model = pm.do(skeleton.model, one) if one else skeleton.model
+    model = forced(skeleton.model, one)
     kept = [name for name, what in plan.how if what == "residual"]
     for name in kept:  # one after the other: each reads those before it
         own = mean_of(model, name)
         residual = pytensor.shared(np.zeros(1), name=_residual_name(name), shape=(None,))
-        model = pm.do(model, {name: own + residual})
+        model = forced(model, {name: own + residual})
     return model
 
 
@@ -189,7 +188,8 @@ def _compile(skeleton: Skeleton, plan: Plan) -> Compiled:
     inputs: dict[str, Any] = {}
     swapped: dict[Any, Any] = {}
     known = (*skeleton.columns, *(name for name in skeleton.latent if name in plan.by_draw))
-    columns = [name for name in known if name not in how and model[name] in ends]
+    made = (*how, plan.target)
+    columns = [name for name in known if name not in made and model[name] in ends]
     for name in columns:
         inputs[name] = _like(model[name], (None,))
     parameters = [name for name in skeleton.parameters if model[name] in ends]

@@ -16,7 +16,7 @@ from interventional.inference.posterior import Posterior, Sampling
 from interventional.inference.progress import told
 from interventional.numbers import Floats
 from interventional.own.lifting import lifted
-from interventional.own.skeleton import Skeleton, copied, without_starts
+from interventional.own.skeleton import Skeleton, copied, without, without_starts
 from interventional.own.structure import structure
 from interventional.scm.compiling import building
 
@@ -148,6 +148,12 @@ def conditioned(skeleton: Skeleton, rows: Rows, inference: str, sampling: Sampli
         If the draws cannot be trusted.
     """
     engine = "nuts" if inference == "auto" else inference
+    if skeleton.idle:
+        with building:
+            model = without(skeleton.model, skeleton.idle)
+        skeleton = replace(skeleton, model=model, idle=())
+    if not skeleton.parameters:
+        raise ValueError("model: nothing is left to learn: it has no random variable but columns")
     discrete = [name for name in _free(skeleton) if skeleton.dtype(name).kind in "iub"]
     if discrete:
         raise ValueError(

@@ -144,7 +144,8 @@ def simulate(estimator: Any, X: Any, parameters: Mapping[str, Any], seed: int) -
     else:
         _refuse_others(estimator)
         model, values = _model(estimator, table, None)
-    anew = () if hasattr(estimator, "fitted_") else model.skeleton.latent
+    own = model.skeleton
+    anew = () if hasattr(estimator, "fitted_") else (*own.latent, *own.idle)
     return with_drawn(table, fitting.simulated(model, values, parameters, seed, anew))
 
 

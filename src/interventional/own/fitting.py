@@ -24,7 +24,7 @@ from interventional.own.conditioning import (
 )
 from interventional.own.fitted import OwnFitted
 from interventional.own.mechanisms import OwnModel
-from interventional.own.skeleton import Skeleton, made, read
+from interventional.own.skeleton import Skeleton, forced, made, read
 from interventional.scm.compiling import building, python_mode
 
 if TYPE_CHECKING:
@@ -183,12 +183,10 @@ def _typed_columns(model: OwnModel, values: Floats, names: Any) -> dict[str, Any
 
 def _given(model: OwnModel, values: Floats) -> "pm.Model":
     """Return the model of rows in which columns without causes are what they are in these."""
-    import pymc as pm
-
     skeleton = model.skeleton
     found = with_rows(skeleton, _typed_columns(model, values, skeleton.fixed), len(values))
     roots = [name for name in skeleton.random if not skeleton.parents[name]]
-    return pm.do(found, _typed_columns(model, values, roots)) if roots else found
+    return forced(found, _typed_columns(model, values, roots))
 
 
 def simulated(
@@ -226,13 +224,12 @@ def simulated(
     with building:
         found = _given(model, values)
         known = (*skeleton.parameters, *skeleton.derived)
-        forced = {}
+        given = {}
         for name, value in parameters.items():
             if name not in known:
                 raise ValueError(unknown("parameter", name, known))
-            forced[name] = _parameter(skeleton, name, value)
-        if forced:
-            found = pm.do(found, forced)
+            given[name] = _parameter(skeleton, name, value)
+        found = forced(found, given)
         nodes = [*latent, *(name for name in skeleton.random if skeleton.parents[name])]
         drawn = pm.draw(
             [found[name] for name in (*nodes, skeleton.outcome)],
@@ -291,9 +288,8 @@ def from_prior(model: OwnModel, values: Floats, size: int, seed: int) -> "dict[s
     skeleton = model.skeleton
     names = (*skeleton.parameters, skeleton.outcome)
     with building:
-        forced = _typed_columns(model, values, skeleton.random)
         found = with_rows(skeleton, _typed_columns(model, values, skeleton.fixed), len(values))
-        found = pm.do(found, forced) if forced else found
+        found = forced(found, _typed_columns(model, values, skeleton.random))
         drawn = pm.draw(
             [found[name] for name in names], draws=size, random_seed=seed, mode=python_mode()
         )

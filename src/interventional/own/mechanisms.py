@@ -240,9 +240,9 @@ def refuse_parameters(do: Any, skeleton: Skeleton, known: Collection[Hashable]) 
     if not isinstance(do, Mapping):
         return
     for name in do:
-        others = {*skeleton.parameters, *skeleton.derived, *skeleton.latent}
+        others = {*skeleton.parameters, *skeleton.derived, *skeleton.latent, *skeleton.idle}
         if isinstance(name, str) and name in others and name not in known:
-            what = "latent" if name in skeleton.latent else "a parameter"
+            what = "latent" if name in (*skeleton.latent, *skeleton.idle) else "a parameter"
             raise ValueError(
                 f"do: {name!r} is {what}, and no column; simulate(X, {{{name!r}: ...}}) forces "
                 "parameters"

@@ -14,7 +14,7 @@ import pandas as pd
 
 from interventional.errors import listed, unknown
 from interventional.own.structure import structure
-from interventional.scm.compiling import building
+from interventional.scm.compiling import building, python_mode
 from interventional.scm.naming import DEFAULT_OUTCOME, LABELS
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Skeleton:
         The columns that are data, and those that are random, causes before what they cause.
     latent : tuple of str
         What is random for each row, and no column.
+    idle : tuple of str
+        What is so as well, and reaches neither a column nor the outcome, such as another outcome.
     parameters : tuple of str
         What else is random.
     derived : tuple of str
@@ -55,6 +57,7 @@ class Skeleton:
     fixed: tuple[str, ...]
     random: tuple[str, ...]
     latent: tuple[str, ...]
+    idle: tuple[str, ...]
     parameters: tuple[str, ...]
     derived: tuple[str, ...]
     parents: Mapping[str, tuple[str, ...]]
@@ -131,6 +134,34 @@ def copied(model: "pm.Model") -> "pm.Model":
     for name, start in starts.items():
         copy.rvs_to_initial_values[copy[name]] = start
     return copy
+
+
+def forced(model: "pm.Model", values: Mapping[str, Any]) -> "pm.Model":
+    """Return a model under `pm.do`, which takes no starting points: whoever draws needs none."""
+    import pymc as pm
+
+    if not values:
+        return model
+    with without_starts(model):
+        return pm.do(model, values)
+
+
+def without(model: "pm.Model", names: tuple[str, ...]) -> "pm.Model":
+    """Return a copy of a model without some variables, and without what depends on them."""
+    from pymc.model.fgraph import ModelVar, fgraph_from_model, model_from_fgraph
+    from pytensor.graph.traversal import ancestors
+
+    with without_starts(model) as starts:
+        graph, memo = fgraph_from_model(model, inlined_views=True)
+    gone = {memo[model[name]] for name in names}
+    for node in list(graph.apply_nodes):
+        if isinstance(node.op, ModelVar) and gone.intersection(ancestors(node.outputs)):
+            graph.remove_node(node)
+    found = model_from_fgraph(graph, mutate_fgraph=True)
+    for name, start in starts.items():
+        if name in found.named_vars:
+            found.rvs_to_initial_values[found[name]] = start
+    return found
 
 
 def made(given: Any, frame: pd.DataFrame) -> "pm.Model":
@@ -229,25 +260,31 @@ def read(
         raise ValueError(f"model: data are columns; {unknown('column', missing[0], columns)}")
     fixed = tuple(column for column in columns if column in data)
     random = [column for column in columns if column in order and column != name]
-    latent = tuple(key for key in order if key in on_rows and key not in (*random, name))
+    others = tuple(key for key in order if key in on_rows and key not in (*random, name))
     nodes = [*random, name]
     blocking = {model[key]: key for key in (*fixed, *nodes)}
     lengths = _lengths(model)
 
     def heard(key: str, of_these: Mapping[Any, str]) -> tuple[str, ...]:
-        others = [variable for variable, other in blocking.items() if other != key]
-        found = set(ancestors([model[key]], blockers=[*others, *lengths]))
+        blockers = [variable for variable, other in blocking.items() if other != key]
+        found = set(ancestors([model[key]], blockers=[*blockers, *lengths]))
         return tuple(other for variable, other in of_these.items() if variable in found)
 
     parents = {
         key: tuple(other for other in heard(key, blocking) if other != key) for key in nodes
     }
-    hidden = {model[key]: key for key in latent}
+    hidden = {model[key]: key for key in others}
     of_latent = {key: heard(key, hidden) for key in nodes}
-    children = {each: tuple(k for k in nodes if each in of_latent[k]) for each in latent}
+    children = {each: tuple(k for k in nodes if each in of_latent[k]) for each in others}
+    told = set(ancestors(model.potentials))
+    idle = tuple(each for each in others if not children[each] and model[each] not in told)
+    latent = tuple(each for each in others if each not in idle)
+    children = {each: children[each] for each in latent}
     rowwise = {*blocking, *hidden, model.dim_lengths[rows]}
+    _refuse_fixed_rows(model, (*nodes, *latent), rows)
     _warn_of_idle(fixed, parents)
-    parameters = tuple(key for key in order if key not in (*random, *latent, name))
+    _warn_of_sums(model, (*fixed, *random), [*nodes, *latent])
+    parameters = tuple(key for key in order if key not in (*random, *others, name))
     derived = tuple(
         variable.name
         for variable in model.deterministics
@@ -260,6 +297,7 @@ def read(
         fixed,
         tuple(key for key in _ordered(nodes, parents) if key != name),
         latent,
+        idle,
         parameters,
         derived,
         parents,
@@ -293,6 +331,49 @@ def _warn_of_idle(fixed: tuple[str, ...], parents: Mapping[str, tuple[str, ...]]
             f"model: nothing depends on {listed(idle)}, so that it says nothing of the outcome. "
             "Is its placeholder's value in the model where the variable should be, as "
             ".get_value() and .eval() put it?",
+            UserWarning,
+            skip_file_prefixes=(_PACKAGE,),
+        )
+
+
+def _refuse_fixed_rows(model: "pm.Model", nodes: tuple[str, ...], rows: str) -> None:
+    """Refuse arrays of many rows that stand in a model as numbers: other rows have others."""
+    for name in nodes:
+        node = model[name].owner
+        ndims = getattr(node.op, "ndims_params", None)
+        if ndims is None or node.op.ndim_supp:
+            continue
+        for each, ndim in zip(node.op.dist_params(node), ndims, strict=False):
+            length = each.type.shape[-1 - ndim] if each.type.ndim > ndim else None
+            if length is not None and length > 1:
+                raise ValueError(
+                    f"model: {name!r} depends on an array of {length} rows that is no variable; "
+                    f"make it a column of X: pm.Data(..., np.zeros(1), dims={rows!r})"
+                )
+
+
+def _warn_of_sums(model: "pm.Model", columns: tuple[str, ...], nodes: list[str]) -> None:
+    """Warn of columns that are summed up over the rows: perhaps a scale of fit is meant."""
+    from pytensor.graph.traversal import ancestors
+    from pytensor.tensor.elemwise import CAReduce
+
+    held = {model[name]: name for name in columns}
+    inputs = [each for name in nodes for each in model[name].owner.inputs]
+    summed: set[str] = set()
+    for variable in ancestors(inputs, blockers=[*held, *_lengths(model)]):
+        node = variable.owner
+        if variable in held or node is None or not isinstance(node.op, CAReduce):
+            continue
+        (terms,) = node.inputs
+        along = range(terms.type.ndim) if node.op.axis is None else node.op.axis
+        if 0 in along and terms.type.shape[0] is None:
+            summed |= {held[each] for each in ancestors([terms], blockers=held) if each in held}
+    if summed:
+        warnings.warn(
+            f"model: {listed(sorted(summed))} is summed up over the rows, as .mean(), .std() and "
+            ".max() do: then forcing it moves that sum, and answers hang on which rows are asked "
+            "of. Read scales off the DataFrame that a callable gets; if rows do act on each "
+            "other, ask of all of them",
             UserWarning,
             skip_file_prefixes=(_PACKAGE,),
         )
@@ -360,6 +441,7 @@ def _indexed(model: "pm.Model", columns: list[str]) -> dict[str, tuple[str | Non
     whose = {model[name]: name for name in columns}
     of = {model[name]: dims for name, dims in model.named_vars_to_dims.items() if dims}
     found: dict[str, tuple[str | None, int | None]] = {}
+    unsettled = {*whose, *(model.dim_lengths[dim] for dim in _placeholders(model))}
     for variable in ancestors(outputs):
         node = variable.owner
         if node is None or not isinstance(node.op, AdvancedSubtensor):
@@ -371,12 +453,12 @@ def _indexed(model: "pm.Model", columns: list[str]) -> dict[str, tuple[str | Non
             index = _through_views(indices[entry], whose)
             if index not in whose:
                 continue
-            name, base_ = whose[index], _through_views(base, of)
-            dims = of.get(base_)
-            dim = dims[axis] if dims is not None and axis < len(dims) else None
+            name, dim = whose[index], _dim(base, axis, of)
             length = base.type.shape[axis]
             if dim is not None and model.coords.get(dim) is not None:
                 length = len(model.coords[dim])
+            elif dim is None and length is None and not unsettled.intersection(ancestors([base])):
+                length = int(base.shape[axis].eval(mode=python_mode()))
             if found.get(name, (None, None))[0] is None:
                 found[name] = dim, length
     for name in columns:
@@ -384,6 +466,28 @@ def _indexed(model: "pm.Model", columns: list[str]) -> dict[str, tuple[str | Non
         if labels is not None:
             found[name] = f"{name}{LABELS}", len(labels)
     return found
+
+
+def _placeholders(model: "pm.Model") -> list[str]:
+    """Return the dimensions that rows may give another length."""
+    return [dim for dim, labels in model.coords.items() if labels is None or len(labels) == 1]
+
+
+def _dim(base: Any, axis: int, of: Mapping[Any, tuple[str, ...]]) -> str | None:
+    """Return the dimension of an axis, also of what is elementwise or transposed."""
+    from pytensor.tensor.elemwise import DimShuffle
+
+    at: Any = axis
+    while base not in of and base.owner is not None and len(base.owner.inputs) == 1:
+        if isinstance(base.owner.op, DimShuffle):
+            at = base.owner.op.new_order[at]
+        elif base.owner.inputs[0].type.ndim != base.type.ndim:
+            return None
+        base = base.owner.inputs[0]
+        if at == "x":
+            return None
+    dims = of.get(base, ())
+    return dims[at] if at < len(dims) else None
 
 
 def _through_views(variable: Any, wanted: Mapping[Any, Any]) -> Any:
