@@ -7,6 +7,7 @@ import pandas as pd
 import pymc as pm
 import pytest
 import skeletons
+from scipy import stats
 from sklearn.base import clone
 
 from interventional import BayesianInterventionRegressor, CausalGraph
@@ -294,3 +295,56 @@ def test_a_failed_fit_leaves_the_estimator_as_it_was():
     assert {k: v for k, v in vars(model).items() if k != "model"} == {
         k: v for k, v in before.items() if k != "model"
     }
+
+
+def offset():
+    """Stores are counted from one, and looked up twice."""
+    with pm.Model(coords={"obs": [0], "stores": ["a", "b", "c"]}) as model:
+        store = pm.Data("store", np.ones(1, dtype=int), dims="obs")
+        level = pm.Normal("level", 0, 5, dims="stores")
+        region = pm.Normal("region", 0, 1, shape=2)
+        mu = level[store - 1] + region[pm.math.stack([0, 1, 1])[store - 1]]
+        pm.Normal("y", mu, pm.HalfNormal("sigma", 1), dims="obs")
+    return model
+
+
+def test_positions_that_are_computed_are_looked_at():
+    """Compiled code would read what is beyond, or end the process."""
+    X = ROWS.assign(store=[1, 2, 3, 1])
+    with pytest.raises(ValueError, match=r"X: of 'store' = 403 in row 2 .* position 402.* 0 to 2"):
+        fit(offset, X.assign(store=[1, 2, 403, 1]), inference="nuts")
+    model = fit(offset, X)
+    with pytest.raises(ValueError, match=r"X: of 'store' = 0 in row 0 .* position -1"):
+        model.predict(X.assign(store=0))
+    for what in (4, stats.randint(1, 9)):
+        with pytest.raises(ValueError, match=r"do: of 'store' = \d in row \d+"):
+            model.intervene(X, do={"store": what})
+    level = model.idata_["posterior"]["level"].values.reshape(-1, 3)
+    region = model.idata_["posterior"]["region"].values.reshape(-1, 2)
+    found = model.intervene(X, do={"store": 2}).draws.values.reshape(-1, 4)
+    np.testing.assert_allclose(found[:, 0], level[:, 1] + region[:, 1], rtol=1e-12)
+    assert np.isfinite(model.intervene(X, do={"store": stats.randint(1, 4)}).mean()).all()
+
+
+def test_an_outcome_of_all_rows_together_is_refused():
+    def process():
+        with pm.Model(coords={"obs": [0]}) as model:
+            x = pm.Data("x", np.zeros(1), dims="obs")
+            same = pm.math.eq(x[:, None], x[None])
+            pm.MvNormal("y", mu=0, cov=pm.HalfNormal("s") * same, dims="obs")
+        return model
+
+    with pytest.raises(ValueError, match=r"'y' is one draw for all rows.*HSGP"):
+        fit(process)
+
+
+def test_an_outcome_without_mean_and_draws_is_refused_before_sampling():
+    def custom():
+        with pm.Model(coords={"obs": [0]}) as model:
+            x = pm.Data("x", np.zeros(1), dims="obs")
+            mu = pm.Normal("slope") * x
+            pm.CustomDist("y", mu, logp=lambda v, mu: -0.5 * (v - mu) ** 2, dims="obs")
+        return model
+
+    with pytest.raises(ValueError, match=r"'y' has no mean.*random= or dist=.*'y_mu'"):
+        fit(custom)

@@ -8,10 +8,12 @@ suboptimal cotangent disintegrations in Hamiltonian Monte Carlo", arXiv:1604.006
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import base as _base
 from sklearn.exceptions import ConvergenceWarning
 
 from interventional.numbers import Floats
@@ -20,6 +22,7 @@ R_HAT = 1.01
 ESS_A_CHAIN = 100
 E_BFMI = 0.3
 _TAILS = (0.05, 0.95)
+_NOT_THE_USERS = str(Path(__file__).parents[1]), str(Path(_base.__file__).parent)
 _FEWEST_DRAWS = 4  # that R-hat and effective sample sizes are defined for
 
 # From the name of a variable and an element's position in it to what the element is called.
@@ -140,4 +143,6 @@ def warn(engine: str, troubles: Mapping[str, Sequence[str]], *, several: bool) -
         what, remedy = "NUTS has not converged", "Raise tune and draws"
         if "divergent" in every or "E-BFMI" in every:
             remedy += "; if divergences or a low E-BFMI remain, give more informative priors"
-    warnings.warn(f"{what}: {every}. {remedy}", ConvergenceWarning, stacklevel=2)
+    warnings.warn(
+        f"{what}: {every}. {remedy}", ConvergenceWarning, skip_file_prefixes=_NOT_THE_USERS
+    )

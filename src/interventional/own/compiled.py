@@ -90,6 +90,9 @@ def compiled(request: Request) -> Compiled:
         return _compile(request.skeleton, request.plan)
 
 
+OF_DRAWS = "averages over draws"
+
+
 class NoMeanError(ValueError):
     """PyMC knows no mean of a distribution in closed form."""
 
@@ -130,7 +133,7 @@ def origin_of_mean(model: "pm.Model", name: str) -> str:
     try:
         return _mean(model, name)[1]
     except NoMeanError:
-        return "averages over draws"
+        return OF_DRAWS
 
 
 def _mean(model: "pm.Model", name: str) -> tuple[Any, str]:

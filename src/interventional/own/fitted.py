@@ -97,6 +97,7 @@ class OwnFitted(Fitted):
         for name in self.model.skeleton.indexed:
             if name in names:
                 self._refuse_position(name, values[:, names.index(name)], where)
+        self.model.refuse_computed(dict(zip(names, values.T, strict=True)), where)
 
     def _refuse_position(self, name: str, codes: Floats, where: str) -> None:
         dim, length = self.model.skeleton.indexed[name]
@@ -119,7 +120,22 @@ class OwnFitted(Fitted):
         for name, held in forced.items():
             codes = held.first_chunk() if isinstance(held, Chunked) else held
             self._refuse_forced(name, np.asarray(codes))
+        if self.model.computed:
+            self._refuse_computed(forced, units)
         return forced, reads
+
+    def _refuse_computed(self, forced: Mapping[str, Forced], units: Units) -> None:
+        """Refuse to force what the model makes positions of nothing of."""
+        drawn = {n: held.first_chunk() for n, held in forced.items() if isinstance(held, Chunked)}
+        n_draws, rows = next((each.shape for each in drawn.values()), (1, len(units.values)))
+        columns = {
+            name: np.tile(units.values[:rows, j], n_draws)
+            for j, name in enumerate(self.model.schema.names)
+        }
+        for name, held in forced.items():
+            one = drawn[name] if isinstance(held, Chunked) else np.tile(held[:rows], (n_draws, 1))
+            columns[name] = np.ravel(one)
+        self.model.refuse_computed(columns, "do")
 
     def _refuse_forced(self, name: str, values: Floats) -> None:
         """Refuse values that the variable of a column cannot take."""

@@ -13,6 +13,7 @@ from interventional.data.table import Table
 from interventional.errors import listed, unknown
 from interventional.inference.posterior import Sampling
 from interventional.numbers import Floats
+from interventional.own.compiled import OF_DRAWS, origin_of_mean
 from interventional.own.conditioning import (
     Rows,
     conditioned,
@@ -157,9 +158,32 @@ def fitted_to(
     seen = Accumulated.of(model.schema, columns, values, target, None, named)
     model.of_outcome.record.check(target, "y")
     OwnFitted(model, (), sampling.seed, seen).refuse_positions(values, "X")
+    _refuse_unanswerable(model)
     rows = Rows.of(model.skeleton, model.schema.names, values, target)
     posterior = conditioned(model.skeleton, rows, inference, sampling)
     return OwnFitted(model, (posterior,), sampling.seed, seen)
+
+
+def _refuse_unanswerable(model: OwnModel) -> None:
+    """Refuse an outcome that has neither a mean nor draws, before anything is sampled."""
+    import pymc as pm
+
+    skeleton = model.skeleton
+    with building:
+        if origin_of_mean(skeleton.model, skeleton.outcome) != OF_DRAWS:
+            return
+        try:
+            pm.draw(skeleton.model[skeleton.outcome], random_seed=0, mode=python_mode())
+        except NotImplementedError as error:
+            name = skeleton.outcome
+            raise ValueError(
+                f"model: {name!r} has no mean that PyMC knows, and cannot be drawn: {str(error).strip()} "
+                "Give "
+                "its distribution random= or dist=, or the model its expectation, "
+                f"pm.Deterministic('{name}_mu', ..., dims={skeleton.rows!r})"
+            ) from error
+        except Exception:  # one row of zeros may be none that the model takes
+            return
 
 
 def built(model: OwnModel, values: Floats, target: Floats | None, index: list[Any]) -> "pm.Model":

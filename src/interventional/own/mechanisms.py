@@ -13,6 +13,7 @@ from interventional.graph.causal_graph import CausalGraph
 from interventional.graph.choice import Regression
 from interventional.graph.identification import refuse_strays
 from interventional.numbers import Floats
+from interventional.own.positions import Computed, computed
 from interventional.own.skeleton import Skeleton
 from interventional.scm.equations import StructuralModel
 
@@ -141,6 +142,22 @@ class OwnModel(StructuralModel):
     def structure(self) -> tuple[Any, ...]:
         """What two models share if one compiled graph serves both."""
         return self.schema.names, self.skeleton.key
+
+    @cached_property
+    def computed(self) -> tuple[Computed, ...]:
+        """The positions that the model computes of columns."""
+        return computed(self.skeleton)
+
+    def refuse_computed(self, columns: Mapping[str, Floats], where: str) -> None:
+        """Refuse rows of which the model makes positions of nothing; what is not known is none."""
+        for each in self.computed:
+            own = [columns[name] for name in each.columns]
+            known = ~np.isnan(own).any(axis=0)
+            if known.any():
+                types = {name: self.skeleton.dtype(name) for name in each.columns}
+                pairs = zip(each.columns, own, strict=True)
+                typed = {name: values[known].astype(types[name]) for name, values in pairs}
+                each.refuse(typed, where)
 
     @property
     def read_by_any(self) -> frozenset[int]:
