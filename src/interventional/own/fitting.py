@@ -175,10 +175,9 @@ def _refuse_unanswerable(model: OwnModel) -> None:
         try:
             pm.draw(skeleton.model[skeleton.outcome], random_seed=0, mode=python_mode())
         except NotImplementedError as error:
-            name = skeleton.outcome
+            name, why = skeleton.outcome, str(error).strip()
             raise ValueError(
-                f"model: {name!r} has no mean that PyMC knows, and cannot be drawn: {str(error).strip()} "
-                "Give "
+                f"model: {name!r} has no mean that PyMC knows, and cannot be drawn: {why} Give "
                 "its distribution random= or dist=, or the model its expectation, "
                 f"pm.Deterministic('{name}_mu', ..., dims={skeleton.rows!r})"
             ) from error
