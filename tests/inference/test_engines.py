@@ -24,7 +24,12 @@ def test_an_unknown_engine_is_refused():
 
 
 @pytest.mark.parametrize("engine", ["advi", "pathfinder"])
-def test_engines_that_are_gone_are_unknown_options(engine):
-    """Their intervals were too narrow; scikit-learn says what there is."""
-    with pytest.raises(InvalidParameterError, match=r"'inference'.*'laplace'.*Got '" + engine):
+def test_engines_of_other_models_are_unknown_to_our_equations(engine):
+    """Their intervals were too narrow; models of users' own may take them."""
+    with pytest.raises(ValueError, match=f"unknown inference '{engine}'.*'laplace'"):
         BayesianInterventionRegressor(inference=engine).fit(X, Y)
+
+
+def test_engines_that_nobody_has_are_unknown_options():
+    with pytest.raises(InvalidParameterError, match=r"'inference'.*'laplace'.*Got 'gibbs'"):
+        BayesianInterventionRegressor(inference="gibbs").fit(X, Y)

@@ -74,7 +74,8 @@ def _coded(skeleton: Skeleton, schema: Schema, table: Table) -> Schema:
     for name in skeleton.columns:
         j = names.index(name)
         levels = schema.levels[j]
-        if levels is not None and skeleton.dtype(name).kind not in "iu":
+        labelled = name in skeleton.indexed  # codes of levels may be floats, as ours are
+        if levels is not None and not labelled and skeleton.dtype(name).kind not in "iu":
             raise TypeError(
                 f"column {name!r} holds levels, and the model has it as {skeleton.dtype(name)}, a "
                 "variable of numbers; to index by it make it one of whole numbers: "

@@ -72,14 +72,13 @@ def generative_model(
 
 
 def _column(built: "pm.Model", schema: Schema, j: int, values: Floats, *, is_known: bool) -> Any:
-    """Add a column to the model in context; where rows are known, one of levels by its codes."""
+    """Add a column to the model in context; where rows are known, with the labels of levels."""
     import pymc as pm
 
     name, levels = schema.names[j], schema.levels[j]
-    if levels is None or not is_known or np.isnan(values).any():
-        return pm.Data(name, values, dims="obs")
-    built.add_coord(f"{name}{LABELS}", [*levels])
-    return pm.Data(name, values.astype(np.int64), dims="obs").astype("float64")
+    if levels is not None and is_known:
+        built.add_coord(f"{name}{LABELS}", [*levels])
+    return pm.Data(name, values, dims="obs")
 
 
 def observed_rows(
