@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
+from scipy.special import logsumexp
 
 from interventional.answers.mixtures import Mixture
 from interventional.errors import unknown
@@ -232,3 +233,8 @@ def interval_columns(prob: float, kind: CiKind) -> tuple[str, str]:
     """Return what ArviZ calls the ends of an interval."""
     stem = f"{kind}{int(round(100 * prob, 6))}"
     return f"{stem}_lb", f"{stem}_ub"
+
+
+def log_mean_exp(block: Floats) -> Floats:
+    """Return the log of the mean of exponentials, (rows,) of (draws, rows)."""
+    return np.asarray(logsumexp(block, axis=0) - np.log(len(block)))

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
-from interventional.answers.reductions import Std
+from interventional.answers.reductions import Std, log_mean_exp
 from interventional.answers.samples import Chunked, Samples
 from interventional.intervention.query import Query
 from interventional.numbers import Floats, aligned, refuse_overflow, refuse_too_many, rows_of_chunk
@@ -341,9 +340,8 @@ class Through(Answer):
         put: dict[str, Floats] = {}
         how: dict[str, How] = {}
         for node in others.regenerated:
+            put[node] = self.evaluate(others, node, "draw", how)
             how[node] = "draw"
-            before = {name: what for name, what in how.items() if name != node}
-            put[node] = self.evaluate(others, node, "draw", before)
         return self.expected(query.forcing(put), 0)
 
 
@@ -415,7 +413,7 @@ class OfRows:
         What rows have latent is averaged over with the parameters: it is drawn anew in each draw.
         """
         found = Densities(self.model, self._query, self.draws, outcomes=y)
-        return found.reduce(_log_mean_exp)[0]
+        return found.reduce(log_mean_exp)[0]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -435,7 +433,3 @@ class Densities(Answer):
         outcome = self.model.outcome
         value = self.outcomes[rows].astype(self.model.skeleton.dtype(outcome))
         return self.evaluate(self.query.at(k, rows), outcome, "log_density", value=value)
-
-
-def _log_mean_exp(block: Floats) -> Floats:
-    return np.asarray(logsumexp(block, axis=0) - np.log(len(block)))

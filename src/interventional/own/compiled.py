@@ -212,8 +212,8 @@ def _compile(skeleton: Skeleton, plan: Plan) -> Compiled:
     (wanted,) = graph_replace([wanted], swapped, strict=False)
     if plan.what in ("mean", "spread"):  # which may be one for all rows
         wanted = pt.broadcast_to(wanted, n[None])
-    of_draws = {inputs[name]: name for name in (*parameters, *plan.by_draw) if name in inputs}
-    of_draws |= dict.fromkeys(of_residuals, "")
+    of_draws = [inputs[name] for name in (*parameters, *plan.by_draw) if name in inputs]
+    of_draws += of_residuals
     of_value = [] if value is None else [value]
     whole, loops = True, _loops(wanted)
     many: dict[Any, Any] = {}

@@ -1,7 +1,7 @@
 """From a skeleton and rows to draws: `pm.observe`, and whoever samples."""
 
 import logging
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -47,9 +47,7 @@ class Rows:
         cls, skeleton: Skeleton, names: tuple[str, ...], values: Floats, target: Floats
     ) -> "Rows":
         """Return encoded rows as the model takes them."""
-        columns = {
-            name: typed(skeleton, name, values[:, names.index(name)]) for name in skeleton.columns
-        }
+        columns = typed_columns(skeleton, names, values, skeleton.columns)
         return cls(columns, typed(skeleton, skeleton.outcome, target))
 
     def __len__(self) -> int:
@@ -70,6 +68,13 @@ def typed(skeleton: Skeleton, name: str, values: Floats) -> NDArray[Any]:
                 f"{values[row]:g} in row {row}"
             )
     return np.array(values, dtype=dtype)
+
+
+def typed_columns(
+    skeleton: Skeleton, names: tuple[str, ...], values: Floats, wanted: Iterable[str]
+) -> dict[str, NDArray[Any]]:
+    """Return some columns of encoded rows, whose columns have names, as the model takes them."""
+    return {name: typed(skeleton, name, values[:, names.index(name)]) for name in wanted}
 
 
 def _observed_name(name: str) -> str:

@@ -20,7 +20,7 @@ from interventional.own.conditioning import (
     observed_model,
     resize,
     set_column,
-    typed,
+    typed_columns,
     with_rows,
 )
 from interventional.own.fitted import OwnFitted
@@ -201,8 +201,7 @@ def built(model: OwnModel, values: Floats, target: Floats | None, index: list[An
 
 
 def _typed_columns(model: OwnModel, values: Floats, names: Any) -> dict[str, Any]:
-    positions = model.schema.names
-    return {name: typed(model.skeleton, name, values[:, positions.index(name)]) for name in names}
+    return typed_columns(model.skeleton, model.schema.names, values, names)
 
 
 def _given(model: OwnModel, values: Floats) -> "pm.Model":

@@ -10,11 +10,10 @@ from functools import cached_property
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from interventional.answers.law import Law, RowLaws, Rows
 from interventional.answers.mixtures import Mixture
-from interventional.answers.reductions import mean
+from interventional.answers.reductions import log_mean_exp, mean
 from interventional.answers.samples import Closed, Samples
 from interventional.numbers import Floats, refuse_overflow, slices
 from interventional.scm.equations import Equation, with_errors
@@ -133,7 +132,7 @@ class Predictive:
 
         The density is averaged over posterior draws, and then the logarithm taken.
         """
-        return self.log_likelihood(y).reduce(_log_mean_exp)[0]
+        return self.log_likelihood(y).reduce(log_mean_exp)[0]
 
     @property
     def closed(self) -> Closed | None:
@@ -230,7 +229,3 @@ class _Expected(_OfRows):
 
 def _variance(block: Floats) -> Floats:
     return np.asarray(block.var(axis=0, ddof=1)) if len(block) > 1 else np.zeros(block.shape[1])
-
-
-def _log_mean_exp(block: Floats) -> Floats:
-    return np.asarray(logsumexp(block, axis=0) - np.log(len(block)))
